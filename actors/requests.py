@@ -1,0 +1,181 @@
+"""What the web endpoints and the actors of the platform say to each other.
+
+A request that can be refused answers with a ``Refusal`` value: an exception would crash the actor that is asked. Ids of
+the actors in the tree are the constants at the end.
+"""
+
+from datetime import datetime
+
+import attrs
+
+from supervisor.message import Request
+from wire.rest import (
+    EngineHealthDetail,
+    EngineStatus,
+    ParameterChange,
+    ReleaseRequest,
+    ReleaseView,
+    Role,
+    RollbackRequest,
+    Stop,
+    StopRequest,
+    StrategyParameters,
+    SystemHealthMetrics,
+    UpdateResult,
+)
+from wire.stops import Level, Scope
+
+
+@attrs.frozen(kw_only=True)
+class Principal:
+    """Who asks. ``degraded``: the token was good but expired, accepted for a stop because the database is away."""
+
+    user_id: str
+    username: str
+    role: Role
+    auth_time: datetime
+    origin: str = ""
+    degraded: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """Why a request was not done: the HTTP status, the code, words, and the field when there is one."""
+
+    status: int
+    error: str
+    reason: str
+    field: str | None = None
+
+
+# --- stops --------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class TakeStop(Request[Stop | Refusal]):
+    """Decided in memory and sent before it is answered. Send it urgent."""
+
+    principal: Principal
+    request: StopRequest
+    cause: str = "operator"
+
+
+@attrs.frozen(kw_only=True)
+class RequestRelease(Request[ReleaseView | Refusal]):
+    principal: Principal
+    stop_id: str
+    request: ReleaseRequest
+
+
+@attrs.frozen(kw_only=True)
+class ApproveRelease(Request[ReleaseView | Refusal]):
+    principal: Principal
+    stop_id: str
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class PreviewedEngine:
+    engine_id: str
+    orders: int | None
+    positions: int | None
+    value: int | None
+    blocked: list[dict[str, str]]
+    as_of: datetime | None
+    connection: str
+
+
+@attrs.frozen(kw_only=True)
+class StopPreview:
+    engines: list[PreviewedEngine]
+    orders: int
+    positions: int
+    value: int
+
+
+@attrs.frozen(kw_only=True)
+class PreviewStop(Request[StopPreview | Refusal]):
+    scope: Scope
+    level: Level
+
+
+# --- engines ------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ListEngines(Request[list[EngineStatus]]):
+    """Every known engine, connected or not."""
+
+
+@attrs.frozen(kw_only=True)
+class ListHealth(Request[list[EngineHealthDetail]]):
+    pass
+
+
+@attrs.frozen(kw_only=True)
+class GetSystemHealth(Request[SystemHealthMetrics]):
+    pass
+
+
+@attrs.frozen(kw_only=True)
+class EngineEnrolled(Request[None]):
+    """The database holds a new engine; from now on it is known everywhere."""
+
+    engine_id: str
+    name: str
+    account_id: str
+
+
+@attrs.frozen(kw_only=True)
+class EngineRemoved(Request[None]):
+    """The engine is deregistered: its link is closed (4511) before this is answered."""
+
+    engine_id: str
+
+
+@attrs.frozen(kw_only=True)
+class ConfigurationChanged:
+    """A user's settings were saved under a new version: every engine is told."""
+
+    config_version: int
+
+
+# --- parameters ---------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ChangeParameters(Request[UpdateResult | Refusal]):
+    """Answered while pending; the engine's answer appears on the board of updates under its request_id."""
+
+    principal: Principal
+    engine_id: str
+    expected_version: int
+    change: ParameterChange
+
+
+@attrs.frozen(kw_only=True)
+class RollBackParameters(Request[UpdateResult | Refusal]):
+    principal: Principal
+    engine_id: str
+    expected_version: int
+    request: RollbackRequest
+    request_id: str
+
+
+@attrs.frozen(kw_only=True)
+class GetParameters(Request[StrategyParameters | Refusal]):
+    engine_id: str
+    strategy_id: str
+
+
+COORDINATOR = "stops"
+FLEET = "fleet"
+PARAMETERS = "parameters"
+HEALTH = "health"
+LOG_WRITER = "log-writer"
+AUDITOR = "auditor"
+LINKS = "links"
+ENGINE_LISTENER = "engine-listener"
+UI_CLIENTS = "ui-clients"
+WEB = "web"
+EMERGENCY = "emergency"
