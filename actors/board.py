@@ -1,7 +1,8 @@
 """A read model that others can wait on: the latest immutable value per key.
 
-An actor that works on something long (a stop, a change of parameters) puts each new view of it on a board. Readers see
-the latest view at once and wait for the one they need, without a place in the actor's mailbox and without holding it up.
+An actor that works on something long (a stop, a change of parameters) puts each new view of it on a board. Readers
+see the latest view at once and wait for the one they need, without a place in the actor's mailbox and without holding
+it up.
 """
 
 from collections import OrderedDict
@@ -38,7 +39,7 @@ class Board(Generic[V]):
         return list(self._values.values())
 
     async def wait_for(self, key: str, holds: Callable[[V], bool], *, timeout: float) -> V | None:
-        """The first view for which ``holds`` is true, or after ``timeout`` seconds the latest one (None: never seen)."""
+        """The first view for which ``holds`` is true; after ``timeout`` seconds the latest one (None: never seen)."""
         with trio.move_on_after(timeout):
             while True:
                 value = self._values.get(key)
