@@ -1,0 +1,76 @@
+"""One embedded PostgreSQL for the whole test session; a freshly migrated database of its own for every test."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from store.database import Database
+from store.embedded import EmbeddedPostgres
+from store.migrate import SQL, migrate
+
+TEMPLATE = "watchkeeper_template"
+_numbers = itertools.count(1)
+
+
+def _administer(dsn, *statements):
+    async def session():
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(session())
+
+
+def _of(dsn, database):
+    return dsn.replace("@/postgres?", f"@/{database}?")
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn():
+    """The DSN of a server of this session (its database ``postgres`` is empty). Started on the main thread."""
+    home = Path(tempfile.mkdtemp(prefix="wk-"))
+    server = EmbeddedPostgres(home)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_dsn):
+    _administer(postgres_dsn, f"create database {TEMPLATE}")
+    asyncio.run(migrate(_of(postgres_dsn, TEMPLATE), SQL))
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_dsn(postgres_dsn):
+    """The DSN of an empty database of this test alone."""
+    name = f"test_{next(_numbers)}"
+    _administer(postgres_dsn, f"create database {name}")
+    yield _of(postgres_dsn, name)
+    _administer(postgres_dsn, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database_dsn(postgres_dsn, template_database):
+    """The DSN of a freshly migrated database of this test alone."""
+    name = f"test_{next(_numbers)}"
+    _administer(postgres_dsn, f"create database {name} template {template_database}")
+    yield _of(postgres_dsn, name)
+    _administer(postgres_dsn, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def db(database_dsn):
+    async with Database(database_dsn, size=4).open() as database:
+        yield database
