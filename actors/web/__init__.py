@@ -1,0 +1,1 @@
+"""The web face of the platform: REST, the UI link and the dashboard's files."""
