@@ -1,0 +1,221 @@
+"""One engine's part of one stop: the phases it goes through, and the state of a stop that follows from all its parts.
+
+    pending → sent → received → frozen → cancelled → flattened → verified
+    failed · timed_out (keeps trying) · unreachable (latched, obeys on return) · superseded · released
+
+Within one decision (one epoch) a phase only rises; a final phase gives way only to ``verified`` (the work was done
+after all), to ``failed``, and to the return of an engine that was away. All functions are pure: times are passed in.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import attrs
+
+from wire.messages import Flatness, Residual, StopPhase, StopProgress
+from wire.rest import EmergencyStopResult, StopState
+from wire.stops import Level
+
+TIMEOUT_SECONDS = 30.0
+"""How long an engine may take before its part counts as timed out (property 11)."""
+
+CONTRADICTED = "error_contradictory_evidence"
+
+_RISING = (
+    StopPhase.PENDING,
+    StopPhase.SENT,
+    StopPhase.RECEIVED,
+    StopPhase.FROZEN,
+    StopPhase.CANCELLED,
+    StopPhase.FLATTENED,
+    StopPhase.VERIFIED,
+)
+_RANK = {phase: i for i, phase in enumerate(_RISING)}
+FINAL = frozenset(StopPhase) - frozenset(_RISING[:-1])
+
+
+@attrs.frozen
+class Instant:
+    """One moment on both clocks: ``mono`` in seconds for deadlines, ``wall`` (aware, UTC) for people."""
+
+    mono: float
+    wall: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """``epoch`` is that of the decision this part answers: a report of an earlier one says nothing about it."""
+
+    engine_id: str
+    epoch: int
+    phase: StopPhase
+    since: float
+    acked: bool = False
+    frozen: bool = False
+    latched: bool = False
+    ms_to_frozen: int | None = None
+    orders_cancelled: int = 0
+    orders_remaining: int | None = None
+    positions_liquidated: int = 0
+    positions_remaining: int | None = None
+    flatness: Flatness = Flatness.UNKNOWN
+    flatness_as_of: datetime | None = None
+    flatness_reason: str | None = None
+    residuals: list[Residual] = attrs.field(factory=list)
+    completed_at: datetime | None = None
+    error: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.phase in FINAL
+
+    @property
+    def is_verified(self) -> bool:
+        return self.phase is StopPhase.VERIFIED
+
+    def result(self) -> EmergencyStopResult:
+        return EmergencyStopResult(
+            engine_id=self.engine_id,
+            success=self.is_verified,
+            phase=self.phase,
+            positions_liquidated=self.positions_liquidated,
+            orders_cancelled=self.orders_cancelled,
+            orders_remaining=self.orders_remaining,
+            positions_remaining=self.positions_remaining,
+            flatness=self.flatness,
+            flatness_as_of=self.flatness_as_of,
+            flatness_reason=self.flatness_reason,
+            residuals=self.residuals,
+            ms_to_frozen=self.ms_to_frozen,
+            completed_at=self.completed_at,
+            error=self.error,
+        )
+
+
+def begun(engine_id: str, epoch: int, connected: bool, now: Instant) -> Part:
+    """A fresh part; an engine that is not connected is unreachable at once, and never "pending" for ever."""
+    part = Part(engine_id=engine_id, epoch=epoch, phase=StopPhase.PENDING, since=now.mono)
+    return part if connected else lost(part, now)
+
+
+def lost(part: Part, now: Instant) -> Part:
+    """The link is gone. What was verified stays verified: the engine's latch holds it."""
+    if part.is_verified or part.phase in (StopPhase.RELEASED, StopPhase.SUPERSEDED):
+        return part
+    words = "not connected; it gets the stop when it returns"
+    return attrs.evolve(part, phase=StopPhase.UNREACHABLE, completed_at=now.wall, error=part.error or words)
+
+
+def sent(part: Part) -> Part:
+    """The frame was written to the engine's socket."""
+    return attrs.evolve(part, phase=StopPhase.SENT) if part.phase is StopPhase.PENDING else part
+
+
+def received(part: Part, level: Level, now: Instant) -> Part:
+    """The engine acknowledged: the stop is in its latch on stable storage."""
+    part = attrs.evolve(part, acked=True, latched=True)
+    if part.phase in (StopPhase.PENDING, StopPhase.SENT):
+        part = attrs.evolve(part, phase=StopPhase.RECEIVED)
+    return _verified_when_frozen_and_latched(part, level, now)
+
+
+def progressed(part: Part, report: StopProgress, level: Level, now: Instant) -> Part:
+    """The engine's own report. Of an earlier decision, or of a step already passed: nothing changes."""
+    if report.stop_epoch < part.epoch or part.phase in (StopPhase.RELEASED, StopPhase.SUPERSEDED):
+        return part
+    phase = report.phase
+    if phase in _RANK and part.phase in _RANK and _RANK[phase] < _RANK[part.phase]:
+        return part
+    if part.is_verified and phase not in (StopPhase.VERIFIED, StopPhase.FAILED):
+        return part
+    part = _with_evidence(part, report, now)
+    match phase:
+        case StopPhase.VERIFIED:
+            contradiction = contradicting(report, level)
+            return _contradicted(part, contradiction, now) if contradiction else _verified(part, now)
+        case StopPhase.FAILED:
+            return _failed(part, report, now)
+        case StopPhase.SUPERSEDED | StopPhase.RELEASED:
+            return attrs.evolve(part, phase=phase, completed_at=now.wall)
+        case StopPhase.TIMED_OUT:
+            return timed_out(part, now, report.reason or "the engine's own time limit")
+        case StopPhase.UNREACHABLE:
+            return part
+        case _:
+            if not part.is_final:
+                part = attrs.evolve(part, phase=phase)
+            return _verified_when_frozen_and_latched(part, level, now)
+
+
+def timed_out(part: Part, now: Instant, reason: str) -> Part:
+    return attrs.evolve(part, phase=StopPhase.TIMED_OUT, completed_at=now.wall, error=f"error_timeout: {reason}")
+
+
+def overdue(part: Part, now: Instant) -> bool:
+    return not part.is_final and now.mono - part.since >= TIMEOUT_SECONDS
+
+
+def contradicting(report: StopProgress, level: Level) -> str | None:
+    """Why a report of "verified" cannot be believed: its own numbers say that the level's work is not done."""
+    if report.latched is False:
+        return "reported verified while its latch is not written"
+    if level >= Level.CANCEL and report.orders_remaining:
+        return f"reported verified with {report.orders_remaining} working orders"
+    if level is Level.FLATTEN and (report.positions_remaining or report.flatness is not Flatness.FLAT):
+        return f"reported verified while {report.flatness.value} with {report.positions_remaining} positions"
+    return None
+
+
+def state_of(parts: Iterable[Part]) -> StopState:
+    """The state of the whole stop (contract, section 2)."""
+    phases = {p.phase for p in parts}
+    if not phases:
+        return StopState.EMPTY
+    if phases - FINAL:
+        return StopState.RUNNING
+    if phases == {StopPhase.VERIFIED}:
+        return StopState.VERIFIED
+    if StopPhase.FAILED in phases:
+        return StopState.FAILED
+    return StopState.TIMED_OUT if StopPhase.TIMED_OUT in phases else StopState.PARTIAL
+
+
+def _with_evidence(part: Part, report: StopProgress, now: Instant) -> Part:
+    frozen_now = report.phase in _RANK and _RANK[report.phase] >= _RANK[StopPhase.FROZEN]
+    took = part.ms_to_frozen
+    if frozen_now and not part.frozen:
+        took = max(0, round((now.mono - part.since) * 1000))
+    return attrs.evolve(
+        part,
+        frozen=part.frozen or frozen_now,
+        latched=part.latched or report.latched is True,
+        acked=part.acked or report.phase is not StopPhase.UNREACHABLE,
+        ms_to_frozen=took,
+        orders_cancelled=report.orders_cancelled,
+        orders_remaining=report.orders_remaining,
+        positions_liquidated=report.positions_liquidated,
+        positions_remaining=report.positions_remaining,
+        flatness=report.flatness,
+        flatness_as_of=report.flatness_as_of,
+        flatness_reason=report.flatness_reason,
+        residuals=report.residuals,
+    )
+
+
+def _verified_when_frozen_and_latched(part: Part, level: Level, now: Instant) -> Part:
+    """REDUCE_ONLY and HALT ask for no more than a closed gate that a restart cannot open."""
+    done = level <= Level.HALT and part.frozen and part.latched
+    return _verified(part, now) if done and not part.is_verified else part
+
+
+def _verified(part: Part, now: Instant) -> Part:
+    return attrs.evolve(part, phase=StopPhase.VERIFIED, completed_at=now.wall, error=None)
+
+
+def _failed(part: Part, report: StopProgress, now: Instant) -> Part:
+    words = ": ".join(w for w in (report.error, report.reason) if w) or "the engine did not say why"
+    return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=words)
+
+
+def _contradicted(part: Part, why: str, now: Instant) -> Part:
+    return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=f"{CONTRADICTED}: {why}")

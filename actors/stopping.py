@@ -1,0 +1,493 @@
+"""The stop coordinator's decisions: a state machine without clocks, queues or sockets.
+
+It holds the platform's copy of the register, what is known of every stop beyond it (who, why, how far each engine is),
+and which engines are connected. Every method takes the moment as ``now`` and returns what is to be done about it, as
+values of ``actors.stop_effects``; nothing here waits, so a decision is complete when the method returns.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from actors.reopening import MAX_EPOCH, Check, Learned, Reopened, alias, learn
+from actors.requests import Refusal
+from actors.stop_effects import AuditStop, Effect, RecordStop, SendRelease, SendStop, StopChanged, Words
+from actors.stop_parts import Instant, Part, begun, lost, overdue, progressed, received, sent, timed_out
+from actors.stop_roster import Roster
+from actors.stop_run import PLATFORM, Run, alert, detail, named, reopened_words, unknown_words
+from wire.messages import EmergencyStop, LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
+from wire.rest import Stop, StopRequest
+from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
+
+Prove = Callable[[StopRecord], str]
+
+
+@attrs.frozen(kw_only=True)
+class Taken:
+    """``stop_id`` is the stop that now covers the request, new or not."""
+
+    stop_id: str
+    effects: list[Effect]
+    decided: bool
+    """False: the same request again, nothing was to be decided."""
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """A stop that stays, for one waived engine, when the wider one goes."""
+
+    stop_id: str
+    engine_id: str
+    entry: Entry
+    words: Words
+
+
+@attrs.frozen(kw_only=True)
+class ReleasePlan:
+    """A release with its epoch reserved: whatever is decided after it has a higher one and survives it."""
+
+    stop_id: str
+    stop_epoch: int
+    epoch: int
+    kept: list[Kept]
+    resume: bool
+    user_id: str
+    reason: str
+
+
+class StopBook:
+    """All stops of the platform. ``prove``/``is_ours`` make and check its MAC; ``new_id`` gives a fresh stop id."""
+
+    def __init__(self, register: Register, *, prove: Prove, is_ours: Check, new_id: Callable[[], str]) -> None:
+        self.register = register
+        self.runs: dict[str, Run] = {}
+        self.roster = Roster()
+        self.connected: set[str] = set()
+        self._prove = prove
+        self._is_ours = is_ours
+        self._new_id = new_id
+        self._requests: dict[tuple[str, Scope], str] = {}
+        self._names: dict[str, dict[str, str]] = {}
+        self._open_for: Mapping[str, Entry] | None = None
+        self._open_ids: list[str] = []
+
+    # --- the start ---
+
+    def recover(self, words: Mapping[str, Words], now: Instant) -> list[Effect]:
+        """After a restart: every open stop of the merged register runs again, and waits for its engines."""
+        effects: list[Effect] = []
+        for stop_id, entry in self.register.open_stops():
+            if stop_id not in self.runs:
+                run = self._run(stop_id, entry, words.get(stop_id) or unknown_words(stop_id, now), now)
+                run.durable = True
+                run.note(now, "recovered", detail="open when the platform started")
+                effects.append(StopChanged(stop_id=stop_id))
+        return effects
+
+    def recovered_words(self, stop_id: str, words: Words) -> list[Effect]:
+        """The database is back and knows who asked for this stop."""
+        run = self.runs.get(stop_id)
+        if run is None or run.words.cause != "recovered":
+            return []
+        run.words = words
+        self._requests[(words.request_id, run.scope)] = stop_id
+        return [StopChanged(stop_id=stop_id)]
+
+    def merge(self, other: Register, now: Instant) -> list[Effect]:
+        """A copy that could not be read before. Its stops count; its releases only if the caller left them in."""
+        before = self.register
+        self.register = before.merge(other)
+        effects: list[Effect] = []
+        for stop_id, entry in self.register.open_stops():
+            known = before.entries.get(stop_id)
+            if known is None or not known.is_open or known != entry:
+                run = self._run(stop_id, entry, unknown_words(stop_id, now), now)
+                run.durable = True
+                effects += self._send(run)
+        return effects
+
+    def halt_everything(self, cause: str, reason: str, now: Instant) -> list[Effect]:
+        """Ignorance never opens more than HALT and never less."""
+        if any(r.words.cause == cause and self._is_open(r.stop_id) for r in self.runs.values()):
+            return []
+        words = Words(request_id=cause, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause=cause)
+        return self._open(self._new_id(), Scope.everything(), Level.HALT, words, now)
+
+    # --- engines come and go ---
+
+    def engine_known(self, engine_id: str, account_id: str) -> None:
+        self.roster.add(engine_id, account_id)
+
+    def engine_removed(self, engine_id: str, now: Instant) -> list[Effect]:
+        self.roster.remove(engine_id)
+        return self.link_down(engine_id, now)
+
+    def fill_in(self, now: Instant) -> list[Effect]:
+        """The roster was read late: open stops get a part for every engine they concern."""
+        effects: list[Effect] = []
+        for run in self._open_runs():
+            missing = [e for e in self.roster.concerned(run.scope) if e not in run.parts]
+            run.parts.update({e: begun(e, run.epoch, e in self.connected, now) for e in missing})
+            effects += [StopChanged(stop_id=run.stop_id)] if missing else []
+        return effects
+
+    def link_up(
+        self,
+        engine_id: str,
+        stops: Iterable[StopRecord],
+        latch: LatchState,
+        now: Instant,
+        *,
+        mode: TradingMode | None = None,
+        strategies: Iterable[str] | None = None,
+    ) -> list[Effect]:
+        """The engine is back. Its latch is merged first; then it is sent every stop it has not verified."""
+        held = {r.stop_id: r for r in stops}
+        self.roster.heard(engine_id, mode, strategies)
+        self.connected.add(engine_id)
+        learned = learn(self.register, engine_id, held.values(), self._is_ours)
+        self._names[engine_id] = learned.names
+        effects = self._reopen(engine_id, learned, now)
+        if latch is LatchState.CORRUPT:
+            effects += self._corrupt_latch(engine_id, now)
+        for run in self._open_runs_of(engine_id):
+            effects += self._catch_up(run, engine_id, held.get(run.stop_id), now)
+        return list(dict.fromkeys(effects))
+
+    def link_down(self, engine_id: str, now: Instant) -> list[Effect]:
+        self.connected.discard(engine_id)
+        return self._each_part(engine_id, lambda part, _run: lost(part, now), now)
+
+    def epoch_seen(self, epoch: int) -> None:
+        """Some copy holds this epoch: the next one given will be above it."""
+        self.register = self.register.at_least(min(epoch, MAX_EPOCH))
+
+    # --- a stop is wanted ---
+
+    def take(self, request: StopRequest, user_id: str, now: Instant, *, cause: str = "operator") -> Taken | Refusal:
+        """Decides a stop. Refused is only what names nothing that exists, or a drill that would really trade."""
+        refusal = self.roster.refuse_unknown(request.scope) or self.roster.refuse_drill(request)
+        if refusal is not None:
+            return refusal
+        if request.request_id is not None:
+            known = self._requests.get((request.request_id, request.scope))
+            if known is not None and (run := self.runs.get(known)) is not None:
+                return self._again(run, request, user_id, now)
+        if (run := self._open_run_of(request.scope)) is not None:
+            if request.request_id is not None:
+                self._requests[(request.request_id, request.scope)] = run.stop_id
+            return self._raise(run, request, user_id, now)
+        stop_id = self._new_id()
+        words = Words(
+            request_id=request.request_id or stop_id,
+            user_id=user_id,
+            reason=request.reason,
+            requested_at=now.wall,
+            cause=cause,
+            drill=request.drill,
+        )
+        effects = self._open(stop_id, request.scope, request.level, words, now)
+        return Taken(stop_id=stop_id, effects=effects, decided=True)
+
+    def local_stop(self, engine_id: str, stop: LocalStop, now: Instant) -> list[Effect]:
+        """An engine stopped itself: that becomes a stop of its own, under the engine's id for it."""
+        scope = Scope.of_engine(engine_id)
+        known = self.register.entries.get(stop.id)
+        stop_id = stop.id if known is None or known.scope == scope else alias(engine_id, stop.id)
+        self._names.setdefault(engine_id, {})[stop.id] = stop_id
+        if stop_id in self.runs and not self._is_open(stop_id):
+            return []  # told again after its release
+        if stop_id in self.runs and self.runs[stop_id].level >= stop.level:
+            return []
+        words = Words(
+            request_id=stop_id, user_id=engine_id, reason=stop.reason, requested_at=stop.at, cause=stop.cause.value
+        )
+        effects = self._open(stop_id, scope, stop.level, words, now)
+        reason = f"{engine_id} stopped itself at {stop.level.value}: {stop.cause.value}"
+        return [*effects, alert("error_local_stop", "critical", reason, engine_id, stop_id)]
+
+    # --- how far it is ---
+
+    def frame_written(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
+        return self._one_part(engine_id, stop_id, epoch, lambda part, _run: sent(part), now)
+
+    def acknowledged(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
+        """The engine has it in its latch."""
+        return self._one_part(engine_id, stop_id, epoch, lambda part, run: received(part, run.level, now), now)
+
+    def progress(self, engine_id: str, report: StopProgress, now: Instant) -> list[Effect]:
+        stop_id = self._names.get(engine_id, {}).get(report.stop_id, report.stop_id)
+        return self._one_part(
+            engine_id, stop_id, report.stop_epoch, lambda part, run: progressed(part, report, run.level, now), now
+        )
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Marks what took longer than 30 s, and says so in one alert a stop."""
+        effects: list[Effect] = []
+        for run in self.runs.values():
+            late = [p for p in run.parts.values() if overdue(p, now)] if run.released_at is None else []
+            for part in late:
+                run.parts[part.engine_id] = timed_out(part, now, "not verified within 30 s; the engine keeps trying")
+                run.note(now, StopPhase.TIMED_OUT.value, part.engine_id)
+            if late:
+                names = named(p.engine_id for p in late)
+                reason = f"not verified within 30 s: {names}"
+                effects += [
+                    StopChanged(stop_id=run.stop_id),
+                    alert("error_stop_timeout", "critical", reason, late[0].engine_id, run.stop_id),
+                ]
+        return effects
+
+    def became_durable(self, stop_id: str, epoch: int) -> list[Effect]:
+        """Journal or database has it on stable storage."""
+        run = self.runs.get(stop_id)
+        if run is None or run.durable or epoch < run.epoch:
+            return []
+        run.durable = True
+        return [StopChanged(stop_id=stop_id)]
+
+    # --- release ---
+
+    def plan_release(
+        self, stop_id: str, waived: Iterable[str], *, resume: bool, user_id: str, reason: str, now: Instant
+    ) -> ReleasePlan:
+        """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be."""
+        run = self.runs[stop_id]
+        kept = []
+        for engine_id in waived:
+            words = Words(
+                request_id=f"waived:{stop_id}:{engine_id}"[:64],
+                user_id=user_id,
+                reason=f"waived at the release of {stop_id}",
+                requested_at=now.wall,
+                cause="waived",
+            )
+            entry = Entry(Scope.of_engine(engine_id), run.level, self._next_epoch())
+            kept.append(Kept(stop_id=self._new_id(), engine_id=engine_id, entry=entry, words=words))
+        return ReleasePlan(
+            stop_id=stop_id,
+            stop_epoch=run.epoch,
+            epoch=self._next_epoch(),
+            kept=kept,
+            resume=resume,
+            user_id=user_id,
+            reason=reason,
+        )
+
+    def apply_release(self, plan: ReleasePlan, now: Instant) -> list[Effect]:
+        """The release is durable everywhere: memory follows, then the links. Raised meanwhile, it stays stopped."""
+        effects: list[Effect] = []
+        for kept in plan.kept:
+            run = self._run(kept.stop_id, kept.entry, kept.words, now)
+            run.durable = True
+            self.register = self.register.with_stop(kept.stop_id, kept.entry)
+            effects += self._send(run)
+        self.register = self.register.with_release([plan.stop_id], plan.epoch)
+        run = self.runs[plan.stop_id]
+        if not self._is_open(plan.stop_id):
+            run.released_at = now
+            run.note(now, "released", detail=f"{plan.user_id}: {plan.reason}")
+            effects += [self._release_for(e, run, plan) for e in sorted(self.connected & {*run.parts})]
+        return [*effects, StopChanged(stop_id=plan.stop_id)]
+
+    # --- what others read ---
+
+    def effective(self, engine_id: str) -> list[StopRecord]:
+        """The open stops for which this engine has something to do, with their proofs."""
+        return [run.record() for run in self._open_runs_of(engine_id)]
+
+    def snapshot(self, engine_id: str, held: Iterable[str]) -> StopSnapshot:
+        """``held``: the engine's ids of the stops it has been holding; of these the released ones are named."""
+        names = self._names.get(engine_id, {})
+        released = [i for i in held if not self._is_open(names.get(i, i)) and names.get(i, i) in self.register.entries]
+        return StopSnapshot(epoch=self.register.epoch, effective=self.effective(engine_id), released=released)
+
+    def message(self, stop_id: str) -> EmergencyStop | None:
+        run = self.runs.get(stop_id)
+        return run.message() if run is not None and self._is_open(stop_id) else None
+
+    def messages_for(self, engine_id: str) -> list[EmergencyStop]:
+        return [run.message() for run in self._open_runs_of(engine_id)]
+
+    def view(self, stop_id: str) -> Stop:
+        return self.runs[stop_id].view()
+
+    def matched(self, scope: Scope) -> list[str]:
+        return self.roster.concerned(scope)
+
+    # --- inside ---
+
+    def _open(self, stop_id: str, scope: Scope, level: Level, words: Words, now: Instant) -> list[Effect]:
+        entry = Entry(scope, level, self._next_epoch())
+        self.register = self.register.with_stop(stop_id, entry)
+        run = self._run(stop_id, self.register.entries[stop_id], words, now)
+        run.note(now, "requested", detail=detail(words, level))
+        return [*self._send(run), *self._decided(run, "stop.taken", words.user_id, now)]
+
+    def _again(self, run: Run, request: StopRequest, user_id: str, now: Instant) -> Taken:
+        """The same request: the same stop. Only a higher level is something new, and only while it is open."""
+        if not self._is_open(run.stop_id) or request.level <= run.level:
+            return Taken(stop_id=run.stop_id, effects=[], decided=False)
+        return self._raise(run, request, user_id, now)
+
+    def _raise(self, run: Run, request: StopRequest, user_id: str, now: Instant) -> Taken:
+        entry = Entry(run.scope, max(run.level, request.level), self._next_epoch())
+        self.register = self.register.with_stop(run.stop_id, entry)
+        words = attrs.evolve(
+            run.words,
+            request_id=request.request_id or run.words.request_id,
+            user_id=user_id,
+            reason=request.reason or run.words.reason,
+            drill=run.words.drill and request.drill,
+        )
+        run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
+        run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())
+        effects = [*self._send(run), *self._decided(run, "stop.raised", user_id, now)]
+        return Taken(stop_id=run.stop_id, effects=effects, decided=True)
+
+    def _run(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
+        """(Re)starts the run of a stop at its entry's epoch, with a fresh part for every engine it concerns."""
+        record = StopRecord(stop_id=stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch)
+        proof = self._prove(record)
+        engines = self.roster.concerned(entry.scope)
+        parts = {e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines}
+        old = self.runs.get(stop_id)
+        run = Run(
+            stop_id=stop_id,
+            words=words,
+            scope=entry.scope,
+            level=entry.level,
+            epoch=entry.stop_epoch,
+            proof=proof,
+            parts=parts,
+            timeline=old.timeline if old else [],
+        )
+        self.runs[stop_id] = run
+        self._requests[(words.request_id, entry.scope)] = stop_id
+        return run
+
+    def _send(self, run: Run) -> list[Effect]:
+        message = run.message()
+        return [SendStop(engine_id=e, message=message) for e in run.parts if e in self.connected]
+
+    def _decided(self, run: Run, action: str, actor: str, now: Instant) -> list[Effect]:
+        audit = AuditStop(
+            action=action, stop_id=run.stop_id, actor=actor, at=now.wall, detail=f"{run.scope} {run.level.value}"
+        )
+        effects: list[Effect] = [
+            RecordStop(stop_id=run.stop_id, entry=self.register.entries[run.stop_id], words=run.words),
+            audit,
+            StopChanged(stop_id=run.stop_id),
+        ]
+        away = [p.engine_id for p in run.parts.values() if p.phase is StopPhase.UNREACHABLE]
+        if away:
+            reason = f"not connected, latched for their return: {named(away)}"
+            effects.append(alert("error_stop_unreachable", "warning", reason, None, run.stop_id))
+        return effects
+
+    def _reopen(self, engine_id: str, learned: Learned, now: Instant) -> list[Effect]:
+        before, self.register = self.register, learned.register
+        reopened = {r.stop_id: r for r in learned.reopened}
+        effects: list[Effect] = []
+        for stop_id in dict.fromkeys(learned.names.values()):
+            entry = self.register.entries[stop_id]
+            if entry.is_open and entry != before.entries.get(stop_id):
+                effects += self._reopen_one(engine_id, stop_id, entry, reopened.get(stop_id), now)
+        return effects
+
+    def _reopen_one(
+        self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant
+    ) -> list[Effect]:
+        old = self.runs.get(stop_id)
+        words = old.words if old else reopened_words(stop_id, engine_id, now)
+        run = self._run(stop_id, entry, words, now)
+        run.note(now, "reopened" if reopened else "raised", engine_id, "found in the engine's latch")
+        effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
+        if reopened:
+            trust = "with the platform's proof" if reopened.proven else "without proof, so for this engine alone"
+            reason = f"{engine_id} holds a stop this platform did not know as open ({trust})"
+            effects.append(alert("error_unknown_stop_reopened", "critical", reason, engine_id, stop_id))
+        return effects
+
+    def _corrupt_latch(self, engine_id: str, now: Instant) -> list[Effect]:
+        scope = Scope.of_engine(engine_id)
+        for run in self._open_runs_of(engine_id):
+            if run.words.cause == "corrupt_latch" and run.scope == scope:
+                return []
+        stop_id = self._new_id()
+        reason = f"the stop latch of {engine_id} cannot be read"
+        words = Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause="corrupt_latch")
+        effects = self._open(stop_id, scope, Level.HALT, words, now)
+        return [*effects, alert("error_latch_corrupt", "critical", reason, engine_id, stop_id)]
+
+    def _catch_up(self, run: Run, engine_id: str, held: StopRecord | None, now: Instant) -> list[Effect]:
+        """A returned engine is sent the stop again, unless it verified it and still holds it."""
+        part = run.parts.get(engine_id)
+        if part is not None and part.is_verified and held is not None and held.stop_epoch >= run.epoch:
+            return []
+        run.parts[engine_id] = begun(engine_id, run.epoch, True, now)
+        run.note(now, "connected", engine_id)
+        return [SendStop(engine_id=engine_id, message=run.message()), StopChanged(stop_id=run.stop_id)]
+
+    def _one_part(
+        self, engine_id: str, stop_id: str, epoch: int, step: Callable[[Part, Run], Part], now: Instant
+    ) -> list[Effect]:
+        run = self.runs.get(stop_id)
+        part = run.parts.get(engine_id) if run is not None else None
+        if run is None or part is None or epoch < part.epoch:
+            return []
+        return self._stepped(run, part, step(part, run), now)
+
+    def _each_part(self, engine_id: str, step: Callable[[Part, Run], Part], now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for run in self.runs.values():
+            if run.released_at is None and (part := run.parts.get(engine_id)) is not None:
+                effects += self._stepped(run, part, step(part, run), now)
+        return effects
+
+    def _stepped(self, run: Run, before: Part, after: Part, now: Instant) -> list[Effect]:
+        if after == before:
+            return []
+        run.parts[after.engine_id] = after
+        effects: list[Effect] = [StopChanged(stop_id=run.stop_id)]
+        if after.phase is not before.phase:
+            run.note(now, after.phase.value, after.engine_id, after.error)
+            if after.phase is StopPhase.FAILED:
+                reason = f"{after.engine_id} could not finish the stop: {after.error}"
+                effects.append(alert("error_stop_failed", "critical", reason, after.engine_id, run.stop_id))
+        return effects
+
+    def _release_for(self, engine_id: str, run: Run, plan: ReleasePlan) -> SendRelease:
+        names = self._names.get(engine_id, {})
+        own = [theirs for theirs, ours in names.items() if ours == run.stop_id and theirs != ours]
+        message = Release(
+            stop_ids=[run.stop_id, *own],
+            epoch=plan.epoch,
+            effective=self.effective(engine_id),
+            resume=plan.resume,
+        )
+        return SendRelease(engine_id=engine_id, message=message)
+
+    def _next_epoch(self) -> int:
+        epoch = self.register.epoch + 1
+        self.register = self.register.at_least(epoch)
+        return epoch
+
+    def _is_open(self, stop_id: str) -> bool:
+        entry = self.register.entries.get(stop_id)
+        return entry is not None and entry.is_open
+
+    def _open_runs(self) -> list[Run]:
+        """The runs of all open stops; counted anew only when the register changed."""
+        entries = self.register.entries
+        if self._open_for is not entries:
+            self._open_for = entries
+            self._open_ids = [stop_id for stop_id, entry in entries.items() if entry.is_open]
+        return [self.runs[i] for i in self._open_ids if i in self.runs]
+
+    def _open_run_of(self, scope: Scope) -> Run | None:
+        return next((run for run in self._open_runs() if run.scope == scope), None)
+
+    def _open_runs_of(self, engine_id: str) -> list[Run]:
+        account = self.roster.account(engine_id)
+        return [run for run in self._open_runs() if run.scope.concerns(engine_id, account)]

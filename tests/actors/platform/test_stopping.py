@@ -1,0 +1,366 @@
+"""What the stop coordinator decides, sentence by sentence."""
+
+import pytest
+
+from actors.requests import Refusal
+from actors.stop_effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop
+from actors.stop_parts import contradicting
+from wire.messages import Flatness, LatchState, LocalStop, LocalStopCause, StopPhase, StopProgress, TradingMode
+from wire.rest import StopRequest, StopState
+from wire.stops import Entry, Level, Register, Scope, StopRecord
+
+NOTHING_HELD = ([], LatchState.PRESENT)
+
+
+def of(effects, kind):
+    return [e for e in effects if isinstance(e, kind)]
+
+
+def report(stop_id, epoch, phase, **fields):
+    base = {
+        "orders_cancelled": 0,
+        "orders_remaining": 0,
+        "positions_liquidated": 0,
+        "positions_remaining": 0,
+        "flatness": Flatness.FLAT,
+        "residuals": [],
+    }
+    return StopProgress(stop_id=stop_id, stop_epoch=epoch, phase=phase, **{**base, **fields})
+
+
+def phases(book, stop_id):
+    return {r.engine_id: r.phase for r in book.view(stop_id).results}
+
+
+@pytest.fixture
+def book(kit):
+    made = kit.book()
+    made.link_up("E1", *NOTHING_HELD, kit.at(0), mode=TradingMode.PAPER)
+    made.link_up("E3", *NOTHING_HELD, kit.at(0), mode=TradingMode.LIVE)
+    return made
+
+
+def take(book, kit, now=1.0, user="kim", **fields):
+    return book.take(StopRequest(**fields), user, kit.at(now))
+
+
+def test_an_empty_request_stops_everything_flattens_and_is_sent_to_every_connected_engine(book, kit):
+    taken = take(book, kit)
+    sends = of(taken.effects, SendStop)
+    assert [s.engine_id for s in sends] == ["E1", "E3"]
+    assert {(str(s.message.scope), s.message.level, s.message.stop_epoch) for s in sends} == {("all", Level.FLATTEN, 1)}
+    assert sends[0].message.proof == kit.prove(sends[0].message.record())
+    assert phases(book, taken.stop_id) == {
+        "E1": StopPhase.PENDING,
+        "E2": StopPhase.UNREACHABLE,
+        "E3": StopPhase.PENDING,
+    }
+
+
+def test_the_sends_come_before_everything_else_that_is_to_be_done(book, kit):
+    kinds = [type(e) for e in take(book, kit).effects]
+    assert kinds.index(SendStop) < kinds.index(RecordStop) < kinds.index(AuditStop)
+
+
+def test_the_same_request_again_is_the_same_stop_and_decides_nothing(book, kit):
+    first = take(book, kit, request_id="r1", level=Level.HALT)
+    again = take(book, kit, now=2, request_id="r1", level=Level.HALT)
+    assert (again.stop_id, again.decided, again.effects) == (first.stop_id, False, [])
+
+
+def test_the_same_request_with_a_higher_level_raises_its_stop(book, kit):
+    first = take(book, kit, request_id="r1", level=Level.HALT)
+    again = take(book, kit, now=2, request_id="r1", level=Level.FLATTEN)
+    assert again.stop_id == first.stop_id
+    assert book.view(first.stop_id).level is Level.FLATTEN
+    assert book.view(first.stop_id).epoch == 2
+
+
+def test_the_same_request_with_a_lower_level_lowers_nothing(book, kit):
+    first = take(book, kit, request_id="r1", level=Level.FLATTEN)
+    take(book, kit, request_id="r1", level=Level.HALT)
+    assert book.view(first.stop_id).level is Level.FLATTEN
+
+
+def test_the_same_scope_by_another_request_raises_the_open_stop_to_a_new_epoch(book, kit):
+    first = take(book, kit, request_id="r1", level=Level.FLATTEN)
+    other = take(book, kit, request_id="r2", user="lee", level=Level.HALT)
+    assert other.stop_id == first.stop_id
+    view = book.view(first.stop_id)
+    assert (view.level, view.epoch, view.request_id) == (Level.FLATTEN, 2, "r2")
+    assert [s.message.stop_epoch for s in of(other.effects, SendStop)] == [2, 2]
+
+
+def test_one_request_id_with_another_scope_is_another_stop_and_never_a_narrower_one(book, kit):
+    narrow = take(book, kit, request_id="r1", scope=Scope.parse("engine:E1"))
+    wide = take(book, kit, request_id="r1")
+    assert wide.stop_id != narrow.stop_id
+    assert [s.engine_id for s in of(wide.effects, SendStop)] == ["E1", "E3"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "code"), [("engine:nope", "error_unknown_engine"), ("account:nope", "error_unknown_account")]
+)
+def test_an_unknown_engine_or_account_is_refused_and_nothing_is_stopped(book, kit, scope, code):
+    refusal = take(book, kit, scope=Scope.parse(scope))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.error) == (404, code)
+    assert not list(book.register.open_stops())
+
+
+def test_while_the_roster_cannot_be_read_an_unknown_engine_is_stopped_rather_than_refused(book, kit):
+    book.roster.is_complete = False
+    taken = take(book, kit, scope=Scope.parse("engine:later"))
+    assert book.view(taken.stop_id).state is StopState.EMPTY
+    sends = of(book.link_up("later", *NOTHING_HELD, kit.at(3)), SendStop)
+    assert [s.message.stop_id for s in sends] == [taken.stop_id]
+
+
+def test_an_account_stop_reaches_the_engines_of_that_account_only(book, kit):
+    book.link_up("E2", *NOTHING_HELD, kit.at(0))
+    taken = take(book, kit, scope=Scope.parse("account:A1"))
+    assert set(phases(book, taken.stop_id)) == {"E1", "E2"}
+
+
+def test_a_drill_that_would_trade_real_money_is_refused(book, kit):
+    refusal = take(book, kit, drill=True)
+    assert isinstance(refusal, Refusal)
+    assert refusal.error == "error_drill_level"
+
+
+def test_a_drill_flattens_where_every_engine_is_paper_and_halts_everywhere(book, kit):
+    assert not isinstance(take(book, kit, drill=True, scope=Scope.of_engine("E1")), Refusal)
+    assert not isinstance(take(book, kit, drill=True, level=Level.HALT), Refusal)
+
+
+def test_a_real_request_on_a_drill_takes_its_label_away(book, kit):
+    drill = take(book, kit, drill=True, level=Level.HALT)
+    take(book, kit, level=Level.HALT, request_id="real")
+    assert not book.view(drill.stop_id).drill
+
+
+def test_sent_received_frozen_and_verified_never_stand_for_each_other(book, kit):
+    stop = take(book, kit, scope=Scope.of_engine("E1")).stop_id
+    seen = [phases(book, stop)["E1"]]
+    book.frame_written("E1", stop, 1, kit.at(1.1))
+    seen.append(phases(book, stop)["E1"])
+    book.acknowledged("E1", stop, 1, kit.at(1.2))
+    seen.append(phases(book, stop)["E1"])
+    for phase in (StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED, StopPhase.VERIFIED):
+        book.progress("E1", report(stop, 1, phase), kit.at(1.5))
+        seen.append(phases(book, stop)["E1"])
+    assert [p.value for p in seen] == [
+        "pending",
+        "sent",
+        "received",
+        "frozen",
+        "cancelled",
+        "flattened",
+        "verified",
+    ]
+    result = book.view(stop).results[0]
+    assert (result.success, result.ms_to_frozen) == (True, 500)
+
+
+def test_a_halt_is_done_when_frozen_and_latched(book, kit):
+    stop = take(book, kit, scope=Scope.of_engine("E1"), level=Level.HALT).stop_id
+    book.progress("E1", report(stop, 1, StopPhase.FROZEN, latched=False, flatness=Flatness.UNKNOWN), kit.at(1.1))
+    assert phases(book, stop)["E1"] is StopPhase.FROZEN
+    book.acknowledged("E1", stop, 1, kit.at(1.2))
+    assert book.view(stop).state is StopState.VERIFIED
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"positions_remaining": 3},
+        {"flatness": Flatness.UNKNOWN},
+        {"flatness": Flatness.NOT_FLAT},
+        {"orders_remaining": 1},
+        {"latched": False},
+    ],
+)
+def test_verified_with_evidence_against_it_is_a_failure_with_an_alert(book, kit, lie):
+    stop = take(book, kit, scope=Scope.of_engine("E1")).stop_id
+    said = report(stop, 1, StopPhase.VERIFIED, **lie)
+    assert contradicting(said, Level.FLATTEN)
+    effects = book.progress("E1", said, kit.at(2))
+    view = book.view(stop)
+    assert (view.state, view.results[0].success) == (StopState.FAILED, False)
+    assert of(effects, RaiseAlert)[0].code == "error_stop_failed"
+
+
+def test_thirty_seconds_without_the_end_are_a_timeout_with_one_alert_and_the_engine_may_still_verify(book, kit):
+    stop = take(book, kit).stop_id
+    assert book.tick(kit.at(30.9)) == []
+    alerts = of(book.tick(kit.at(31)), RaiseAlert)
+    assert [a.code for a in alerts] == ["error_stop_timeout"]
+    assert "E1, E3" in alerts[0].reason
+    assert book.view(stop).state is StopState.TIMED_OUT
+    for engine in ("E1", "E3"):
+        book.progress(engine, report(stop, 1, StopPhase.VERIFIED), kit.at(40))
+    assert phases(book, stop)["E1"] is StopPhase.VERIFIED
+    assert book.view(stop).state is StopState.PARTIAL  # E2 is still away
+
+
+def test_an_engine_that_was_away_gets_the_stop_the_moment_it_returns(book, kit):
+    stop = take(book, kit).stop_id
+    sends = of(book.link_up("E2", *NOTHING_HELD, kit.at(100)), SendStop)
+    assert [(s.engine_id, s.message.stop_id) for s in sends] == [("E2", stop)]
+    assert phases(book, stop)["E2"] is StopPhase.PENDING
+    assert book.snapshot("E2", []).effective == [sends[0].message.record()]
+
+
+def test_an_engine_lost_on_the_way_is_unreachable_and_what_it_verified_stays_verified(book, kit):
+    stop = take(book, kit).stop_id
+    book.progress("E3", report(stop, 1, StopPhase.VERIFIED), kit.at(2))
+    book.link_down("E1", kit.at(3))
+    book.link_down("E3", kit.at(3))
+    assert phases(book, stop) == {
+        "E1": StopPhase.UNREACHABLE,
+        "E2": StopPhase.UNREACHABLE,
+        "E3": StopPhase.VERIFIED,
+    }
+
+
+def test_a_verified_engine_that_returns_with_its_latch_is_not_asked_again(book, kit):
+    taken = take(book, kit, scope=Scope.of_engine("E1"))
+    book.progress("E1", report(taken.stop_id, 1, StopPhase.VERIFIED), kit.at(2))
+    held = [book.runs[taken.stop_id].record()]
+    book.link_down("E1", kit.at(3))
+    assert not of(book.link_up("E1", held, LatchState.PRESENT, kit.at(4)), SendStop)
+
+
+def test_a_verified_engine_that_returns_without_its_latch_is_stopped_again(book, kit):
+    taken = take(book, kit, scope=Scope.of_engine("E1"))
+    book.progress("E1", report(taken.stop_id, 1, StopPhase.VERIFIED), kit.at(2))
+    assert of(book.link_up("E1", [], LatchState.ABSENT, kit.at(4)), SendStop)
+    assert book.view(taken.stop_id).state is StopState.RUNNING
+
+
+def test_a_report_about_an_earlier_decision_says_nothing_about_this_one(book, kit):
+    stop = take(book, kit, scope=Scope.of_engine("E1"), level=Level.HALT).stop_id
+    take(book, kit, scope=Scope.of_engine("E1"), level=Level.FLATTEN, request_id="r2")
+    book.progress("E1", report(stop, 1, StopPhase.VERIFIED), kit.at(2))
+    assert phases(book, stop)["E1"] is StopPhase.PENDING
+
+
+def test_an_unknown_stop_with_our_proof_is_opened_again_with_its_whole_scope(kit):
+    book = kit.book()
+    record = StopRecord(stop_id="old", scope=Scope.everything(), level=Level.CANCEL, stop_epoch=7)
+    record = StopRecord(stop_id="old", scope=record.scope, level=record.level, stop_epoch=7, proof=kit.prove(record))
+    book.link_up("E3", *NOTHING_HELD, kit.at(0))
+    effects = book.link_up("E1", [record], LatchState.PRESENT, kit.at(1))
+    assert {s.engine_id for s in of(effects, SendStop)} == {"E1", "E3"}
+    assert book.register.entries["old"] == Entry(Scope.everything(), Level.CANCEL, 7)
+    assert "error_unknown_stop_reopened" in [a.code for a in of(effects, RaiseAlert)]
+
+
+def test_an_unknown_stop_without_our_proof_is_opened_again_for_that_engine_alone(kit):
+    book = kit.book()
+    book.link_up("E3", *NOTHING_HELD, kit.at(0))
+    record = StopRecord(stop_id="old", scope=Scope.everything(), level=Level.CANCEL, stop_epoch=7, proof="forged")
+    effects = book.link_up("E1", [record], LatchState.PRESENT, kit.at(1))
+    assert {s.engine_id for s in of(effects, SendStop)} == {"E1"}
+    assert str(book.register.entries["old"].scope) == "engine:E1"
+
+
+def test_an_engine_cannot_widen_or_revive_another_scope_s_stop_under_its_id(book, kit):
+    stop = take(book, kit, scope=Scope.parse("account:A2")).stop_id
+    claim = StopRecord(stop_id=stop, scope=Scope.everything(), level=Level.FLATTEN, stop_epoch=99, proof="forged")
+    book.link_up("E1", [claim], LatchState.PRESENT, kit.at(2))
+    assert book.register.entries[stop].scope == Scope.parse("account:A2")
+    others = {str(e.scope) for i, e in book.register.open_stops() if i != stop}
+    assert others == {"engine:E1"}
+
+
+def test_every_new_epoch_is_above_everything_found_in_any_hello(book, kit):
+    record = StopRecord(stop_id="x", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=41)
+    book.link_up("E1", [record], LatchState.PRESENT, kit.at(2))
+    assert book.view(take(book, kit, now=3).stop_id).epoch > 41
+
+
+def test_a_corrupt_latch_halts_its_engine_once(book, kit):
+    effects = book.link_up("E1", [], LatchState.CORRUPT, kit.at(2))
+    assert [a.code for a in of(effects, RaiseAlert)] == ["error_latch_corrupt"]
+    assert book.register.engine_level("E1", "A1") is Level.HALT
+    book.link_up("E1", [], LatchState.CORRUPT, kit.at(3))
+    assert len(list(book.register.open_stops())) == 1
+
+
+def test_a_local_stop_becomes_a_stop_of_that_engine_under_its_own_id_and_stays_released_once_released(book, kit):
+    local = LocalStop(id="mine", level=Level.CANCEL, cause=LocalStopCause.RISK, reason="loss", at=kit.at(1).wall)
+    book.local_stop("E1", local, kit.at(1))
+    view = book.view("mine")
+    assert (str(view.scope), view.cause, view.level) == ("engine:E1", "risk", Level.CANCEL)
+    plan = book.plan_release("mine", [], resume=False, user_id="lee", reason="ok", now=kit.at(2))
+    book.apply_release(plan, kit.at(2))
+    book.local_stop("E1", local, kit.at(3))
+    assert not list(book.register.open_stops())
+
+
+def test_two_engines_with_the_same_local_id_do_not_become_one_stop_of_everything(book, kit):
+    local = LocalStop(id="mine", level=Level.HALT, cause=LocalStopCause.SENTINEL, reason="", at=kit.at(1).wall)
+    book.local_stop("E1", local, kit.at(1))
+    book.local_stop("E3", local, kit.at(1))
+    assert sorted(str(e.scope) for _, e in book.register.open_stops()) == ["engine:E1", "engine:E3"]
+    (theirs,) = [i for i, e in book.register.open_stops() if str(e.scope) == "engine:E3"]
+    plan = book.plan_release(theirs, [], resume=False, user_id="lee", reason="ok", now=kit.at(2))
+    (release,) = of(book.apply_release(plan, kit.at(2)), SendRelease)
+    assert set(release.message.stop_ids) == {theirs, "mine"}
+
+
+def test_a_release_reaches_the_links_and_a_waived_engine_keeps_a_stop_of_its_own(book, kit):
+    stop = take(book, kit).stop_id
+    plan = book.plan_release(stop, ["E2"], resume=True, user_id="lee", reason="ok", now=kit.at(2))
+    effects = book.apply_release(plan, kit.at(3))
+    assert {r.engine_id for r in of(effects, SendRelease)} == {"E1", "E3"}
+    assert {r.message.resume for r in of(effects, SendRelease)} == {True}
+    assert [(str(e.scope), e.level) for _, e in book.register.open_stops()] == [("engine:E2", Level.FLATTEN)]
+    assert book.view(stop).released_at == kit.at(3).wall
+
+
+def test_a_stop_raised_while_its_release_is_being_written_stays(book, kit):
+    stop = take(book, kit, level=Level.HALT).stop_id
+    plan = book.plan_release(stop, [], resume=False, user_id="lee", reason="ok", now=kit.at(2))
+    take(book, kit, now=2.5, request_id="again")
+    effects = book.apply_release(plan, kit.at(3))
+    assert not of(effects, SendRelease)
+    assert book.view(stop).released_at is None
+    assert book.register.engine_level("E1", "A1") is Level.FLATTEN
+
+
+def test_a_request_repeated_after_its_release_comes_back_released_and_restarts_nothing(book, kit):
+    stop = take(book, kit, request_id="r1").stop_id
+    plan = book.plan_release(stop, [], resume=False, user_id="lee", reason="ok", now=kit.at(2))
+    book.apply_release(plan, kit.at(3))
+    again = take(book, kit, now=4, request_id="r1")
+    assert (again.stop_id, again.effects) == (stop, [])
+    assert book.view(stop).released_at is not None
+
+
+def test_an_engine_that_was_away_at_the_release_is_answered_released(book, kit):
+    stop = take(book, kit).stop_id
+    held = book.runs[stop].record()
+    book.link_down("E1", kit.at(2))
+    plan = book.plan_release(stop, [], resume=False, user_id="lee", reason="ok", now=kit.at(3))
+    book.apply_release(plan, kit.at(3))
+    effects = book.link_up("E1", [held], LatchState.PRESENT, kit.at(4))
+    assert not of(effects, SendStop)
+    assert book.snapshot("E1", [stop]).released == [stop]
+
+
+def test_after_a_restart_every_open_stop_waits_for_its_engines(kit):
+    register = Register().with_stop("s9", Entry(Scope.everything(), Level.FLATTEN, 4))
+    book = kit.book(register)
+    book.recover({}, kit.at(0))
+    assert set(phases(book, "s9").values()) == {StopPhase.UNREACHABLE}
+    assert of(book.link_up("E1", *NOTHING_HELD, kit.at(1)), SendStop)
+    assert book.view(take(book, kit, scope=Scope.of_engine("E1")).stop_id).epoch == 5
+
+
+def test_a_lost_journal_halts_everything_once(kit):
+    book = kit.book()
+    assert of(book.halt_everything("lost_journal", "gone", kit.at(0)), RecordStop)
+    assert book.halt_everything("lost_journal", "gone", kit.at(1)) == []
+    assert book.register.engine_level("E1", "A1") is Level.HALT
