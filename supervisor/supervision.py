@@ -1,0 +1,563 @@
+"""A supervisor: an actor whose state is its children. One task, one nursery, one mailbox.
+
+It takes one decision at a time; what it decides is in `supervisor.policy`. Children report their end into its system
+lane, so a stop of the supervisor overtakes a queue of requests, and an end that concerns an older incarnation, or a
+child that is being stopped anyway, is recognised and ignored.
+"""
+
+import math
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+
+from supervisor.actor import Actor, Leave, handles
+from supervisor.cell import STARTED, ActorState, Cell
+from supervisor.errors import DuplicateChild, SpecError, StartError, UnknownChild
+from supervisor.life import live
+from supervisor.policy import (
+    AutoShutdown,
+    Intensity,
+    Strategy,
+    keeps_spec,
+    restart_group,
+    shuts_down,
+    wants_restart,
+)
+from supervisor.reason import SHUTDOWN, ExitKind, ExitReason, crash
+from supervisor.ref import (
+    ChildCounts,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    Ref,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+)
+from supervisor.slot import Slot
+from supervisor.spec import ChildSpec
+from supervisor.telemetry import Event, Report
+from supervisor.timekeeper import Alarm
+
+__all__ = [
+    "AutoShutdown",
+    "ChildCounts",
+    "ChildInfo",
+    "CountChildren",
+    "DeleteChild",
+    "RestartChild",
+    "StartChild",
+    "Strategy",
+    "Supervisor",
+    "TerminateChild",
+    "WhichChildren",
+]
+
+LATE: Final = object()
+INTERRUPTED: Final = object()
+STUCK_EVERY: Final = 5.0
+"""Seconds between two reports on a child that does not end although it was cancelled."""
+
+
+@attrs.frozen
+class ChildExited:
+    """A child's last word, in its supervisor's system lane."""
+
+    __internal__ = True
+    cell: Cell
+    incarnation: int
+    reason: ExitReason
+
+
+@attrs.frozen
+class TryAgain:
+    """The supervisor's note to itself, behind the requests that wait: they get their turn between two attempts."""
+
+    __internal__ = True
+    id: str
+    attempt: int
+
+
+@attrs.define(eq=False)
+class Child:
+    """What a supervisor knows of one child. `attempt` numbers the scheduled restarts: an older one is void."""
+
+    spec: ChildSpec
+    cell: Cell
+    failures: int = 0
+    last_failure: float = -math.inf
+    attempt: int = 0
+    alarm: Alarm | None = None
+
+    @property
+    def is_supervisor(self) -> bool:
+        return self.cell.interrupted is not None
+
+    def forget_restart(self) -> None:
+        self.attempt += 1
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+
+class Supervisor(Actor):
+    """children: started in this order, stopped in reverse. intensity, period: more than `intensity` restarts within
+    `period` seconds end the supervisor with an abnormal reason, after it has stopped its children.
+
+    Raises `SpecError` when ids repeat, when a back-off is so long that the intensity could never be exceeded, or when a
+    significant child meets `AutoShutdown.NEVER`.
+    """
+
+    def __init__(
+        self,
+        children: Iterable[ChildSpec] = (),
+        *,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        intensity: float = 3,
+        period: float = 5.0,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+    ) -> None:
+        self._specs = tuple(children)
+        self._strategy = strategy
+        self._intensity = Intensity(intensity, period)
+        self._auto_shutdown = auto_shutdown
+        self._children: dict[str, Child] = {}
+        self._starting: Slot | None = None
+        self._last_error: BaseException | None = None
+        seen: set[str] = set()
+        for spec in self._specs:
+            if spec.id in seen:
+                raise SpecError("children", spec.id, "two children have this id")
+            seen.add(spec.id)
+            self._check(spec)
+
+    def _check(self, spec: ChildSpec) -> None:
+        if spec.significant and self._auto_shutdown is AutoShutdown.NEVER:
+            raise SpecError("significant", True, f"child {spec.id!r}: this supervisor has AutoShutdown.NEVER")
+        if spec.backoff is not None and not self._intensity.escalates_despite(spec.backoff.longest):
+            most, period, longest = self._intensity.most, self._intensity.period, spec.backoff.longest
+            raise SpecError(
+                "backoff",
+                spec.backoff,
+                f"child {spec.id!r}: {most:g} delays of up to {longest:g} s do not fit into period={period:g} s, so a "
+                f"crash loop would never escalate; give the supervisor period={math.ceil(most * longest)} or more, "
+                "a smaller intensity, a shorter max_delay, or intensity=math.inf to say that it shall never escalate",
+            )
+
+    # the life of a supervisor
+
+    async def _live(self, cell: Cell) -> ExitReason:
+        failure: Exception | None = None
+        reason = SHUTDOWN
+        cell.interrupted = self._interrupt
+        cell.below = dict(cell.below)
+        async with trio.open_nursery() as self._nursery:
+            try:
+                try:
+                    await self._boot()
+                    await self.started()
+                    cell.acknowledge()
+                    reason = await self._loop(cell)
+                except Leave as leave:
+                    reason = leave.reason
+                except Exception as error:
+                    failure = error
+                cell.enter(ActorState.STOPPING)
+                await self._stop_children(self._in_order(), brutal=False)
+            finally:
+                # Cancelled: the grace is over. Those who are left are cancelled too, still one after the other.
+                with trio.CancelScope(shield=True):
+                    await self._stop_children(self._in_order(), brutal=True)
+        if failure is not None:
+            raise failure
+        return reason
+
+    async def _boot(self) -> None:
+        for spec in self._specs:
+            child = self._add(spec)
+            try:
+                await self._start(child)
+            except StartError as error:
+                if not keeps_spec(spec.restart):
+                    self._remove(child)
+                raise error from error.__cause__
+        for left in [cell for id, cell in self._cell.below.items() if id not in self._children]:
+            self._cell.forget(left)
+
+    def _interrupt(self) -> None:
+        """A stop has arrived: do not wait for a child that is starting."""
+        if self._starting is not None:
+            self._starting.resolve(INTERRUPTED)
+
+    # requests
+
+    @handles(StartChild)
+    async def _on_start_child(self, msg: StartChild) -> Ref:
+        known = self._children.get(msg.spec.id)
+        if known is not None:
+            raise DuplicateChild(self.context.name, msg.spec.id, known.cell.state.value)
+        try:
+            self._check(msg.spec)
+        except SpecError as error:
+            raise StartError(msg.spec.id, crash(error)) from error
+        child = self._add(msg.spec)
+        try:
+            await self._start(child)
+        except StartError:
+            self._remove(child)
+            raise
+        return Ref(child.cell)
+
+    @handles(TerminateChild)
+    async def _on_terminate_child(self, msg: TerminateChild) -> None:
+        child = self._find(msg.id)
+        await self._stop_children((child,), brutal=False)
+        child.cell.close()
+        if not self._keeps(child):
+            self._remove(child)
+
+    @handles(RestartChild)
+    async def _on_restart_child(self, msg: RestartChild) -> Ref:
+        child = self._find(msg.id)
+        if child.cell.state is not ActorState.STOPPED:
+            raise DuplicateChild(self.context.name, msg.id, child.cell.state.value)
+        await self._start(child)
+        return Ref(child.cell)
+
+    @handles(DeleteChild)
+    async def _on_delete_child(self, msg: DeleteChild) -> None:
+        child = self._find(msg.id)
+        if child.cell.state is not ActorState.STOPPED:
+            raise DuplicateChild(self.context.name, msg.id, child.cell.state.value)
+        self._remove(child)
+
+    @handles(WhichChildren)
+    async def _on_which_children(self, msg: WhichChildren) -> tuple[ChildInfo, ...]:
+        return tuple(
+            ChildInfo(
+                id=child.spec.id,
+                ref=Ref(child.cell),
+                state=child.cell.state,
+                restart=child.spec.restart,
+                restarts=child.cell.restarts,
+            )
+            for child in self._in_order()
+        )
+
+    @handles(CountChildren)
+    async def _on_count_children(self, msg: CountChildren) -> ChildCounts:
+        children = self._in_order()
+        supervisors = sum(child.is_supervisor for child in children)
+        return ChildCounts(
+            specs=len(children),
+            active=sum(child.cell.alive for child in children),
+            supervisors=supervisors,
+            workers=len(children) - supervisors,
+        )
+
+    # a child has ended by itself
+
+    def _exited(self, cell: Cell, incarnation: int, reason: ExitReason) -> None:
+        self._cell.mailbox.offer_urgent(ChildExited(cell, incarnation, reason))
+
+    @handles(ChildExited)
+    async def _on_child_exited(self, exit: ChildExited) -> None:
+        child = self._children.get(exit.cell.id)
+        if child is None or child.cell is not exit.cell:
+            return
+        if exit.incarnation != child.cell.incarnation or child.cell.state is not ActorState.STOPPED:
+            self._report(Event.CHILD_CRASHED, child, exit.reason, detail="absorbed by the restart of its group")
+            return
+        if child.cell.mailbox.closed:
+            return
+        self._report(Event.CHILD_CRASHED if exit.reason.abnormal else Event.CHILD_ENDED, child, exit.reason)
+        self._last_error = exit.reason.error or self._last_error
+        if wants_restart(child.spec.restart, exit.reason):
+            await self._restart(child)
+        else:
+            self._let_go(child)
+
+    def _let_go(self, child: Child) -> None:
+        """Ended for good."""
+        child.cell.close()
+        others = any(
+            other.spec.significant and other is not child and other.cell.state is not ActorState.STOPPED
+            for other in self._in_order()
+        )
+        if not self._keeps(child):
+            self._remove(child)
+        if shuts_down(self._auto_shutdown, child.spec.significant, others):
+            self._report(Event.AUTO_SHUTDOWN, child)
+            raise Leave(ExitReason(ExitKind.SHUTDOWN, f"auto_shutdown: {child.cell.path} ended"))
+
+    def _keeps(self, child: Child) -> bool:
+        return keeps_spec(child.spec.restart)
+
+    # restarting
+
+    async def _restart(self, child: Child) -> None:
+        """Count it, take the group down, and bring it up again: now, or after the back-off."""
+        delay = self._count_restart(child)
+        group = self._group(child)
+        await self._stop_children(group, brutal=False)
+        for member in group:
+            if not keeps_spec(member.spec.restart):
+                self._remove(member)
+            else:
+                member.cell.enter(ActorState.RESTARTING)
+        if delay:
+            self._schedule(child, delay)
+        else:
+            await self._start_group(child)
+
+    def _count_restart(self, child: Child) -> float:
+        """Spend one restart of the budget; return the back-off in seconds. Leaves when it was one too many."""
+        now = trio.current_time()
+        if not self._intensity.restart(now):
+            self._report(Event.INTENSITY_EXCEEDED, child)
+            raise Leave(
+                ExitReason(
+                    ExitKind.ESCALATED,
+                    f"more than {self._intensity.most:g} restarts in {self._intensity.period:g} s, "
+                    f"the last one of {child.cell.path}",
+                    self._last_error,
+                )
+            )
+        backoff = child.spec.backoff
+        if backoff is None:
+            return 0.0
+        if now - max(child.last_failure, child.cell.since) >= backoff.quiet_period:
+            child.failures = 0
+        delay = backoff.delay(child.failures, self._cell.kernel.random)
+        child.failures += 1
+        child.last_failure = now
+        return delay
+
+    def _group(self, child: Child) -> tuple[Child, ...]:
+        ids = restart_group(self._strategy, tuple(self._children), child.spec.id)
+        return tuple(self._children[id] for id in ids)
+
+    async def _start_group(self, first: Child) -> None:
+        for member in self._group(first):
+            if member.cell.alive:
+                continue
+            member.forget_restart()
+            try:
+                await self._start(member)
+            except StartError as error:
+                self._last_error = error.__cause__ or error
+                self._schedule(member, self._count_restart(member))
+                return
+            member.cell.restarts += 1
+            self._report(Event.CHILD_RESTARTED, member)
+
+    def _schedule(self, child: Child, delay: float) -> None:
+        """Try again later. Behind the waiting requests, so that a terminate_child gets in between."""
+        child.forget_restart()
+        child.cell.enter(ActorState.RESTARTING)
+        note = TryAgain(child.spec.id, child.attempt)
+        self._report(Event.RESTART_SCHEDULED, child, seconds=delay)
+        if delay:
+            child.alarm = self._cell.kernel.timekeeper.after(delay, partial(self._post, note))
+        else:
+            self._post(note)
+
+    def _post(self, note: TryAgain) -> None:
+        self._cell.mailbox.user.append(note)
+        self._cell.mailbox.wake()
+
+    @handles(TryAgain)
+    async def _on_try_again(self, note: TryAgain) -> None:
+        child = self._children.get(note.id)
+        if child is None or child.attempt != note.attempt or child.cell.state is not ActorState.RESTARTING:
+            return
+        group = self._group(child)
+        await self._stop_children(group, brutal=False)
+        for member in group:
+            member.cell.enter(ActorState.RESTARTING)
+        await self._start_group(child)
+
+    # starting and stopping one child
+
+    async def _start(self, child: Child) -> None:
+        """Returns when `started()` has; raises `StartError` when the child ended or was too slow before that."""
+        cell = child.cell
+        cell.reopen()
+        grace = 5.0 if child.spec.shutdown is None else child.spec.shutdown
+        self._starting = settled = cell.begin()
+        self._nursery.start_soon(live, cell, child.spec.factory, self._nursery, grace, name=cell.path)
+        timeout = child.spec.start_timeout
+        alarm = self._cell.kernel.timekeeper.after(
+            30.0 if timeout is None else timeout, partial(self._start_is_late, child, settled)
+        )
+        self._cell.waiting_on = cell
+        try:
+            outcome = await settled.wait()
+        finally:
+            self._starting = None
+            self._cell.waiting_on = None
+            alarm.cancel()
+        if outcome is STARTED:
+            self._report(Event.CHILD_STARTED, child)
+        else:
+            await self._start_failed(child, outcome)
+
+    def _start_is_late(self, child: Child, settled: Slot) -> None:
+        # A supervisor takes as long as its children, each of which has a limit of its own.
+        if child.spec.start_timeout is not None or not child.is_supervisor:
+            settled.resolve(LATE)
+
+    async def _start_failed(self, child: Child, outcome: Any) -> None:
+        cell = child.cell
+        if outcome is LATE or outcome is INTERRUPTED:
+            cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
+            await self._wait_until_ended(child)
+            if outcome is INTERRUPTED:
+                raise Leave(SHUTDOWN)
+            outcome = ExitReason(ExitKind.CANCELLED, "started() did not return in time")
+        if outcome.kind is ExitKind.IGNORED:
+            self._report(Event.CHILD_IGNORED, child, outcome)
+            cell.close()
+            if not self._keeps(child):
+                self._remove(child)
+            return
+        self._report(Event.CHILD_START_FAILED, child, outcome)
+        raise StartError(child.spec.id, outcome) from outcome.error
+
+    async def _stop_children(self, children: Iterable[Child], *, brutal: bool) -> None:
+        """In reverse order, each one awaited before the next."""
+        for child in reversed(tuple(children)):
+            child.forget_restart()
+            if child.cell.alive:
+                await self._stop(child, brutal=brutal)
+            else:
+                child.cell.enter(ActorState.STOPPED)
+
+    async def _stop(self, child: Child, *, brutal: bool) -> None:
+        """The ladder: soft stop, deadline, cancellation, reports on what is stuck."""
+        cell = child.cell
+        grace = 0.0 if brutal else self._grace(child)
+        settled, cell.settled = cell.settled, None
+        reason: ExitReason | None = None
+        cell.exited = None
+        if grace and settled is None:
+            cell.request_stop(SHUTDOWN)
+            reason = await self._ended_within(child, grace)
+        if reason is None and cell.alive:
+            cell.cancel(f"supervisor {self.context.name}: {'no time to stop' if not grace else 'shutdown deadline'}")
+            reason = await self._wait_until_ended(child)
+        cell.exited = self._exited
+        reason = reason or cell.ended_reason or SHUTDOWN
+        self._report(_stop_event(reason, expected_cancel=not grace), child, reason)
+
+    def _grace(self, child: Child) -> float:
+        if child.spec.shutdown is not None:
+            return child.spec.shutdown
+        return math.inf if child.is_supervisor else 5.0
+
+    async def _ended_within(self, child: Child, seconds: float) -> ExitReason | None:
+        """The reason of the end, or None if the child lives on after `seconds`."""
+        ended = child.cell.when_ended()
+        alarm = None
+        if seconds < math.inf:
+            alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
+        self._cell.waiting_on = child.cell
+        try:
+            reason: ExitReason | None = await ended.wait()
+        finally:
+            self._cell.waiting_on = None
+            if alarm is not None:
+                alarm.cancel()
+        return reason
+
+    async def _wait_until_ended(self, child: Child) -> ExitReason | None:
+        """Trio cannot kill: a child that shields itself is waited for, and named every few seconds."""
+        while child.cell.alive:
+            reason = await self._ended_within(child, STUCK_EVERY)
+            if reason is not None:
+                return reason
+            self._report(Event.STUCK_CHILD, child, detail=await_stack(child.cell))
+        return child.cell.ended_reason
+
+    # the list of children
+
+    @property
+    def _cell(self) -> Cell:
+        return self.context._cell
+
+    def _in_order(self) -> tuple[Child, ...]:
+        return tuple(self._children.values())
+
+    def _find(self, id: str) -> Child:
+        if id not in self._children:
+            raise UnknownChild(self.context.name, id)
+        return self._children[id]
+
+    def _add(self, spec: ChildSpec) -> Child:
+        child = self._children[spec.id] = Child(spec, self._place(spec))
+        child.cell.exited = self._exited
+        return child
+
+    def _place(self, spec: ChildSpec) -> Cell:
+        """The cell of this id: the one an earlier incarnation of this supervisor left, so that refs stay good."""
+        mine = self._cell
+        left = mine.below.get(spec.id)
+        if left is not None and left.mailbox.spec == spec.mailbox:
+            return left
+        if left is not None:
+            mine.forget(left)
+        path = spec.id if mine.parent is None else f"{mine.path}/{spec.id}"
+        cell = mine.below[spec.id] = Cell(mine.kernel, mine, spec.id, path, spec.mailbox)
+        mine.kernel.registry.register(path, cell)
+        return cell
+
+    def _remove(self, child: Child) -> None:
+        if self._children.get(child.spec.id) is child:
+            del self._children[child.spec.id]
+        child.forget_restart()
+        self._cell.forget(child.cell)
+
+    def _report(
+        self,
+        event: Event,
+        child: Child,
+        reason: ExitReason | None = None,
+        *,
+        detail: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        self._cell.kernel.telemetry.emit(
+            Report(
+                at=trio.current_time(),
+                event=event,
+                supervisor=self._cell.path,
+                child=child.cell.path,
+                incarnation=child.cell.incarnation,
+                reason=reason,
+                detail=detail,
+                seconds=seconds,
+            )
+        )
+
+
+def _stop_event(reason: ExitReason, *, expected_cancel: bool) -> Event:
+    if reason.kind is ExitKind.CRASH or reason.kind is ExitKind.ESCALATED:
+        return Event.SHUTDOWN_ERROR
+    if reason.kind is ExitKind.CANCELLED and not expected_cancel:
+        return Event.CHILD_CANCELLED
+    return Event.CHILD_STOPPED
+
+
+def await_stack(cell: Cell) -> str:
+    """Where the child's task is waiting: file:line function, outermost first."""
+    if cell.task is None:
+        return ""
+    frames = (
+        f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{line} {frame.f_code.co_name}"
+        for frame, line in cell.task.iter_await_frames()
+    )
+    return " > ".join(frames)
