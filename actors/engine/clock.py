@@ -1,0 +1,42 @@
+"""The engine's clocks. Leases are measured on a clock that goes on while the machine sleeps."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import trio
+
+
+class Clock(Protocol):
+    """``now`` is monotonic seconds and the base of every lease and deadline; ``wall`` is aware UTC, for people."""
+
+    def now(self) -> float: ...
+
+    def wall(self) -> datetime: ...
+
+
+class BootClock:
+    """CLOCK_BOOTTIME where the system has it: a laptop that slept through its lease wakes up with an expired one."""
+
+    def __init__(self) -> None:
+        self._clock_id: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+    def now(self) -> float:
+        return time.monotonic() if self._clock_id is None else time.clock_gettime(self._clock_id)
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class TrioClock:
+    """Trio's own clock, so that a test's virtual time is the engine's time too."""
+
+    def __init__(self, started: datetime) -> None:
+        self._started = started
+        self._origin = trio.current_time()
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def wall(self) -> datetime:
+        return self._started + timedelta(seconds=trio.current_time() - self._origin)

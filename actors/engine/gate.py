@@ -1,0 +1,136 @@
+"""The order gate: the last synchronous step before an order's bytes reach the broker's socket.
+
+Everything that may stop an order is decided here and nowhere else, behind every queue and throttle, so that "the gate
+is closed" means "from this instant no such order leaves". It is closed at boot. What passes is in flight until its
+answer is booked; a stop reports how many there were.
+
+    level           strategy order        strategy cancel   stop's cancel       stop's order
+    NORMAL          lease ∧ synced        yes               –                   –
+    REDUCE_ONLY     … ∧ reduces           yes               –                   –
+    HALT            no                    no                –                   –
+    CANCEL          no                    no                in its scope        –
+    FLATTEN         no                    no                in its scope        reduces, in its scope
+
+A cancel of a stop's own order (UNWIND) always passes: it can only take away what the engine itself put there.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+import attrs
+
+from actors.engine.errors import GateClosed
+from actors.engine.lease import Lease
+from wire.messages import Side
+from wire.stops import Entry, Level, Register, Scope
+
+
+class Purpose(Enum):
+    ORDER = "order"
+    CANCEL = "cancel"
+    STOP_CANCEL = "stop_cancel"
+    STOP_ORDER = "stop_order"
+    UNWIND = "unwind"
+
+
+@attrs.frozen(kw_only=True)
+class Intent:
+    """What is about to be written. ``strategy_id`` None: nobody's (found at the broker)."""
+
+    order_id: str
+    purpose: Purpose
+    strategy_id: str | None
+    symbol: str
+    side: Side
+    quantity: int
+
+
+Reducible = Callable[[str | None, str, Side], int]
+"""How many shares an order of this strategy, symbol and side may take and still only reduce: what is held, less what
+written orders of that side are already taking."""
+
+
+class Gate:
+    """``reducible`` is asked at the moment of the check; the order under check must not count in it yet."""
+
+    def __init__(self, *, engine_id: str, account_id: str | None, lease: Lease, reducible: Reducible) -> None:
+        self._engine_id = engine_id
+        self._account_id = account_id
+        self._lease = lease
+        self._reducible = reducible
+        self._in_flight: dict[str, Intent] = {}
+        self.register = Register()
+        self.synced = False
+        self.fenced: str | None = None  # why nothing may open whatever the register says, e.g. a foreign platform
+        self.paused: set[str] = set()
+
+    # --- the stops ---
+
+    def close(self, stop_id: str, entry: Entry) -> None:
+        """From the return of this call on, nothing leaves that the stop forbids."""
+        self.register = self.register.with_stop(stop_id, entry)
+
+    def open(self, stop_ids: Iterable[str], epoch: int) -> None:
+        self.register = self.register.with_release(stop_ids, epoch)
+
+    def level_for(self, strategy_id: str | None, symbol: str | None) -> Level:
+        """The maximum over the open stops that cover this strategy and symbol."""
+        return self.register.level_for(self._engine_id, self._account_id, strategy_id, symbol)
+
+    def engine_level(self) -> Level:
+        return self.register.engine_level(self._engine_id, self._account_id)
+
+    def shut_reason(self, now: float) -> str | None:
+        """Why no strategy order may leave now, stops apart; None when they may."""
+        if self.fenced is not None:
+            return self.fenced
+        if not self._lease.alive(now):
+            return "no live lease from the platform"
+        return None if self.synced else "not reconciled with the broker"
+
+    # --- the orders ---
+
+    def check(self, intent: Intent, now: float) -> None:
+        """Lets the intent through and counts it as in flight, or raises GateClosed. Never waits."""
+        refusal = self._refusal(intent, now)
+        if refusal is not None:
+            raise GateClosed(refusal)
+        self._in_flight[intent.order_id] = intent
+
+    def settle(self, order_id: str) -> None:
+        """The answer to a written request is booked, or its fate reconciled."""
+        self._in_flight.pop(order_id, None)
+
+    def in_flight(self, scope: Scope | None = None) -> int:
+        """Requests written and not yet answered, of everything or of what ``scope`` covers."""
+        if scope is None:
+            return len(self._in_flight)
+        covers = scope.covers
+        return sum(covers(self._engine_id, self._account_id, i.strategy_id, i.symbol) for i in self._in_flight.values())
+
+    def _refusal(self, intent: Intent, now: float) -> str | None:
+        level = self.level_for(intent.strategy_id, intent.symbol)
+        match intent.purpose:
+            case Purpose.UNWIND:
+                return None
+            case Purpose.STOP_CANCEL:
+                return None if level >= Level.CANCEL else "no stop asks for this cancel"
+            case Purpose.STOP_ORDER:
+                return self._reducing(intent) if level is Level.FLATTEN else "no stop asks for this order"
+            case Purpose.CANCEL:
+                return None if level <= Level.REDUCE_ONLY else f"stopped at {level.value}"
+            case Purpose.ORDER:
+                return self._strategy_refusal(intent, level, now)
+
+    def _strategy_refusal(self, intent: Intent, level: Level, now: float) -> str | None:
+        if level >= Level.HALT:
+            return f"stopped at {level.value}"
+        if (shut := self.shut_reason(now)) is not None:
+            return shut
+        if intent.strategy_id in self.paused:
+            return "the strategy is paused"
+        return self._reducing(intent) if level is Level.REDUCE_ONLY else None
+
+    def _reducing(self, intent: Intent) -> str | None:
+        room = self._reducible(intent.strategy_id, intent.symbol, intent.side)
+        return None if intent.quantity <= room else f"only {room} shares can be reduced"

@@ -1,0 +1,68 @@
+"""The run lease: an engine may open orders only while the platform keeps telling it so.
+
+Expiry is given by the link (send time of the hello, or of the highest heartbeat that was answered, plus ``lease_ms``).
+When it passes, the engine halts by itself; when it stays expired the platform's policy, remembered from its last
+welcome, cancels and then flattens. HALT by expiry ends with the next lease, after reconciliation. CANCEL and FLATTEN
+by expiry are local stops, and only a release ends those.
+"""
+
+from enum import Enum
+
+from wire.messages import LeaseExpiry
+
+
+class LeaseEvent(Enum):
+    EXPIRED = "expired"
+    CANCEL_DUE = "cancel_due"
+    FLATTEN_DUE = "flatten_due"
+
+
+class Lease:
+    """A pure state machine; times are seconds on the engine's clock. Without a first grant there is nothing to expire,
+    so a fresh engine is simply not alive."""
+
+    def __init__(self) -> None:
+        self.expires_at: float | None = None
+        self._policy = LeaseExpiry()
+        self._told: set[LeaseEvent] = set()
+
+    def adopt(self, policy: LeaseExpiry) -> None:
+        """The platform's wish for what follows an expiry."""
+        self._policy = policy
+
+    def renew(self, expires_at: float, now: float) -> bool:
+        """Takes a later expiry; an earlier one changes nothing. True when the lease came back to life."""
+        was_alive = self.alive(now)
+        if self.expires_at is None or expires_at > self.expires_at:
+            self.expires_at = expires_at
+        if self.alive(now):
+            self._told.clear()
+        return self.alive(now) and not was_alive
+
+    def alive(self, now: float) -> bool:
+        """At the very instant of expiry it is over."""
+        return self.expires_at is not None and now < self.expires_at
+
+    def left(self, now: float) -> float:
+        """Seconds left; 0 when not alive."""
+        return max(0.0, self.expires_at - now) if self.expires_at is not None else 0.0
+
+    def tick(self, now: float) -> list[LeaseEvent]:
+        """What has become due since the last call, each told once per expiry, in order."""
+        due = [event for event, at in self._schedule() if now >= at and event not in self._told]
+        self._told.update(due)
+        return due
+
+    def deadline(self) -> float | None:
+        """When ``tick`` will next have something to tell; None: never without a renewal."""
+        return min((at for event, at in self._schedule() if event not in self._told), default=None)
+
+    def _schedule(self) -> list[tuple[LeaseEvent, float]]:
+        if self.expires_at is None:
+            return []
+        schedule = [(LeaseEvent.EXPIRED, self.expires_at)]
+        if (cancel := self._policy.cancel_after_ms) is not None:
+            schedule.append((LeaseEvent.CANCEL_DUE, self.expires_at + cancel / 1000))
+        if (flatten := self._policy.flatten_after_ms) is not None:
+            schedule.append((LeaseEvent.FLATTEN_DUE, self.expires_at + flatten / 1000))
+        return schedule

@@ -1,0 +1,167 @@
+"""The order gate: the last synchronous decision before bytes leave."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engine.errors import GateClosed
+from actors.engine.gate import Gate, Intent, Purpose
+from actors.engine.lease import Lease
+from wire.messages import Side
+from wire.stops import Entry, Level, Scope
+
+NOW = 100.0
+
+
+def make_gate(*, room=10, lease_until=NOW + 10, synced=True):
+    lease = Lease()
+    if lease_until is not None:
+        lease.renew(lease_until, NOW)
+    gate = Gate(engine_id="E1", account_id="A1", lease=lease, reducible=lambda _s, _c, _d: room)
+    gate.synced = synced
+    return gate
+
+
+def intent(purpose=Purpose.ORDER, *, order_id="o1", strategy="s1", symbol="1", quantity=5):
+    return Intent(
+        order_id=order_id,
+        purpose=purpose,
+        strategy_id=strategy,
+        symbol=symbol,
+        side=Side.SELL,
+        quantity=quantity,
+    )
+
+
+def passes(gate, what, now=NOW):
+    try:
+        gate.check(what, now)
+    except GateClosed:
+        return False
+    return True
+
+
+def test_a_gate_is_closed_until_it_has_a_lease():
+    assert not passes(make_gate(lease_until=None), intent())
+
+
+def test_a_gate_is_closed_until_the_books_agree_with_the_broker():
+    assert not passes(make_gate(synced=False), intent())
+
+
+def test_an_order_at_the_instant_of_expiry_is_refused():
+    gate = make_gate(lease_until=NOW + 1)
+    assert passes(gate, intent(), NOW + 0.999)
+    assert not passes(gate, intent(order_id="o2"), NOW + 1)
+
+
+def test_a_fenced_gate_stays_closed_with_a_living_lease():
+    gate = make_gate()
+    gate.fenced = "another platform"
+    assert not passes(gate, intent())
+
+
+def test_a_paused_strategy_sends_nothing_but_its_cancels():
+    gate = make_gate()
+    gate.paused.add("s1")
+    assert not passes(gate, intent())
+    assert passes(gate, intent(Purpose.CANCEL))
+
+
+TABLE = {
+    (Level.NORMAL, Purpose.ORDER): True,
+    (Level.NORMAL, Purpose.CANCEL): True,
+    (Level.NORMAL, Purpose.STOP_CANCEL): False,
+    (Level.NORMAL, Purpose.STOP_ORDER): False,
+    (Level.REDUCE_ONLY, Purpose.ORDER): True,
+    (Level.REDUCE_ONLY, Purpose.CANCEL): True,
+    (Level.REDUCE_ONLY, Purpose.STOP_CANCEL): False,
+    (Level.REDUCE_ONLY, Purpose.STOP_ORDER): False,
+    (Level.HALT, Purpose.ORDER): False,
+    (Level.HALT, Purpose.CANCEL): False,
+    (Level.HALT, Purpose.STOP_CANCEL): False,
+    (Level.HALT, Purpose.STOP_ORDER): False,
+    (Level.CANCEL, Purpose.ORDER): False,
+    (Level.CANCEL, Purpose.CANCEL): False,
+    (Level.CANCEL, Purpose.STOP_CANCEL): True,
+    (Level.CANCEL, Purpose.STOP_ORDER): False,
+    (Level.FLATTEN, Purpose.ORDER): False,
+    (Level.FLATTEN, Purpose.CANCEL): False,
+    (Level.FLATTEN, Purpose.STOP_CANCEL): True,
+    (Level.FLATTEN, Purpose.STOP_ORDER): True,
+} | {(level, Purpose.UNWIND): True for level in Level}
+
+
+@pytest.mark.parametrize(("level", "purpose"), TABLE)
+def test_every_cell_of_the_table_of_levels_and_purposes(level, purpose):
+    gate = make_gate()
+    gate.close("x", Entry(Scope.everything(), level, 1))
+    assert passes(gate, intent(purpose)) is TABLE[level, purpose]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.ORDER, Purpose.STOP_ORDER])
+def test_a_reducing_order_may_not_take_more_than_is_held(purpose):
+    gate = make_gate(room=4)
+    level = Level.REDUCE_ONLY if purpose is Purpose.ORDER else Level.FLATTEN
+    gate.close("x", Entry(Scope.everything(), level, 1))
+    assert not passes(gate, intent(purpose, quantity=5))
+    assert passes(gate, intent(purpose, quantity=4))
+
+
+def test_a_stop_of_one_strategy_leaves_the_other_alone():
+    gate = make_gate()
+    gate.close("x", Entry(Scope.parse("strategy:E1/s1"), Level.HALT, 1))
+    assert not passes(gate, intent(strategy="s1"))
+    assert passes(gate, intent(strategy="s2"))
+
+
+def test_only_a_release_of_that_stop_opens_it_again():
+    gate = make_gate()
+    gate.close("x", Entry(Scope.everything(), Level.HALT, 3))
+    gate.open(["other"], 9)
+    gate.open(["x"], 2)
+    assert not passes(gate, intent())
+    gate.open(["x"], 3)
+    assert passes(gate, intent())
+
+
+def test_what_passed_is_in_flight_until_its_answer_is_booked():
+    gate = make_gate()
+    gate.check(intent(order_id="o1", strategy="s1"), NOW)
+    gate.check(intent(order_id="o2", strategy="s2"), NOW)
+    assert gate.in_flight() == 2
+    assert gate.in_flight(Scope.parse("strategy:E1/s2")) == 1
+    gate.settle("o2")
+    gate.settle("o2")
+    assert gate.in_flight() == 1
+
+
+def test_what_was_refused_is_not_in_flight():
+    gate = make_gate(synced=False)
+    assert not passes(gate, intent())
+    assert gate.in_flight() == 0
+
+
+scopes = st.sampled_from(
+    ["all", "account:A1", "account:A2", "engine:E1", "engine:E2", "strategy:E1/s1", "symbol:005930"]
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("stop"), st.sampled_from("abc"), scopes, st.sampled_from(list(Level)), st.integers(1, 9)),
+        st.tuples(st.just("release"), st.sampled_from("abc"), st.integers(1, 9)),
+    ),
+    max_size=12,
+)
+
+
+@given(steps)
+def test_no_sequence_of_stops_and_releases_lets_an_order_through_while_a_covering_stop_is_open(history):
+    gate = make_gate()
+    for step in history:
+        if step[0] == "stop":
+            gate.close(step[1], Entry(Scope.parse(step[2]), step[3], step[4]))
+        else:
+            gate.open([step[1]], step[2])
+    covering = [e.level for _, e in gate.register.open_stops() if e.scope.covers("E1", "A1", "s1", "1")]
+    level = max(covering, default=Level.NORMAL)
+    assert passes(gate, intent(quantity=1)) is (level <= Level.REDUCE_ONLY)

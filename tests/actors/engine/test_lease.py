@@ -1,0 +1,59 @@
+"""The run lease and what follows its expiry."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engine.lease import Lease, LeaseEvent
+from wire.messages import LeaseExpiry
+
+
+def test_a_lease_that_was_never_granted_is_not_alive_and_never_expires():
+    lease = Lease()
+    assert not lease.alive(0.0)
+    assert lease.tick(1e9) == []
+    assert lease.deadline() is None
+
+
+def test_expiry_then_cancel_then_flatten_are_told_once_and_in_order():
+    lease = Lease()
+    lease.adopt(LeaseExpiry(cancel_after_ms=30_000, flatten_after_ms=60_000))
+    lease.renew(115.0, 100.0)
+    assert lease.tick(114.9) == []
+    assert lease.tick(115.0) == [LeaseEvent.EXPIRED]
+    assert lease.deadline() == 145.0
+    assert lease.tick(144.9) == []
+    assert lease.tick(200.0) == [LeaseEvent.CANCEL_DUE, LeaseEvent.FLATTEN_DUE]
+    assert lease.tick(300.0) == []
+
+
+def test_without_a_wish_to_flatten_nothing_is_flattened():
+    lease = Lease()
+    lease.renew(15.0, 0.0)
+    assert lease.tick(1e6) == [LeaseEvent.EXPIRED, LeaseEvent.CANCEL_DUE]
+
+
+def test_a_renewal_after_expiry_revives_it_and_a_new_expiry_is_told_again():
+    lease = Lease()
+    lease.renew(15.0, 0.0)
+    assert lease.tick(16.0) == [LeaseEvent.EXPIRED]
+    assert lease.renew(35.0, 20.0)
+    assert lease.alive(34.0)
+    assert lease.tick(35.0) == [LeaseEvent.EXPIRED]
+
+
+def test_a_late_answer_to_an_old_heartbeat_never_shortens_or_revives_a_lease():
+    lease = Lease()
+    lease.renew(30.0, 10.0)
+    assert not lease.renew(20.0, 12.0)
+    assert lease.expires_at == 30.0
+    lease.tick(31.0)
+    assert not lease.renew(30.5, 32.0)
+    assert lease.tick(32.0) == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), max_size=20), st.floats(0, 200))
+def test_a_lease_is_alive_exactly_until_the_highest_expiry_it_was_given(grants, now):
+    lease = Lease()
+    for sent_at, length in grants:
+        lease.renew(sent_at + length, sent_at)
+    assert lease.alive(now) is any(now < sent + length for sent, length in grants)
