@@ -149,7 +149,7 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
         http=http,
         engines=engines,
         emergency=emergency,
-        keys=Path(sources.take("keys") or home / "keys.json").expanduser().absolute(),
+        keys=Path(sources.take("keys") or home / "keys").expanduser().absolute(),
         database_url=_database_url(sources.take("database_url")),
         admin_password=sources.take("admin_password"),
         http_tls=_tls(sources, "http"),

@@ -149,6 +149,11 @@ class Feed:
         """The last offset of each topic that has been given out, for the bookmark."""
         return {topic: cursor[1] for topic, cursor in self._cursors.items() if cursor is not None}
 
+    def is_too_slow(self) -> bool:
+        """Whether a lossless topic has already moved past what this reader is missing."""
+        lossless = ((self._hub.stream(topic), cursor) for topic, cursor in self._cursors.items() if topic in URGENT)
+        return any(cursor is not None and stream.has_lost(*cursor) for stream, cursor in lossless)
+
     def next_frame(self) -> str | None:
         """The next frame for this reader, or None when it has everything. Raises TooSlow: give the reader up."""
         if not self._waiting:

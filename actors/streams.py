@@ -93,6 +93,10 @@ class Stream:
             return False
         return self.delivery is Delivery.LATEST or offset >= self._oldest - 1
 
+    def has_lost(self, epoch: str, offset: int) -> bool:
+        """Whether items after this cursor are kept no more."""
+        return epoch == self.epoch and offset < self._oldest - 1
+
     def since(self, cursor: int) -> Batch:
         """What happened after ``cursor``. Raises TooSlow when a lossless topic cannot tell any more."""
         if cursor >= self.offset:
