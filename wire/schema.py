@@ -86,6 +86,19 @@ def is_secret(field_type: Any) -> bool:
     return any(c.secret for c in _constraints_in(field_type))
 
 
+def bare(annotation: Any) -> Any:
+    """The annotation without its constraints."""
+    return annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+
+
+def key_path(key: object) -> str:
+    """How a key of an object is named in a field path: hostile keys do not get into logs and answers."""
+    return key if isinstance(key, str) and _HARMLESS_KEY.fullmatch(key) else "(key)"
+
+
+_HARMLESS_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
 def _constraints_in(annotation: Any) -> Iterator[C]:
     if get_origin(annotation) is Annotated:
         yield from (m for m in annotation.__metadata__ if isinstance(m, C))
@@ -178,7 +191,7 @@ def _each_entry(key_checker: Checker | None, checker: Checker | None) -> Checker
                 if checker:
                     checker(value)
             except InvalidField as error:
-                raise error.within(str(key)[:64]) from None
+                raise error.within(key_path(key)) from None
 
     return check
 

@@ -1,0 +1,135 @@
+"""Hardened JSON text.
+
+``parse`` refuses what two parsers could read differently or what cannot be stored: size, depth, duplicate keys,
+non-finite numbers, integers beyond 64 bits, NUL and lone surrogates. Python's ``json`` accepts all of these.
+"""
+
+import json
+import re
+from math import isfinite
+from typing import Any, NoReturn
+
+from wire.errors import Malformed, TooLarge
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 16
+MAX_INT = 2**63 - 1
+
+
+def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
+    """The one JSON object in ``text``, or Malformed or TooLarge. The errors keep no copy of the text."""
+    if len(text) > max_bytes:
+        raise TooLarge(f"the message is over {max_bytes} bytes")
+    text = _checked_text(text, max_bytes)
+    value = _loaded(text)
+    if type(value) is not dict:
+        raise Malformed("the message must be one JSON object")
+    # Brackets that cannot reach the limit even when all are nested need no walk; the same for escapes that are absent.
+    if text.count("{") + text.count("[") > max_depth:
+        _check_depth(value, max_depth)
+    if "\\u" in text and _SUSPECT_ESCAPE.search(text):
+        _check_strings(value)
+    return value
+
+
+def dump(value: Any) -> str:
+    """Compact JSON of plain values; raises ValueError for NaN and infinities, which no message can hold."""
+    text = _dumps(value)
+    if (not text.isascii() and _SURROGATE.search(text)) or "\\u0000" in text:
+        text = _dumps(_cleaned(value))
+    return text
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SUSPECT_ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _checked_text(text: str | bytes, max_bytes: int) -> str:
+    try:
+        if isinstance(text, str):
+            size = len(text) if text.isascii() else len(text.encode())
+        else:
+            size, text = len(text), bytes(text).decode()
+    except UnicodeError:
+        text = ""
+    if not text:
+        raise Malformed("the message is not UTF-8 text of a JSON object")
+    if size > max_bytes:
+        raise TooLarge(f"the message is over {max_bytes} bytes")
+    return text
+
+
+def _loaded(text: str) -> Any:
+    # The error is raised outside the except block: a JSONDecodeError keeps the whole document, which may hold secrets.
+    reason = None
+    try:
+        return _loads(text)
+    except Malformed as error:
+        reason = error.reason
+    except json.JSONDecodeError as error:
+        reason = f"not valid JSON at character {error.pos}"
+    except RecursionError:
+        reason = "nested too deeply"
+    raise Malformed(reason)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise Malformed("a key occurs twice in one object")
+    return result
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or abs(value := int(digits)) > MAX_INT:
+        raise Malformed("an integer does not fit in 64 bits")
+    return value
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not isfinite(value):
+        raise Malformed("a number is not finite")
+    return value
+
+
+def _constant(_name: str) -> NoReturn:
+    raise Malformed("a number is not finite")
+
+
+_loads = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).decode
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise Malformed("nested too deeply")
+    for item in value.values() if type(value) is dict else value:
+        if type(item) is dict or type(item) is list:
+            _check_depth(item, left - 1)
+
+
+def _check_strings(value: Any) -> None:
+    if type(value) is str:
+        if _UNSTORABLE.search(value):
+            raise Malformed("text holds NUL or half a surrogate pair")
+    elif type(value) is dict:
+        for key, item in value.items():
+            _check_strings(key)
+            _check_strings(item)
+    elif type(value) is list:
+        for item in value:
+            _check_strings(item)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return value
