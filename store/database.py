@@ -131,7 +131,7 @@ class Database:
         async with trio_asyncio.open_loop() as loop:
             loop.set_exception_handler(self._note_stray)
             self._loop = loop
-            self._pool = await self._cross(self._make_pool())
+            self._pool = await self._finish(self._make_pool())
             try:
                 yield self
             except Exception as error:
@@ -163,7 +163,7 @@ class Database:
         pool, self._pool = self._pool, None
         with trio.CancelScope(shield=True):
             with trio.move_on_after(self._grace * 8) as patience:
-                await self._cross(pool.close())
+                await self._finish(pool.close())
             if patience.cancelled_caught:
                 pool.terminate()
         self._loop = None
@@ -186,16 +186,29 @@ class Database:
         Raises Unavailable when the database is away or too slow, Refused (Conflict, BadValue) when it says no, and
         whatever ``fn`` raises itself; then the transaction is rolled back.
         """
+        return await self.cross(lambda: self._unit(fn, args, tx))
+
+    async def cross(self, make_unit: Callable[[], Awaitable[T]]) -> T:
+        """Runs asyncio-flavoured code that needs no pooled connection; the errors are those of ``run``."""
         # The error is raised outside the handler: the driver's own must not hang on as its context.
         failure: StoreError
         try:
-            result: T = await self._cross(self._unit(fn, args, tx))
+            result: T = await self._finish(make_unit())
         except (*_AWAY, *_CONTENDED, asyncpg.PostgresError, UnicodeEncodeError, OverflowError) as error:
             failure = self._translate(error)
         else:
             self.down_since = self.down_reason = None
             return result
         raise failure
+
+    async def connect(self, application_name: str) -> Any:
+        """A connection outside the pool, for what lasts as long as its session. Asyncio flavour: use within cross."""
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=self._connect_timeout,
+            command_timeout=self._command_timeout,
+            server_settings={"application_name": application_name},
+        )
 
     async def retry(
         self,
@@ -232,7 +245,7 @@ class Database:
         finally:
             await pool.release(connection, timeout=self._command_timeout)
 
-    async def _cross(self, unit: Any) -> Any:
+    async def _finish(self, unit: Any) -> Any:
         """Runs an asyncio coroutine to its end, from trio. A server that hangs does not hold a cancelled caller."""
         if self._loop is None:
             unit.close()
@@ -294,21 +307,23 @@ class Database:
         """
         delay = 0.05
         while True:
-            lost = trio.Event()
-            connection: Any = None
-            try:
-                connection = await self._cross(self._listening(channels, send, lost))
-                delay = 0.05
-                await send.send(Up())
-                await self._watch(connection, lost)
-            except (*_AWAY, asyncpg.PostgresError):
-                pass  # the Down below says it
-            finally:
-                if connection is not None:
-                    connection.terminate()
+            with contextlib.suppress(StoreError):  # the Down below says it
+                delay = 0.05 if await self._hear(channels, send) else delay
             await send.send(Down())
             await trio.sleep(random.uniform(delay / 2, delay))
             delay = min(2.0, delay * 2)
+
+    async def _hear(self, channels: Sequence[str], send: "trio.MemorySendChannel[Up | Down | Notified]") -> bool:
+        """One connection's life; True when it came up."""
+        lost = trio.Event()
+        connection = await self.cross(lambda: self._listening(channels, send, lost))
+        try:
+            await send.send(Up())
+            with contextlib.suppress(StoreError):
+                await self._watch(connection, lost)
+            return True
+        finally:
+            connection.terminate()
 
     async def _listening(
         self, channels: Sequence[str], send: "trio.MemorySendChannel[Up | Down | Notified]", lost: trio.Event
@@ -319,12 +334,7 @@ class Database:
             except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
                 self._missed += 1
 
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=self._connect_timeout,
-            command_timeout=self._command_timeout,
-            server_settings={"application_name": "watchkeeper-listen"},
-        )
+        connection = await self.connect("watchkeeper-listen")
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
             for channel in channels:
@@ -342,7 +352,7 @@ class Database:
             if lost.is_set():
                 return
             with trio.move_on_after(self._command_timeout) as patience:
-                await self._cross(connection.fetchval("select 1"))
+                await self.cross(lambda: connection.fetchval("select 1"))
             if patience.cancelled_caught:
                 return
 

@@ -1,0 +1,254 @@
+"""What engines tell, kept exactly once: trade logs, order updates, fills, error reports.
+
+``commit`` writes a batch and the links' progress in one transaction: what is acknowledged is committed. Duplicates die
+on (engine_id, id). One row that cannot be kept (text the database refuses, a number too large) does not block the
+others: it is returned as rejected, and its number is acknowledged with a nack.
+
+Pages go by cursor, newest last; cursors rise in the order of commits, because a batch holds one advisory lock.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import asyncpg
+import attrs
+
+from store import links
+from store.database import Connection
+from wire.messages import ErrorReport, Fill, LogCategory, OrderUpdate, Side, TradeLog
+from wire.rest import FillRow, LogRow, OrderRow
+
+T = TypeVar("T")
+Kept = TradeLog | OrderUpdate | Fill | ErrorReport
+
+_LOCK = 0x574B_4C4F_4753
+_NOT_STORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """One message to keep. ``id`` is the envelope's (a trade log's own); ``at`` the envelope's time."""
+
+    engine_id: str
+    id: str
+    at: datetime
+    message: Kept
+
+
+@attrs.frozen(kw_only=True)
+class Rejected:
+    received: Received
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Committed:
+    """``new``: what was not there before, to be shown; ``moved``: engines whose progress was taken."""
+
+    new: list[Received]
+    rejected: list[Rejected]
+    moved: frozenset[str]
+
+
+@attrs.frozen(kw_only=True)
+class LogQuery:
+    """``after`` None: the newest ``limit`` rows. ``text`` is looked for in message and reason."""
+
+    after: int | None = None
+    limit: int = 100
+    engine_id: str | None = None
+    category: LogCategory | None = None
+    text: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogPage:
+    items: list[LogRow]
+    next: int | None
+
+
+@attrs.frozen(kw_only=True)
+class OrderPage:
+    items: list[OrderRow]
+    next: int | None
+
+
+@attrs.frozen(kw_only=True)
+class FillPage:
+    items: list[FillRow]
+    next: int | None
+
+
+async def commit(
+    conn: Connection, received: Sequence[Received], progress: Iterable[links.Progress], now: datetime
+) -> Committed:
+    """Needs a transaction (``tx={}``)."""
+    await conn.execute("select pg_advisory_xact_lock($1)", _LOCK)
+    new: list[Received] = []
+    rejected: list[Rejected] = []
+    for kind, insert in _INSERTS.items():
+        batch = [one for one in received if isinstance(one.message, kind)]
+        if not batch:
+            continue
+        try:
+            async with conn.transaction():
+                new += await insert(conn, batch)
+        except _NOT_STORABLE:
+            new += await _one_by_one(conn, insert, batch, rejected)
+    return Committed(new=new, rejected=rejected, moved=frozenset(await links.advance(conn, progress, now)))
+
+
+async def _one_by_one(
+    conn: Connection, insert: "Insert", batch: Sequence[Received], rejected: list[Rejected]
+) -> list[Received]:
+    new: list[Received] = []
+    for one in batch:
+        try:
+            async with conn.transaction():
+                new += await insert(conn, [one])
+        except _NOT_STORABLE as error:  # its text may repeat the value
+            rejected.append(Rejected(received=one, reason=f"cannot be stored ({type(error).__name__})"))
+    return new
+
+
+Insert = Callable[[Connection, Sequence[Received]], Any]
+
+
+async def _insert_trade_logs(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    def columns(one: Received) -> tuple[Any, ...]:
+        m = one.message
+        assert isinstance(m, TradeLog)
+        severity = m.severity.value if m.severity else None
+        return (m.category.value, m.message, m.reason, m.strategy_id, m.symbol, m.order_id, severity, m.timestamp)
+
+    rows = await conn.fetch(
+        "insert into trade_logs"
+        " (engine_id, id, category, message, reason, strategy_id, symbol, order_id, severity, at)"
+        " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+        " $8::text[], $9::text[], $10::timestamptz[]) on conflict do nothing returning engine_id, id",
+        *_arrays(batch, columns),
+    )
+    return _new(batch, rows)
+
+
+async def _insert_order_updates(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    def columns(one: Received) -> tuple[Any, ...]:
+        m = one.message
+        assert isinstance(m, OrderUpdate)
+        order = (m.order_id, m.broker_order_id, m.strategy_id, m.symbol, m.side.value)
+        return (*order, m.quantity, m.price, m.status.value, m.filled, m.reason, one.at)
+
+    rows = await conn.fetch(
+        "insert into order_updates (engine_id, id, order_id, broker_order_id, strategy_id, symbol, side, quantity,"
+        " price, status, filled, reason, at)"
+        " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+        " $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::timestamptz[])"
+        " on conflict do nothing returning engine_id, id",
+        *_arrays(batch, columns),
+    )
+    return _new(batch, rows)
+
+
+async def _insert_fills(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    def columns(one: Received) -> tuple[Any, ...]:
+        m = one.message
+        assert isinstance(m, Fill)
+        return (m.order_id, m.strategy_id, m.symbol, m.side.value, m.quantity, m.price, m.fee, m.tax, m.at)
+
+    rows = await conn.fetch(
+        "insert into fills (engine_id, id, order_id, strategy_id, symbol, side, quantity, price, fee, tax, at)"
+        " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],"
+        " $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])"
+        " on conflict do nothing returning engine_id, id",
+        *_arrays(batch, columns),
+    )
+    return _new(batch, rows)
+
+
+async def _insert_error_reports(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    def columns(one: Received) -> tuple[Any, ...]:
+        m = one.message
+        assert isinstance(m, ErrorReport)
+        return (m.code, m.category.value, m.reason, m.severity.value, m.degraded, one.at)
+
+    rows = await conn.fetch(
+        "insert into error_reports (engine_id, id, code, category, reason, severity, degraded, at)"
+        " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
+        " $7::boolean[], $8::timestamptz[]) on conflict do nothing returning engine_id, id",
+        *_arrays(batch, columns),
+    )
+    return _new(batch, rows)
+
+
+_INSERTS: dict[type, Insert] = {
+    TradeLog: _insert_trade_logs,
+    OrderUpdate: _insert_order_updates,
+    Fill: _insert_fills,
+    ErrorReport: _insert_error_reports,
+}
+
+
+def _arrays(batch: Sequence[Received], columns: Callable[[Received], tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*((one.engine_id, one.id, *columns(one)) for one in batch), strict=True)]
+
+
+def _new(batch: Sequence[Received], rows: Iterable[asyncpg.Record]) -> list[Received]:
+    """The first of each id that the database did not have."""
+    fresh = {(row["engine_id"], row["id"]) for row in rows}
+    first = {(one.engine_id, one.id): one for one in reversed(batch)}
+    return [one for key, one in reversed(first.items()) if key in fresh]
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+_TRADE_LOGS = (
+    "select cursor, engine_id, id, category, message, at as timestamp, reason, strategy_id, symbol, order_id,"
+    " severity from trade_logs where cursor > coalesce($1, 0) and ($3::text is null or engine_id = $3)"
+    " and ($4::text is null or category = $4)"
+    " and ($5::text is null or strpos(lower(message), $5) > 0 or strpos(lower(reason), $5) > 0)"
+)
+_ORDERS = (
+    "select cursor, engine_id, order_id, broker_order_id, strategy_id, symbol, side, quantity, price, status, filled,"
+    " reason, at from order_updates where cursor > coalesce($1, 0) and ($3::text is null or engine_id = $3)"
+)
+_FILLS = (
+    "select cursor, engine_id, id, order_id, strategy_id, symbol, side, quantity, price, fee, tax, at from fills"
+    " where cursor > coalesce($1, 0) and ($3::text is null or engine_id = $3)"
+)
+_FORWARD, _BACKWARD = " order by cursor limit $2", " order by cursor desc limit $2"
+
+
+async def trade_logs(conn: Connection, query: LogQuery) -> LogPage:
+    text = query.text.lower() if query.text else None
+    category = query.category.value if query.category else None
+    rows = await _fetch(conn, _TRADE_LOGS, query, category, text)
+    shown, following = _window(rows, query)
+    items = [LogRow(**{**dict(row), "category": LogCategory(row["category"])}) for row in shown]
+    return LogPage(items=items, next=following)
+
+
+async def orders(conn: Connection, query: LogQuery) -> OrderPage:
+    """Updates of orders, not their last states. Category and text do not apply."""
+    shown, following = _window(await _fetch(conn, _ORDERS, query), query)
+    return OrderPage(items=[OrderRow(**{**dict(row), "side": Side(row["side"])}) for row in shown], next=following)
+
+
+async def fills(conn: Connection, query: LogQuery) -> FillPage:
+    """Category and text do not apply."""
+    shown, following = _window(await _fetch(conn, _FILLS, query), query)
+    return FillPage(items=[FillRow(**{**dict(row), "side": Side(row["side"])}) for row in shown], next=following)
+
+
+async def _fetch(conn: Connection, select: str, query: LogQuery, *filters: str | None) -> list[asyncpg.Record]:
+    order = _BACKWARD if query.after is None else _FORWARD
+    return await conn.fetch(select + order, query.after, query.limit + 1, query.engine_id, *filters)
+
+
+def _window(rows: list[asyncpg.Record], query: LogQuery) -> tuple[list[asyncpg.Record], int | None]:
+    """Newest last, and the cursor to go on from when there is more."""
+    shown = rows[: query.limit]
+    if query.after is None:
+        return shown[::-1], None
+    return shown, shown[-1]["cursor"] if len(rows) > query.limit else None
