@@ -10,9 +10,34 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("supervisor", "wire", "store", "actors")
 ELSEWHERE = set(
-    "childutils compat confecho datatypes dispatchers events http http_client loggers medusa options pidproxy poller "
-    "process rpcinterface scripts skel socket_manager states supervisorctl supervisord templating tests ui web xmlrpc"
-    "".split()
+    [
+        "childutils",
+        "compat",
+        "confecho",
+        "datatypes",
+        "dispatchers",
+        "events",
+        "http",
+        "http_client",
+        "loggers",
+        "medusa",
+        "options",
+        "pidproxy",
+        "poller",
+        "process",
+        "rpcinterface",
+        "scripts",
+        "skel",
+        "socket_manager",
+        "states",
+        "supervisorctl",
+        "supervisord",
+        "templating",
+        "tests",
+        "ui",
+        "web",
+        "xmlrpc",
+    ]
 )
 """Module names of the unrelated distribution that installs a package of the same name."""
 
