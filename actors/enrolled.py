@@ -1,7 +1,7 @@
 """The engines that may connect, in memory and in a local file, so that knowing them needs no database.
 
-The database is the truth; the file (0600: it holds keyed hashes of the engines' secrets) is what the last platform knew,
-and serves only until the database could be read.
+The database is the truth; the file (0600: it holds keyed hashes of the engines' secrets) is what the last platform
+knew, and serves only until the database could be read.
 """
 
 import json

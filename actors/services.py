@@ -1,4 +1,4 @@
-"""What the endpoints and the actors of one platform share. Made once, by ``actors.platform``; nothing in it is global."""
+"""What the endpoints and the actors of one platform share. Made once, by ``actors.platform``; nothing is global."""
 
 import attrs
 
