@@ -196,8 +196,10 @@ def _arrays(batch: Sequence[Received], columns: Callable[[Received], tuple[Any, 
 def _new(batch: Sequence[Received], rows: Iterable[asyncpg.Record]) -> list[Received]:
     """The first of each id that the database did not have."""
     fresh = {(row["engine_id"], row["id"]) for row in rows}
-    first = {(one.engine_id, one.id): one for one in reversed(batch)}
-    return [one for key, one in reversed(first.items()) if key in fresh]
+    first: dict[tuple[str, str], Received] = {}
+    for one in batch:
+        first.setdefault((one.engine_id, one.id), one)
+    return [one for key, one in first.items() if key in fresh]
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
