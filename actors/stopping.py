@@ -274,6 +274,19 @@ class StopBook:
             reason=reason,
         )
 
+    def kept_views(self, plan: ReleasePlan, now: Instant) -> list[Stop]:
+        """How the stops of the waived engines will look; nothing is opened by looking."""
+        return [self._made(k.stop_id, k.entry, k.words, now).view() for k in plan.kept]
+
+    def reassert(self, stop_id: str, why: str, now: Instant) -> list[Effect]:
+        """A release of this stop may have been written somewhere and does not count: a higher epoch outlives it."""
+        run = self.runs[stop_id]
+        entry = Entry(run.scope, run.level, self._next_epoch())
+        self.register = self.register.with_stop(stop_id, entry)
+        run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
+        run.note(now, "kept", detail=why)
+        return [*self._send(run), *self._decided(run, "stop.kept", PLATFORM, now)]
+
     def apply_release(self, plan: ReleasePlan, now: Instant) -> list[Effect]:
         """The release is durable everywhere: memory follows, then the links. Raised meanwhile, it stays stopped."""
         effects: list[Effect] = []
@@ -347,24 +360,24 @@ class StopBook:
 
     def _run(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
         """(Re)starts the run of a stop at its entry's epoch, with a fresh part for every engine it concerns."""
+        run = self.runs[stop_id] = self._made(stop_id, entry, words, now)
+        self._requests[(words.request_id, entry.scope)] = stop_id
+        return run
+
+    def _made(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
         record = StopRecord(stop_id=stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch)
-        proof = self._prove(record)
         engines = self.roster.concerned(entry.scope)
-        parts = {e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines}
         old = self.runs.get(stop_id)
-        run = Run(
+        return Run(
             stop_id=stop_id,
             words=words,
             scope=entry.scope,
             level=entry.level,
             epoch=entry.stop_epoch,
-            proof=proof,
-            parts=parts,
+            proof=self._prove(record),
+            parts={e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines},
             timeline=old.timeline if old else [],
         )
-        self.runs[stop_id] = run
-        self._requests[(words.request_id, entry.scope)] = stop_id
-        return run
 
     def _send(self, run: Run) -> list[Effect]:
         message = run.message()

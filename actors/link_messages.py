@@ -1,0 +1,97 @@
+"""What the engine links and the other actors of the platform say to each other."""
+
+import attrs
+
+from supervisor.message import Request
+from supervisor.ref import Ref
+from wire.messages import EmergencyStop, Hello, LocalStop, ParameterUpdate, Release, StopProgress
+
+# --- a link to the stop coordinator -----------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class LinkUp(Request[None]):
+    """The engine said hello. When this is answered the link is in the fan-out; then it reads its welcome snapshot."""
+
+    engine_id: str
+    hello: Hello
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class LinkDown:
+    engine_id: str
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class StopWritten:
+    """The frame left through the engine's socket."""
+
+    engine_id: str
+    stop_id: str
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class StopAcknowledged:
+    """The engine has the stop in its latch."""
+
+    engine_id: str
+    stop_id: str
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class Progressed:
+    engine_id: str
+    report: StopProgress
+
+
+@attrs.frozen(kw_only=True)
+class LocallyStopped:
+    engine_id: str
+    stop: LocalStop
+
+
+@attrs.frozen(kw_only=True)
+class EpochHeard:
+    """An engine's heartbeat named an epoch above the register's."""
+
+    epoch: int
+
+
+# --- to a link --------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class DeliverStop:
+    """Tell it urgent: it goes before everything that waits."""
+
+    message: EmergencyStop
+
+
+@attrs.frozen(kw_only=True)
+class DeliverRelease:
+    message: Release
+
+
+@attrs.frozen(kw_only=True)
+class DeliverUpdate:
+    """``expires_at`` on the monotonic clock; after it the command is never sent."""
+
+    message: ParameterUpdate
+    expires_at: float
+
+
+@attrs.frozen(kw_only=True)
+class TellConfig:
+    config_version: int
+
+
+@attrs.frozen(kw_only=True)
+class CloseNow(Request[None]):
+    """Ends the connection with this code (contract, section 4); answered when the socket is shut."""
+
+    code: int
+    reason: str

@@ -1,0 +1,395 @@
+"""The coordinator at work in virtual time: what happens when parts of the world are slow, away or broken."""
+
+from collections import deque
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+import trio
+
+from actors.board import Board
+from actors.coordinator import Coordinator
+from actors.degraded import DegradedParts
+from actors.link_messages import DeliverRelease, DeliverStop, LinkDown, LinkUp, LocallyStopped, Progressed
+from actors.releasing import ReleaseDesk
+from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, TakeStop
+from actors.stop_keeping import StopKeeping
+from actors.stop_records import NotKept
+from actors.stop_shelf import StopShelf
+from supervisor.actor import Actor, handles
+from supervisor.spec import ChildSpec
+from supervisor.system import open_system
+from wire.messages import Flatness, Hello, LatchState, StopPhase, StopProgress, TradingMode
+from wire.rest import ReleaseRequest, ReleaseState, Role, StopRequest, StopState, Waiver
+from wire.stops import Level, Register, Scope
+
+
+class Link(Actor):
+    """An engine's link that only remembers what it was told."""
+
+    def __init__(self, inbox):
+        self.inbox = inbox
+
+    @handles(DeliverStop)
+    async def on_stop(self, msg):
+        self.inbox.append((trio.current_time(), msg.message))
+
+    @handles(DeliverRelease)
+    async def on_release(self, msg):
+        self.inbox.append((trio.current_time(), msg.message))
+
+
+class Records:
+    """Journal and database as the coordinator sees them; every part can be away, hang or be slow."""
+
+    def __init__(self):
+        self.journal = []
+        self.database = {}
+        self.cases = {}
+        self.releases = []
+        self.sealed = []
+        self.people = ["kim", "lee"]
+        self.journal_hangs = trio.Event()
+        self.journal_hangs.set()
+        self.journal_fails = self.database_fails = self.seal_fails = False
+        self.seal_takes = 0.0
+        self.before_commit = None
+
+    async def write_journal(self, stops):
+        await self.journal_hangs.wait()
+        if self.journal_fails:
+            raise NotKept("input/output error")
+        self.journal += stops
+
+    async def save_stop(self, stop):
+        self._ask_database()
+        self.database[stop.stop_id] = stop
+
+    async def risk_users(self):
+        self._ask_database()
+        return self.people
+
+    async def note_case(self, case):
+        self._ask_database()
+        self.cases[case.id] = case
+
+    async def void_case(self, case):
+        self._ask_database()
+        self.cases[case.id] = case
+
+    async def commit_release(self, note, kept):
+        self._ask_database()
+        if self.before_commit is not None:
+            await self.before_commit()
+        self.releases.append(note)
+
+    async def seal_release(self, note):
+        await trio.sleep(self.seal_takes)
+        if self.seal_fails:
+            raise NotKept("no space left")
+        self.sealed.append(note)
+
+    def _ask_database(self):
+        if self.database_fails:
+            raise NotKept("the database is away")
+
+
+@attrs.define
+class World:
+    system: object
+    ref: object
+    shelf: StopShelf
+    records: Records
+    board: Board
+    degraded: DegradedParts
+    alerts: list
+    audits: list
+    shown: list
+    inboxes: dict
+
+    async def stop(self, user="kim", **fields):
+        asked = TakeStop(principal=person(user), request=StopRequest(**fields))
+        return await self.ref.ask(asked, timeout=5, urgent=True)
+
+    async def connect(self, engine, stops=(), latch=LatchState.PRESENT):
+        inbox = self.inboxes.setdefault(engine, deque())
+        name = f"link-{engine}-{len(self.system.names())}"
+        link = await self.system.start_child("desk", ChildSpec(id=name, factory=lambda: Link(inbox)))
+        hello = Hello(
+            protocol="1",
+            instance="i",
+            name=engine,
+            version="1",
+            trading_mode=TradingMode.PAPER,
+            stops=list(stops),
+            latch=latch,
+            capabilities=[],
+            supported_brokerages=[],
+            strategies=[],
+        )
+        await self.ref.ask(LinkUp(engine_id=engine, hello=hello, link=link))
+        return link
+
+    async def verify(self, stop, *engines):
+        for engine in engines:
+            report = StopProgress(
+                stop_id=stop.stop_id,
+                stop_epoch=self.shelf.book.runs[stop.stop_id].epoch,
+                phase=StopPhase.VERIFIED,
+                orders_cancelled=1,
+                orders_remaining=0,
+                positions_liquidated=1,
+                positions_remaining=0,
+                flatness=Flatness.FLAT,
+                residuals=[],
+            )
+            self.ref.tell(Progressed(engine_id=engine, report=report))
+        return await self.board.wait_for(stop.stop_id, lambda s: s.state is StopState.VERIFIED, timeout=5)
+
+    async def release(self, stop, *, waive=(), asks="kim", approves="lee"):
+        asked = ReleaseRequest(reason="looked", epoch=self.shelf.book.runs[stop.stop_id].epoch, waive=list(waive))
+        first = await self.ref.ask(
+            RequestRelease(principal=person(asks), stop_id=stop.stop_id, request=asked), timeout=30
+        )
+        if isinstance(first, Refusal):
+            return first
+        return await self.approve(stop, approves)
+
+    async def approve(self, stop, who="lee"):
+        epoch = self.shelf.book.runs[stop.stop_id].epoch
+        return await self.ref.ask(ApproveRelease(principal=person(who), stop_id=stop.stop_id, epoch=epoch), timeout=30)
+
+
+def person(name, role=Role.RISK):
+    return Principal(user_id=name, username=name, role=role, auth_time=datetime(2026, 1, 5, tzinfo=UTC))
+
+
+@pytest.fixture
+def open_world(kit):
+    @asynccontextmanager
+    async def opened(engines=2, register=None):
+        book = kit.book(register or Register(), engines=[(f"E{i + 1}", f"A{i + 1}") for i in range(engines)])
+        shelf = StopShelf(book=book, desk=ReleaseDesk(kit.Ids("r")))
+        records, board, degraded = Records(), Board(), DegradedParts()
+        alerts, audits, shown = [], [], []
+        keeping = StopKeeping(book, records, board, degraded, shown.append)
+
+        def factory():
+            return Coordinator(
+                shelf,
+                keeping,
+                records,
+                alert=alerts.append,
+                audit=audits.append,
+                synced=lambda _engine: True,
+            )
+
+        async with open_system(name="desk", children=[ChildSpec(id="stops", factory=factory)]) as system:
+            yield World(
+                system,
+                system.ref("stops"),
+                shelf,
+                records,
+                board,
+                degraded,
+                alerts,
+                audits,
+                shown,
+                {},
+            )
+
+    return opened
+
+
+def stops_in(inbox):
+    return [m.stop_id for _, m in inbox if hasattr(m, "timeout_ms")]
+
+
+async def test_a_stop_is_answered_and_at_every_link_before_the_journal_has_it(open_world, autojump_clock):
+    async with open_world() as world:
+        await world.connect("E1")
+        await world.connect("E2")
+        world.records.journal_hangs = trio.Event()
+        began = trio.current_time()
+        stop = await world.stop()
+        assert trio.current_time() == began
+        await trio.testing.wait_all_tasks_blocked()
+        assert {e: stops_in(i) for e, i in world.inboxes.items()} == {"E1": [stop.stop_id], "E2": [stop.stop_id]}
+        assert world.records.journal == []
+
+
+async def test_a_stop_is_durable_as_soon_as_the_database_has_it_while_the_journal_hangs(open_world, autojump_clock):
+    async with open_world() as world:
+        world.records.journal_hangs = trio.Event()
+        stop = await world.stop()
+        assert not stop.durable
+        kept = await world.board.wait_for(stop.stop_id, lambda s: s.durable, timeout=2)
+        assert kept.durable
+        await trio.sleep(3)
+        assert [d.part for d in world.degraded.parts()] == ["journal"]
+        world.records.journal_hangs.set()
+        await trio.sleep(1)
+        assert world.degraded.parts() == []
+
+
+async def test_a_stop_is_durable_as_soon_as_the_journal_has_it_while_the_database_is_away(open_world, autojump_clock):
+    async with open_world() as world:
+        world.records.database_fails = True
+        stop = await world.stop()
+        kept = await world.board.wait_for(stop.stop_id, lambda s: s.durable, timeout=1)
+        assert kept.durable
+        assert [n.stop_id for n in world.records.journal] == [stop.stop_id]
+        world.records.database_fails = False
+        await trio.sleep(10)
+        assert world.records.database[stop.stop_id].level is Level.FLATTEN
+
+
+async def test_with_journal_and_database_gone_every_engine_is_stopped_and_durable_stays_false(
+    open_world, autojump_clock
+):
+    async with open_world() as world:
+        await world.connect("E1")
+        world.records.journal_fails = world.records.database_fails = True
+        stop = await world.stop()
+        await trio.sleep(5)
+        assert stops_in(world.inboxes["E1"]) == [stop.stop_id]
+        assert not world.board.get(stop.stop_id).durable
+        assert {d.part for d in world.degraded.parts()} == {"journal", "database"}
+
+
+async def test_a_crash_of_the_coordinator_loses_neither_stops_nor_links(open_world, autojump_clock):
+    async with open_world() as world:
+        await world.connect("E1")
+        stop = await world.stop()
+        world.ref.tell(LocallyStopped(engine_id="E1", stop=None))
+        await trio.sleep(1)
+        assert world.ref.info().restarts == 1
+        again = await world.stop(user="lee", request_id="second")
+        assert again.stop_id == stop.stop_id
+        await trio.sleep(0.1)
+        assert stops_in(world.inboxes["E1"]) == [stop.stop_id, stop.stop_id]
+
+
+async def test_of_a_connection_that_was_replaced_nothing_is_heard_any_more(open_world, autojump_clock):
+    async with open_world() as world:
+        old = await world.connect("E1")
+        await world.connect("E1")
+        world.ref.tell(LinkDown(engine_id="E1", link=old))
+        stop = await world.stop()
+        assert {r.engine_id: r.phase.value for r in stop.results} == {"E1": "pending", "E2": "unreachable"}
+
+
+async def test_a_thousand_engines_have_the_stop_in_one_step_and_all_results_arrive(open_world, autojump_clock):
+    async with open_world(engines=1000) as world:
+        for i in range(1000):
+            await world.connect(f"E{i + 1}")
+        stop = await world.stop()
+        assert stop.engines == 1000
+        await trio.testing.wait_all_tasks_blocked()
+        assert all(stops_in(inbox) == [stop.stop_id] for inbox in world.inboxes.values())
+        done = await world.verify(stop, *world.inboxes)
+        assert (done.state, len(done.results)) == (StopState.VERIFIED, 1000)
+        assert len(world.shown) < 50
+
+
+async def test_thirty_seconds_without_an_end_raise_an_alert(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.stop()
+        late = await world.board.wait_for(stop.stop_id, lambda s: s.state is StopState.TIMED_OUT, timeout=31)
+        assert late.state is StopState.TIMED_OUT
+        assert [a.code for a in world.alerts] == ["error_stop_timeout"]
+
+
+# --- releases -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_release_is_written_everywhere_before_any_engine_hears_of_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        world.records.seal_takes = 2.0
+        began = trio.current_time()
+        view = await world.release(stop)
+        assert view.state is ReleaseState.RELEASED
+        await trio.testing.wait_all_tasks_blocked()
+        told, release = world.inboxes["E1"][-1]
+        assert release.stop_ids == [stop.stop_id]
+        assert told >= began + 2.0
+        assert len(world.records.releases) == len(world.records.sealed) == 1
+        assert not list(world.shelf.book.register.open_stops())
+
+
+@pytest.mark.parametrize("broken", ["database_fails", "seal_fails"])
+async def test_a_release_that_cannot_be_written_is_503_and_everything_stays_stopped(open_world, autojump_clock, broken):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        setattr(world.records, broken, True)
+        answer = await world.release(stop)
+        assert (answer.status, answer.error) == (503, "error_not_durable")
+        await trio.sleep(1)
+        assert not [m for _, m in world.inboxes["E1"] if hasattr(m, "stop_ids")]
+        assert world.shelf.book.register.entries[stop.stop_id].is_open
+
+
+async def test_a_release_whose_writing_hangs_is_outlived_by_the_stop_even_if_the_disk_gets_it_later(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        world.records.seal_takes = 60.0
+        answer = await world.release(stop)
+        assert answer.status == 503
+        plan = world.records.releases[0].plan
+        late = world.shelf.book.register.with_release([stop.stop_id], plan.epoch)
+        assert late.entries[stop.stop_id].is_open
+        await trio.sleep(1)
+        assert world.records.journal[-1].entry.stop_epoch > plan.epoch
+
+
+async def test_a_stop_taken_while_a_release_is_written_voids_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+
+        async def meanwhile():
+            await world.stop(user="park", request_id="new")
+
+        world.records.before_commit = meanwhile
+        answer = await world.release(stop)
+        assert (answer.status, answer.error) == (409, "error_release_void")
+        assert world.shelf.book.register.engine_level("E1", "A1") is Level.FLATTEN
+
+
+async def test_a_stop_is_taken_at_once_while_a_release_hangs(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(scope=scope("engine:E1")), "E1")
+        world.records.seal_takes = 10.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.release, stop)
+            await trio.sleep(0.5)
+            began = trio.current_time()
+            await world.stop(scope=scope("engine:E2"))
+            assert trio.current_time() == began
+
+
+async def test_an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_its_own(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        await world.connect("E1")
+        stop = await world.stop()
+        await world.verify(stop, "E1")
+        refused = await world.release(stop)
+        assert refused.error == "error_checklist"
+        view = await world.release(stop, waive=[Waiver(engine_id="E2", reason="unplugged")])
+        assert view.state is ReleaseState.RELEASED
+        await world.connect("E2")
+        await trio.testing.wait_all_tasks_blocked()
+        assert [str(m.scope) for _, m in world.inboxes["E2"]] == ["engine:E2"]
+
+
+def scope(text):
+    return Scope.parse(text)
