@@ -1,0 +1,45 @@
+import { useEffect, useId, useRef, type ReactNode } from "react";
+
+interface Props {
+  title: ReactNode;
+  role?: "dialog" | "alertdialog";
+  onClose: () => void;
+  /** False while leaving would lose something, for example during sign-in. */
+  closable?: boolean;
+  children: ReactNode;
+  testId: string;
+}
+
+/**
+ * The browser's own modal dialog: it traps and returns focus and makes the rest of the page inert. The element with
+ * `data-autofocus` gets the focus after showModal(); React's autoFocus would act at mount, before it, and be lost.
+ */
+export function Dialog({ title, role = "dialog", onClose, closable = true, children, testId }: Props) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const heading = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (!dialog) return;
+    if (!dialog.open) dialog.showModal();
+    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    return () => dialog.close();
+  }, []);
+  return (
+    <dialog
+      ref={ref}
+      className="dialog"
+      role={role}
+      aria-labelledby={heading}
+      data-testid={testId}
+      onCancel={(event) => {
+        event.preventDefault();
+        if (closable) onClose();
+      }}
+    >
+      <div className="dialog-head">
+        <h2 id={heading}>{title}</h2>
+      </div>
+      {children}
+    </dialog>
+  );
+}

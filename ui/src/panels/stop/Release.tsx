@@ -1,0 +1,198 @@
+import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { clock, millis } from "../../i18n/format";
+import { Button } from "../../kit/Button";
+import { Dialog } from "../../kit/Dialog";
+import { CheckField, TextField } from "../../kit/Field";
+import { Icon } from "../../kit/icons";
+import { Notice } from "../../kit/Status";
+import { ApiError } from "../../link/errors";
+import { call } from "../../link/rest";
+import { stepUp, useSession } from "../../link/session";
+import { useNow } from "../../store/clock";
+import { live } from "../../store/live";
+import { useT } from "../../store/preferences";
+import { may } from "../../wire/common";
+import type { Stop } from "../../wire/items";
+import { Release } from "../../wire/rest";
+import { errorText, scopeWord } from "../words";
+
+/** Ends a stop: one person asks, another one (or, at a desk of one, the same person after a minute) agrees. */
+export function ReleasePart({ stop }: { stop: Stop }) {
+  const t = useT();
+  const session = useSession();
+  const [asking, setAsking] = useState<"release" | "approve" | null>(null);
+  const release = useAskedRelease(stop);
+  const now = useNow();
+  if (stop.released_at !== null) {
+    return (
+      <p className="release-part soft" data-testid="stop-released">
+        <Icon shape="check" size={12} /> {t("release.done", { time: clock(stop.released_at) })}
+      </p>
+    );
+  }
+  const allowed = "user" in session && may(session.user.role, "risk");
+  const notBefore = millis(release?.not_before ?? null);
+  const wait = notBefore === null ? 0 : Math.ceil((notBefore - live.serverNow(now)) / 1000);
+  return (
+    <div className="release-part" data-testid="release">
+      {release && <Checklist release={release} />}
+      <div className="release-actions">
+        <p className="small soft">{allowed ? t("release.how") : t("release.needs_risk")}</p>
+        <Button testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
+          {t("release.request")}
+        </Button>
+        <Button kind="primary" testId="release-approve-open" disabled={!allowed} onClick={() => setAsking("approve")}>
+          {wait > 0 && release?.state === "requested" ? t("release.approve.in", { n: wait }) : t("release.approve")}
+        </Button>
+      </div>
+      {asking === "release" && <ReleaseDialog stop={stop} onClose={() => setAsking(null)} />}
+      {asking === "approve" && <ApproveDialog stop={stop} onClose={() => setAsking(null)} />}
+    </div>
+  );
+}
+
+const releaseKey = (stopId: string) => ["release", stopId];
+
+/** The release this browser asked for, if any. */
+function useAskedRelease(stop: Stop): Release | null {
+  const { data } = useQuery<Release | null>({ queryKey: releaseKey(stop.stop_id), queryFn: () => null, enabled: false, initialData: null, staleTime: Infinity, gcTime: Infinity });
+  return data ?? null;
+}
+
+function Checklist({ release }: { release: Release }) {
+  const t = useT();
+  return (
+    <div className="checklist" data-testid="release-checklist">
+      <h3>
+        {t(`release.state.${release.state}`)} · {release.requested_by}
+      </h3>
+      <ul>
+        {release.checklist.map((item) => (
+          <li key={item.name} className={item.ok ? "tone-ok" : "tone-crit"}>
+            <Icon shape={item.ok ? "check" : "cross"} size={12} />
+            <span>
+              {item.name}
+              {item.detail && <span className="soft"> · {item.detail}</span>}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** The password first, so that the server sees a person who has just proved who they are. */
+function useConfirmed(stop: Stop, path: string, body: () => object, onDone: () => void) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (proof: { password: string; totp: string }) => {
+      await stepUp(proof.password, proof.totp);
+      return (await call({ method: "POST", path: `/api/stops/${encodeURIComponent(stop.stop_id)}/${path}`, body: body(), answer: Release })).value;
+    },
+    onSuccess: (release) => {
+      queries.setQueryData(releaseKey(stop.stop_id), release);
+      onDone();
+    },
+  });
+}
+
+function proofOf(event: FormEvent<HTMLFormElement>): { password: string; totp: string } {
+  event.preventDefault();
+  const form = new FormData(event.currentTarget);
+  return { password: String(form.get("password")), totp: String(form.get("totp") ?? "") };
+}
+
+function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
+  const t = useT();
+  const [reason, setReason] = useState("");
+  const [resume, setResume] = useState(false);
+  const [waived, setWaived] = useState<Readonly<Record<string, string>>>({});
+  const unproved = stop.results.filter((result) => result.phase !== "verified" && result.phase !== "released" && result.phase !== "superseded");
+  const waive = Object.entries(waived).map(([engine_id, why]) => ({ engine_id, reason: why }));
+  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume }), onClose);
+  const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "");
+  return (
+    <Dialog title={t("release.title", { scope: scopeWord(stop.scope, t) })} onClose={onClose} testId="release-dialog">
+      <form onSubmit={(event) => request.mutate(proofOf(event))}>
+        <div className="dialog-body">
+          <TextField label={t("release.reason")} value={reason} onChange={(event) => setReason(event.target.value)} required maxLength={500} data-autofocus testId="release-reason" />
+          {unproved.length > 0 && (
+            <fieldset className="waivers">
+              <legend className="field-label">{t("release.waive")}</legend>
+              <p className="field-hint">{t("release.waive.hint")}</p>
+              {unproved.map(({ engine_id, phase }) => (
+                <div key={engine_id}>
+                  <CheckField
+                    label={`${engine_id} · ${t(`phase.${phase}`)}`}
+                    checked={engine_id in waived}
+                    testId={`release-waive-${engine_id}`}
+                    onChange={(event) => setWaived(({ [engine_id]: _, ...rest }) => (event.target.checked ? { ...rest, [engine_id]: "" } : rest))}
+                  />
+                  {engine_id in waived && (
+                    <TextField
+                      label={t("release.waive.reason", { engine: engine_id })}
+                      value={waived[engine_id] ?? ""}
+                      maxLength={500}
+                      onChange={(event) => setWaived((before) => ({ ...before, [engine_id]: event.target.value }))}
+                      testId={`release-waive-reason-${engine_id}`}
+                    />
+                  )}
+                </div>
+              ))}
+            </fieldset>
+          )}
+          <CheckField label={t("release.resume")} checked={resume} onChange={(event) => setResume(event.target.checked)} testId="release-resume" />
+          <Proof error={request.error} />
+        </div>
+        <div className="dialog-foot">
+          <Button testId="release-cancel" onClick={onClose}>
+            {t("cancel")}
+          </Button>
+          <Button kind="primary" type="submit" testId="release-submit" busy={request.isPending} disabled={!ready}>
+            {t("release.request")}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function ApproveDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
+  const t = useT();
+  const approve = useConfirmed(stop, "approve", () => ({ epoch: stop.epoch }), onClose);
+  return (
+    <Dialog title={t("release.approve.title", { scope: scopeWord(stop.scope, t) })} role="alertdialog" onClose={onClose} testId="approve-dialog">
+      <form onSubmit={(event) => approve.mutate(proofOf(event))}>
+        <div className="dialog-body">
+          <Notice tone="warn">{t("release.approve.means")}</Notice>
+          <Proof error={approve.error} />
+        </div>
+        <div className="dialog-foot">
+          <Button data-autofocus testId="approve-cancel" onClick={onClose}>
+            {t("cancel")}
+          </Button>
+          <Button kind="primary" type="submit" testId="approve-submit" busy={approve.isPending}>
+            {t("release.approve.confirm", { n: stop.engines })}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Proof({ error }: { error: unknown }) {
+  const t = useT();
+  const totp = error instanceof ApiError && error.code.includes("totp");
+  return (
+    <>
+      <TextField label={t("release.password")} name="password" type="password" autoComplete="current-password" required hint={t("release.password.hint")} testId="stepup-password" />
+      {totp && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
+      {error !== null && (
+        <Notice tone="crit" shape="cross" role="alert" testId="release-error">
+          {errorText(error, t)}
+        </Notice>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,42 @@
+import { Link } from "wouter";
+import { clock } from "../../i18n/format";
+import { Icon } from "../../kit/icons";
+import { useItems } from "../../store/live";
+import { useT } from "../../store/preferences";
+import type { Stop } from "../../wire/items";
+import { levelWord, scopeWord, stopLook } from "../words";
+
+export function useOpenStops(): readonly Stop[] {
+  return useItems("stops")
+    .filter((stop) => stop.released_at === null)
+    .toSorted((a, b) => b.epoch - a.epoch);
+}
+
+/** Stays on every page, for everybody, until the stop is released by a person. */
+export function StopBanner() {
+  const t = useT();
+  const open = useOpenStops();
+  const [first] = open;
+  if (!first) return null;
+  const drill = open.every((stop) => stop.drill);
+  const look = stopLook(first, t);
+  return (
+    <div className={`stop-banner${drill ? " stop-drill" : ""}`} role="status" data-testid="stop-banner">
+      <Icon shape="octagon" size={18} />
+      <p>
+        <strong>
+          {drill ? t("stop.banner.drill") : t("stop.banner", { scope: scopeWord(first.scope, t) })} · {levelWord(first.level, t)} · {look.word}
+        </strong>
+        <span>
+          {first.user_id} · {clock(first.requested_at)}
+          {first.reason && ` · ${first.reason}`}
+          {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
+        </span>
+      </p>
+      <Link href={`/stops/${first.stop_id}`} className="button banner-link" data-testid="stop-banner-open">
+        {t("stop.banner.open")}
+        <Icon shape="arrow" size={12} />
+      </Link>
+    </div>
+  );
+}

@@ -1,0 +1,303 @@
+import { useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { Link } from "wouter";
+import * as v from "valibot";
+import { age, clock, clockMillis, dateTime, grouped, millis } from "../../i18n/format";
+import { Button } from "../../kit/Button";
+import { Icon } from "../../kit/icons";
+import { Empty, Panel } from "../../kit/Panel";
+import { Badge, Notice, Status } from "../../kit/Status";
+import { call } from "../../link/rest";
+import { useNow } from "../../store/clock";
+import { live, useItems, useLink } from "../../store/live";
+import { useLook, useT } from "../../store/preferences";
+import { Stop, type StopResult } from "../../wire/items";
+import { listOf } from "../../wire/rest";
+import { errorText, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
+import { openStopDialog } from "./ask";
+import { ReleasePart } from "./Release";
+
+/** The platform gives an engine this long before it calls the stop timed out. */
+const DEADLINE_MS = 30_000;
+
+export function StopConsole({ stopId }: { stopId: string | null }) {
+  const t = useT();
+  const stops = useItems("stops").toSorted((a, b) => b.epoch - a.epoch);
+  const known = stopId === null ? undefined : stops.find((stop) => stop.stop_id === stopId);
+  const open = stops.filter((stop) => stop.released_at === null);
+  const shown = known ?? (stopId === null ? open[0] : undefined);
+  return (
+    <div className="stack">
+      <div className="page-head">
+        <h1>{t("stops.title")}</h1>
+        <Button testId="stops-new" onClick={() => openStopDialog()}>
+          <Icon shape="octagon" size={12} /> {t("stops.new")}
+        </Button>
+      </div>
+      {shown ? <StopBoard stop={shown} /> : stopId !== null ? <Fetched stopId={stopId} /> : <NoStop />}
+      <StopHistory stops={stops} current={shown?.stop_id ?? null} />
+    </div>
+  );
+}
+
+function NoStop() {
+  const t = useT();
+  return (
+    <Panel title={t("stops.open")} testId="stops-none">
+      <Empty title={t("stops.none")} testId="stops-empty">
+        {t("stops.none.next")}
+      </Empty>
+    </Panel>
+  );
+}
+
+/** A stop this page has not heard of by the link. */
+function Fetched({ stopId }: { stopId: string }) {
+  const t = useT();
+  const stop = useQuery({ queryKey: ["stop", stopId], queryFn: async () => (await call({ path: `/api/stops/${encodeURIComponent(stopId)}`, answer: Stop })).value });
+  useEffect(() => {
+    if (stop.data) live.takeOne("stops", stop.data, Date.now());
+  }, [stop.data]);
+  return stop.error ? (
+    <Notice tone="crit" shape="cross" role="alert" testId="stop-not-found">
+      {errorText(stop.error, t)}
+    </Notice>
+  ) : null;
+}
+
+function StopBoard({ stop }: { stop: Stop }) {
+  const t = useT();
+  const { language } = useLook();
+  const now = useNow();
+  const offline = useLink().liveness === "offline";
+  const steps = stepsOf(stop.level);
+  const results = stop.results.toSorted((a, b) => concern(a) - concern(b) || a.engine_id.localeCompare(b.engine_id));
+  const verified = results.filter((result) => result.phase === "verified").length;
+  const unfinished = results.filter((result) => !FINAL_PHASES.has(result.phase)).length;
+  const manual = results.filter((result) => result.phase === "failed" || result.phase === "timed_out" || result.phase === "unreachable");
+  const elapsed = live.serverNow(now) - (millis(stop.requested_at) ?? 0);
+  const running = stop.state === "running" && stop.released_at === null;
+  return (
+    <Panel
+      title={t("stop.title", { scope: scopeWord(stop.scope, t) })}
+      beside={<Status look={stopLook(stop, t)} testId="stop-state" />}
+      end={
+        <>
+          {stop.drill && <Badge tone="warn">{t("stop.drill")}</Badge>}
+          <Badge tone={stop.durable ? "ok" : "warn"} shape={stop.durable ? "check" : "triangle"} testId="stop-durable">
+            {stop.durable ? t("stop.durable") : t("stop.not_durable")}
+          </Badge>
+        </>
+      }
+      testId="stop-board"
+      dated={offline}
+      flush
+    >
+      <dl className="stop-facts">
+        <Fact label={t("stop.level")}>{levelWord(stop.level, t)}</Fact>
+        <Fact label={t("stop.by")}>{stop.user_id}</Fact>
+        <Fact label={t("stop.at")}>{dateTime(stop.requested_at)}</Fact>
+        <Fact label={t("stop.reason")}>{stop.reason || t("none")}</Fact>
+        <Fact label={t("stop.epoch")}>{grouped(stop.epoch)}</Fact>
+        <Fact label={t("stop.id")}>
+          <code>{stop.stop_id}</code>
+        </Fact>
+      </dl>
+      <div className="stop-summary" role="status" data-testid="stop-summary">
+        <strong>{t("stop.summary", { verified, total: results.length })}</strong>
+        {running && (
+          <span className="soft">
+            {t("stop.elapsed", { age: age(elapsed, language) })} · {t("stop.unfinished", { n: unfinished })}
+          </span>
+        )}
+        <span className={`meter${elapsed > DEADLINE_MS ? " tone-crit" : ""}`} hidden={!running} aria-hidden="true">
+          <span style={{ width: `${Math.min(100, (elapsed / DEADLINE_MS) * 100)}%` }} />
+        </span>
+      </div>
+      {manual.length > 0 && stop.released_at === null && (
+        <div className="inset">
+          <Notice tone="crit" shape="square" testId="stop-manual">
+            <b>{t("stop.manual")}</b> {manual.map((result) => result.engine_id).join(", ")}. {t("stop.manual.next")}
+          </Notice>
+        </div>
+      )}
+      {results.length > 0 && (
+        <div className="table-scroll" tabIndex={0} role="region" aria-label={t("stop.board")}>
+          <table className="table stop-table">
+            <thead>
+              <tr>
+                <th scope="col">{t("health.engine")}</th>
+                <th scope="col">{t("stop.phase")}</th>
+                <th scope="col">{t("stop.steps")}</th>
+                <th scope="col" className="num">
+                  {t("stop.ms_to_frozen")}
+                </th>
+                <th scope="col" className="num">
+                  {t("stop.orders")}
+                </th>
+                <th scope="col" className="num">
+                  {t("stop.positions")}
+                </th>
+                <th scope="col">{t("stop.flatness")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {results.map((result) => (
+                <ResultRow key={result.engine_id} result={result} steps={steps} flattens={stop.level === "FLATTEN"} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <ReleasePart stop={stop} />
+      {stop.timeline.length > 0 && <Timeline stop={stop} />}
+    </Panel>
+  );
+}
+
+function ResultRow({ result, steps, flattens }: { result: StopResult; steps: readonly StopResult["phase"][]; flattens: boolean }) {
+  const t = useT();
+  const counts = (done: number, left: number | null) => `${grouped(done)} / ${left === null ? "?" : grouped(left)}`;
+  const details = [
+    ...result.residuals.map((each) => `${each.symbol} ${grouped(each.quantity)}${t("shares")}: ${each.reason}${each.until ? ` (${t("until", { time: dateTime(each.until) })})` : ""}`),
+    ...(result.error ? [result.error] : []),
+    ...(result.flatness === "UNKNOWN" && result.flatness_reason ? [result.flatness_reason] : []),
+  ];
+  return (
+    <>
+      <tr data-testid={`stop-result-${result.engine_id}`}>
+        <td className="nowrap">{result.engine_id}</td>
+        <td>
+          <Status look={phaseLook(result.phase, t)} testId={`stop-phase-${result.engine_id}`} />
+        </td>
+        <td>
+          <ol className="steps">
+            {steps.map((step) => (
+              <li key={step} data-done={reached(result, step) || undefined}>
+                <Icon shape={reached(result, step) ? "check" : "ring"} size={10} />
+                {t(`phase.${step}`)}
+                <span className="visually-hidden">{reached(result, step) ? t("step.done") : t("step.open")}</span>
+              </li>
+            ))}
+          </ol>
+        </td>
+        <td className="num" data-testid={`stop-frozen-${result.engine_id}`}>
+          {result.ms_to_frozen === null ? "–" : `${grouped(result.ms_to_frozen)} ms`}
+        </td>
+        <td className="num">{counts(result.orders_cancelled, result.orders_remaining)}</td>
+        <td className="num">{flattens ? counts(result.positions_liquidated, result.positions_remaining) : "–"}</td>
+        <td className="nowrap">
+          <Flatness result={result} />
+        </td>
+      </tr>
+      {details.length > 0 && (
+        <tr className="stop-detail" data-testid={`stop-residuals-${result.engine_id}`}>
+          <td colSpan={7}>
+            <ul>
+              {details.map((detail) => (
+                <li key={detail}>{detail}</li>
+              ))}
+            </ul>
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
+
+function Flatness({ result }: { result: StopResult }) {
+  const t = useT();
+  const tone = result.flatness === "FLAT" ? "ok" : result.flatness === "NOT_FLAT" ? "warn" : "idle";
+  return (
+    <span title={result.flatness_as_of ? t("as_of", { time: clock(result.flatness_as_of) }) : undefined}>
+      <Badge tone={tone}>{t(`flatness.${result.flatness}`)}</Badge>
+    </span>
+  );
+}
+
+function Timeline({ stop }: { stop: Stop }) {
+  const t = useT();
+  return (
+    <details className="timeline">
+      <summary data-testid="stop-timeline">
+        {t("stop.timeline")} ({stop.timeline.length})
+      </summary>
+      <ol>
+        {stop.timeline.map((event, i) => (
+          <li key={i}>
+            <time className="mono" dateTime={event.at}>
+              {clockMillis(event.at)}
+            </time>
+            <span>{event.engine_id ?? t("platform")}</span>
+            <span>
+              {event.event}
+              {event.detail && <span className="soft"> · {event.detail}</span>}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </details>
+  );
+}
+
+function StopHistory({ stops, current }: { stops: readonly Stop[]; current: string | null }) {
+  const t = useT();
+  const older = useQuery({ queryKey: ["stops"], queryFn: async () => (await call({ path: "/api/stops?limit=100", answer: listOf(v.unknown()) })).value.items });
+  const parsed = (older.data ?? []).flatMap((item) => {
+    const result = v.safeParse(Stop, item);
+    return result.success ? [result.output] : [];
+  });
+  const all = [...new Map([...parsed, ...stops].map((stop) => [stop.stop_id, stop])).values()].toSorted((a, b) => b.epoch - a.epoch);
+  if (all.length === 0) return null;
+  return (
+    <Panel title={t("stops.history")} testId="stops-history" flush>
+      <div className="table-scroll" tabIndex={0} role="region" aria-label={t("stops.history")}>
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">{t("stop.at")}</th>
+              <th scope="col">{t("stop.scope")}</th>
+              <th scope="col">{t("stop.level")}</th>
+              <th scope="col">{t("stop.state")}</th>
+              <th scope="col">{t("stop.by")}</th>
+              <th scope="col">{t("stop.reason")}</th>
+              <th scope="col">{t("stop.released_at")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {all.map((stop) => (
+              <tr key={stop.stop_id} data-current={stop.stop_id === current || undefined} data-testid={`stop-row-${stop.stop_id}`}>
+                <td className="nowrap">
+                  <Link href={`/stops/${stop.stop_id}`}>{dateTime(stop.requested_at)}</Link>
+                </td>
+                <td>{scopeWord(stop.scope, t)}</td>
+                <td>{levelWord(stop.level, t)}</td>
+                <td>
+                  <Status look={stopLook(stop, t)} />
+                </td>
+                <td>{stop.user_id}</td>
+                <td>{stop.reason || "–"}</td>
+                <td className="nowrap">{dateTime(stop.released_at)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
+}
+
+function Fact({ label, children }: { label: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function concern(result: StopResult): number {
+  if (result.phase === "failed" || result.phase === "timed_out") return 0;
+  if (result.phase === "unreachable") return 1;
+  return FINAL_PHASES.has(result.phase) ? 3 : 2;
+}

@@ -1,0 +1,205 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { useLocation } from "wouter";
+import { clock, grouped, millis, won } from "../../i18n/format";
+import { Button } from "../../kit/Button";
+import { Dialog } from "../../kit/Dialog";
+import { SelectField, TextField } from "../../kit/Field";
+import { Icon } from "../../kit/icons";
+import { Notice } from "../../kit/Status";
+import { ApiError } from "../../link/errors";
+import { newId } from "../../link/ids";
+import { call } from "../../link/rest";
+import { live, useItems, useLink } from "../../store/live";
+import { useLook, useT } from "../../store/preferences";
+import type { Level } from "../../wire/common";
+import { Stop, type EngineStatus } from "../../wire/items";
+import { StopPreview } from "../../wire/rest";
+import { errorText, scopeWord } from "../words";
+import { closeStopDialog, useAskedStop } from "./ask";
+
+const OFFERED: readonly Level[] = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"];
+/** A stop asked for again under the same id is the same stop, so trying again can do no harm. */
+const RETRIES = 2;
+const EMERGENCY_PORT = 8702;
+
+export function StopDialogHost() {
+  const scope = useAskedStop();
+  return scope === null ? null : <StopDialog key={scope} opened={scope} />;
+}
+
+function StopDialog({ opened }: { opened: string }) {
+  const t = useT();
+  const [, navigate] = useLocation();
+  const [requestId] = useState(newId);
+  const [scope, setScope] = useState(opened);
+  const [level, setLevel] = useState<Level>("FLATTEN");
+  const [reason, setReason] = useState("");
+  const engines = useItems("engines");
+  const concerned = engines.filter((engine) => concerns(scope, engine));
+  const reachable = concerned.filter((engine) => engine.connection === "connected" || engine.connection === "suspect");
+  const offline = useLink().liveness === "offline";
+
+  const stop = useMutation({
+    mutationFn: () =>
+      call({
+        method: "POST",
+        path: "/api/engines/emergency-stop",
+        body: { request_id: requestId, scope, level, reason },
+        headers: { prefer: "respond-async" },
+        answer: Stop,
+        retries: RETRIES,
+        keepalive: true,
+        timeoutMs: 8_000,
+      }),
+    onSuccess: ({ value }) => {
+      live.takeOne("stops", value, Date.now());
+      closeStopDialog();
+      navigate(`/stops/${value.stop_id}`);
+    },
+  });
+
+  return (
+    <Dialog
+      role="alertdialog"
+      testId="stop-dialog"
+      onClose={closeStopDialog}
+      title={
+        <span className="stop-title">
+          <Icon shape="octagon" size={18} /> {t("stop.title", { scope: scopeWord(scope, t) })}
+        </span>
+      }
+    >
+      <div className="dialog-body">
+        <fieldset className="levels">
+          <legend className="visually-hidden">{t("stop.level")}</legend>
+          {OFFERED.map((each) => (
+            <label key={each} className="level" data-chosen={each === level || undefined}>
+              <input type="radio" name="level" value={each} checked={each === level} onChange={() => setLevel(each)} data-testid={`stop-level-${each}`} />
+              <span>
+                <b>{t(`level.${each}`)}</b>
+                <small>{t(`level.${each}.means`)}</small>
+              </span>
+            </label>
+          ))}
+        </fieldset>
+        <Reach scope={scope} level={level} concerned={concerned} />
+        {reachable.length < concerned.length && (
+          <Notice tone="warn" testId="stop-unreachable">
+            {t("stop.unreachable", { n: concerned.length - reachable.length })}
+          </Notice>
+        )}
+        {offline && (
+          <Notice tone="warn" testId="stop-offline">
+            {t("stop.link_down")}
+          </Notice>
+        )}
+        <div className="two">
+          <SelectField label={t("stop.scope")} value={scope} onChange={(event) => setScope(event.target.value)} options={scopes(opened, engines, t)} testId="stop-scope" />
+          <TextField label={t("stop.reason")} value={reason} maxLength={500} onChange={(event) => setReason(event.target.value)} testId="stop-reason" />
+        </div>
+        {stop.error && <Failed error={stop.error} />}
+      </div>
+      <div className="dialog-foot">
+        <Button data-autofocus testId="stop-cancel" onClick={closeStopDialog}>
+          {t("cancel")}
+        </Button>
+        <Button kind="danger" testId="stop-confirm" busy={stop.isPending} onClick={() => stop.mutate()}>
+          <Icon shape="octagon" size={14} />
+          {stop.isPending ? t("stop.sending") : stop.error ? t("stop.again") : t(`stop.confirm.${level}`, { n: concerned.length })}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** What the stop will touch, from the platform's own preview, or from what this page last saw. */
+function Reach({ scope, level, concerned }: { scope: string; level: Level; concerned: readonly EngineStatus[] }) {
+  const t = useT();
+  const { language } = useLook();
+  const preview = useQuery({
+    queryKey: ["stop-preview", scope, level],
+    queryFn: async () => (await call({ method: "POST", path: "/api/stops/preview", body: { scope, level }, answer: StopPreview, timeoutMs: 4_000 })).value,
+    retry: false,
+    staleTime: 0,
+    gcTime: 0,
+  });
+  const orders = preview.data ? preview.data.total.orders : total(concerned.map((engine) => engine.open_orders));
+  const positions = preview.data ? preview.data.total.positions : total(concerned.map((engine) => engine.positions));
+  const value = preview.data?.total.value ?? null;
+  const blocked = preview.data?.engines.flatMap((engine) => engine.blocked.map((each) => ({ ...each, engine: engine.engine_id }))) ?? [];
+  const shown = (n: number | null) => (n === null ? t("unknown") : grouped(n));
+  return (
+    <>
+      <dl className="reach" data-testid="stop-reach">
+        <div>
+          <dt>{t("stop.reach.engines")}</dt>
+          <dd>{concerned.length}</dd>
+        </div>
+        <div>
+          <dt>{t("stop.reach.orders")}</dt>
+          <dd>{shown(orders)}</dd>
+        </div>
+        <div>
+          <dt>{t("stop.reach.positions")}</dt>
+          <dd>{shown(positions)}</dd>
+        </div>
+        <div>
+          <dt>{t("stop.reach.value")}</dt>
+          <dd>{value === null ? t("unknown") : won(value, language)}</dd>
+        </div>
+      </dl>
+      {blocked.length > 0 && level === "FLATTEN" && (
+        <Notice tone="warn" testId="stop-blocked">
+          {t("stop.blocked")} {blocked.map((each) => `${each.engine} ${each.symbol} (${each.reason})`).join(", ")}
+        </Notice>
+      )}
+    </>
+  );
+}
+
+/** Nothing is queued behind the operator's back: when no answer came, the other ways to stop are named, fastest first. */
+function Failed({ error }: { error: unknown }) {
+  const t = useT();
+  const leases = useItems("engines").flatMap((engine) => millis(engine.lease_expires_at) ?? []);
+  const lease = leases.length > 0 ? Math.max(...leases) : null;
+  if (error instanceof ApiError) {
+    return (
+      <Notice tone="crit" shape="cross" role="alert" testId="stop-error">
+        {errorText(error, t)}
+      </Notice>
+    );
+  }
+  return (
+    <Notice tone="crit" shape="cross" role="alert" testId="stop-error">
+      <p>{t("stop.failed")}</p>
+      <ol className="ways">
+        <li>
+          {t("stop.way.page")} <code>{`http://${location.hostname}:${EMERGENCY_PORT}/`}</code>
+        </li>
+        <li>
+          {t("stop.way.cli")} <code>watchkeeper stop --local</code>
+        </li>
+        <li>{t("stop.way.broker")}</li>
+      </ol>
+      {lease !== null && <p>{t("stop.way.lease", { time: clock(lease) })}</p>}
+    </Notice>
+  );
+}
+
+function concerns(scope: string, engine: EngineStatus): boolean {
+  const [kind, name = ""] = scope.split(/:(.*)/s);
+  if (kind === "engine") return engine.engine_id === name;
+  if (kind === "account") return engine.account_id === null || engine.account_id === name;
+  if (kind === "strategy") return name.startsWith(`${engine.engine_id}/`);
+  return true;
+}
+
+function total(counts: readonly (number | null)[]): number | null {
+  return counts.reduce<number | null>((sum, each) => (sum === null || each === null ? null : sum + each), 0);
+}
+
+function scopes(opened: string, engines: readonly EngineStatus[], t: ReturnType<typeof useT>): (readonly [string, string])[] {
+  const known = ["all", ...engines.map((engine) => `engine:${engine.engine_id}`).toSorted()];
+  return [...new Set([opened, ...known])].toSorted((a, b) => Number(b === "all") - Number(a === "all")).map((scope) => [scope, scopeWord(scope, t)] as const);
+}

@@ -1,0 +1,96 @@
+/** The words, shapes and tones of states: one table, so that a state looks the same wherever it is shown. */
+import type { Look, Tone } from "../kit/Status";
+import { isKey, type Translate } from "../i18n";
+import { ApiError } from "../link/errors";
+import type { Level } from "../wire/common";
+import type { EngineStatus, Stop, StopPhase, StopResult, Strategy } from "../wire/items";
+
+export function engineLook(engine: EngineStatus, t: Translate): Look {
+  if (engine.connection === "never") return { shape: "ring", tone: "idle", word: t("engine.never") };
+  if (engine.connection === "offline") return { shape: "square", tone: "crit", word: t("engine.offline") };
+  if (engine.connection === "suspect") return { shape: "triangle", tone: "warn", word: t("engine.suspect") };
+  if (engine.status === "error") return { shape: "cross", tone: "crit", word: t("engine.error") };
+  if (engine.level !== "NORMAL") return { shape: "octagon", tone: "warn", word: levelWord(engine.level, t) };
+  if (engine.halted_by_lease) return { shape: "octagon", tone: "warn", word: t("engine.halted_by_lease") };
+  if (engine.status === "running") return { shape: "dot", tone: "ok", word: t("engine.running") };
+  if (engine.status === "stopping") return { shape: "pause", tone: "warn", word: t("engine.stopping") };
+  if (engine.status === "stopped") return { shape: "ring", tone: "idle", word: t("engine.stopped") };
+  return { shape: "diamond", tone: "idle", word: t("engine.starting") };
+}
+
+/** What was true when the page last heard. Hollow and grey: it may not be true now. */
+export function lastKnown(look: Look, t: Translate): Look {
+  return { shape: "ring", tone: "idle", word: t("state.last", { state: look.word }) };
+}
+
+const SEVERITY: Record<Tone, number> = { crit: 0, warn: 1, idle: 2, ok: 3 };
+
+/** Worst first, then by name. */
+export function byConcern(t: Translate) {
+  return (a: EngineStatus, b: EngineStatus): number => SEVERITY[engineLook(a, t).tone] - SEVERITY[engineLook(b, t).tone] || a.engine_id.localeCompare(b.engine_id);
+}
+
+export function levelWord(level: Level, t: Translate): string {
+  return t(`level.${level}`);
+}
+
+export function strategyLook(strategy: Strategy, t: Translate): Look {
+  if (strategy.status === "error") return { shape: "cross", tone: "crit", word: t("strategy.error") };
+  if (strategy.status === "paused") return { shape: "pause", tone: "idle", word: t("strategy.paused") };
+  if (strategy.trading_state === "HALTED") return { shape: "octagon", tone: "warn", word: t("strategy.halted") };
+  if (strategy.trading_state === "REDUCE_ONLY") return { shape: "triangle", tone: "warn", word: t("strategy.reduce_only") };
+  return { shape: "dot", tone: "ok", word: t("strategy.active") };
+}
+
+export function phaseLook(phase: StopPhase, t: Translate): Look {
+  const word = t(`phase.${phase}`);
+  if (phase === "verified") return { shape: "check", tone: "ok", word };
+  if (phase === "failed" || phase === "timed_out") return { shape: "cross", tone: "crit", word };
+  if (phase === "unreachable") return { shape: "square", tone: "crit", word };
+  if (phase === "superseded" || phase === "released") return { shape: "ring", tone: "idle", word };
+  return { shape: "diamond", tone: "warn", word };
+}
+
+export function stopLook(stop: Stop, t: Translate): Look {
+  if (stop.released_at !== null) return { shape: "ring", tone: "idle", word: t("stop.state.released") };
+  const word = t(`stop.state.${stop.state}`);
+  if (stop.state === "verified") return { shape: "check", tone: "ok", word };
+  if (stop.state === "failed" || stop.state === "timed_out") return { shape: "cross", tone: "crit", word };
+  if (stop.state === "empty") return { shape: "ring", tone: "idle", word };
+  return { shape: "octagon", tone: "warn", word };
+}
+
+export function scopeWord(scope: string, t: Translate): string {
+  const [kind, name = ""] = scope.split(/:(.*)/s);
+  if (kind === "engine") return t("scope.engine", { name });
+  if (kind === "account") return t("scope.account", { name });
+  if (kind === "strategy") return t("scope.strategy", { name });
+  if (kind === "symbol") return t("scope.symbol", { name });
+  return scope === "all" ? t("scope.all") : scope;
+}
+
+/** The steps a level goes through, in order. */
+export function stepsOf(level: Level): StopPhase[] {
+  const steps: StopPhase[] = ["sent", "received", "frozen"];
+  if (level === "CANCEL" || level === "FLATTEN") steps.push("cancelled");
+  if (level === "FLATTEN") steps.push("flattened");
+  return [...steps, "verified"];
+}
+
+const RANK: Partial<Record<StopPhase, number>> = { pending: 0, sent: 1, received: 2, frozen: 3, cancelled: 4, flattened: 5, verified: 6 };
+
+/** Whether a step is done. Of an engine that failed only what it proved counts: the time to frozen. */
+export function reached(result: StopResult, step: StopPhase): boolean {
+  const rank = RANK[result.phase] ?? (result.ms_to_frozen === null ? 0 : 3);
+  return rank >= (RANK[step] ?? 99);
+}
+
+export const FINAL_PHASES: ReadonlySet<StopPhase> = new Set(["verified", "failed", "timed_out", "unreachable", "superseded", "released"]);
+
+/** An error as a sentence for a person: what happened, the platform's own words, and its code to look up. */
+export function errorText(error: unknown, t: Translate): string {
+  if (!(error instanceof ApiError)) return t("error.unreachable");
+  const key = `error.${error.code}`;
+  const known = isKey(key) ? t(key as "error.error_internal") : error.reason || t("error.unknown");
+  return `${known} (${error.code})`;
+}

@@ -1,0 +1,13 @@
+/** The pure parts, for the tests that run them in a real browser. Not part of the dashboard. */
+export { backoff, initial, retryIn, step, TIMING } from "./link/machine";
+export { dictionaries, fill, slotsOf } from "./i18n";
+export { age, clock, won } from "./i18n/format";
+export { parse, may } from "./wire/common";
+export { parseFrame } from "./wire/frames";
+export * as items from "./wire/items";
+export * as rest from "./wire/rest";
+export { LogRing, matches } from "./store/topics";
+export { changesOf, numberOf, percentChange, problemOf } from "./panels/parameters/change";
+export { bodyOf, formOf, loosened, proofKey, unprovedAccounts } from "./panels/settings/form";
+export { reached, stepsOf } from "./panels/words";
+export { categorizedTradeLogs, strategies, systemHealthData } from "./data/mockData";
