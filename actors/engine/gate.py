@@ -97,6 +97,10 @@ class Gate:
             raise GateClosed(refusal)
         self._in_flight[intent.order_id] = intent
 
+    def would_refuse(self, intent: Intent, now: float) -> bool:
+        """The same question without counting anything, to spare work that could only be refused."""
+        return self._refusal(intent, now) is not None
+
     def settle(self, order_id: str) -> None:
         """The answer to a written request is booked, or its fate reconciled."""
         self._in_flight.pop(order_id, None)

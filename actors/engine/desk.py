@@ -1,0 +1,412 @@
+"""The trading desk: what the engine's actors share, one consistent state changed only by synchronous calls.
+
+It joins the gate, the orders, the books and the way out, so that every event (a decision, an answer, a notice, a fill)
+is booked once, everywhere, before anything else can happen. Nothing here waits; actors bring events and carry out what
+the desk hands them through its hooks.
+"""
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from actors.engine import reports
+from actors.engine.books import Books
+from actors.engine.clock import Clock
+from actors.engine.errors import GateClosed
+from actors.engine.gate import Gate, Intent, Purpose
+from actors.engine.inbox import Inbox
+from actors.engine.journal import Journal
+from actors.engine.lease import Lease
+from actors.engine.ledger import Ledger
+from actors.engine.orders import Order, OrderBook
+from actors.engine.outlet import Outlet, new_id
+from actors.engine.strategy import Place, Resting, Standing, Withdraw
+from wire.kis.notices import Notice
+from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Who this engine is to the platform."""
+
+    engine_id: str
+    account_id: str
+    name: str
+
+
+@attrs.frozen(kw_only=True)
+class Quote:
+    """The last trade of a symbol; 0 where that side of the book is empty. ``at``: engine seconds."""
+
+    price: int
+    bid: int
+    ask: int
+    at: float
+
+
+def _no_order(order_id: str) -> None:
+    """Nobody sends yet."""
+
+
+def _no_cancel(order_id: str, purpose: Purpose) -> None:
+    """Nobody cancels yet."""
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
+
+
+class Desk:
+    """Hooks: ``send`` and ``withdraw`` hand an order or a cancel to the broker's actor, ``discard`` ends the task of an
+    order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon."""
+
+    def __init__(self, *, identity: Identity, clock: Clock, lease: Lease, outlet: Outlet, ledger: Journal) -> None:
+        self.identity = identity
+        self.clock = clock
+        self.lease = lease
+        self.outlet = outlet
+        self.orders = OrderBook()
+        self.books = Books()
+        self.quotes: dict[str, Quote] = {}
+        self.trading_day = ""
+        self.fills = 0
+        self.last_fill = float("-inf")
+        self.last_order_answer: float | None = None
+        self.gate = Gate(
+            engine_id=identity.engine_id, account_id=identity.account_id, lease=lease, reducible=self.reducible
+        )
+        self.send: Callable[[str], None] = _no_order
+        self.withdraw: Callable[[str, Purpose], None] = _no_cancel
+        self.discard: Callable[[str], None] = _no_order
+        self.changed: Callable[[], None] = _nothing
+        self.check: Callable[[], None] = _nothing
+        self.over: Callable[[Order], None] = lambda _order: None
+        self.filled: Callable[[], None] = _nothing
+        self.ledger = Ledger(ledger, self.orders, self.books)
+        self._inbox = Inbox(
+            self.orders,
+            accepted=self.accepted,
+            filled=self.fill,
+            refused=self.refused,
+            cancelled=self._cancelled,
+            cancel_refused=lambda order_id: self.cancel_answered(order_id, accepted=False),
+            check=lambda: self.check(),
+        )
+
+    # --- memory ---
+
+    def restore(self) -> None:
+        """Takes up what an earlier process left. Orders that were under way are unknown until reconciled."""
+        self.ledger.restore()
+        for order in self.orders:
+            if order.status is OrderStatus.PENDING:
+                self._lost_with_the_process(order)
+        self.ledger.rewrite()
+
+    def _lost_with_the_process(self, order: Order) -> None:
+        if order.written:
+            self.orders.lost(order.order_id, "the engine ended before the answer")
+        else:
+            self.orders.discarded(order.order_id, "the engine ended before it was sent")
+
+    def connection_lost(self) -> None:
+        """The broker's actor starts anew: whatever it had under way is unknown."""
+        for order in self.orders.open_orders():
+            if order.status is OrderStatus.PENDING and order.written:
+                self.lost(order.order_id, "the connector was restarted before the answer")
+            elif order.status is OrderStatus.PENDING:
+                self.closed(order.order_id, "the connector was restarted")
+            elif order.cancelling:
+                self._note(self.orders.cancelling(order.order_id, on=False))
+        self.check()
+
+    # --- decisions ---
+
+    def reducible(self, strategy_id: str | None, symbol: str, side: Side) -> int:
+        """Shares an order of this owner may take and still only reduce. Nothing is ever sold short."""
+        if side is Side.BUY or strategy_id is None:
+            return 0
+        held = self.books.position(strategy_id, symbol).quantity
+        return held - self.orders.taking(strategy_id, symbol, side)
+
+    def place(self, strategy_id: str, symbol: str, decision: Place) -> Order | None:
+        """Takes a strategy's decision; None when the gate would refuse it anyway."""
+        order = Order(
+            order_id=new_id(),
+            strategy_id=strategy_id,
+            symbol=symbol,
+            side=decision.side,
+            quantity=decision.quantity,
+            price=decision.price,
+            placed_at=self.clock.now(),
+            reason=decision.reason,
+            patient=decision.patient,
+        )
+        if self._would_refuse(order):
+            return None
+        return self._start(order)
+
+    def close_out(self, strategy_id: str, symbol: str, quantity: int, price: int, stop_reason: str) -> Order:
+        """A stop's own reduce-only sale; ``price`` 0 at market."""
+        order = Order(
+            order_id=new_id(),
+            strategy_id=strategy_id,
+            symbol=symbol,
+            side=Side.SELL,
+            quantity=quantity,
+            price=price,
+            purpose=Purpose.STOP_ORDER,
+            placed_at=self.clock.now(),
+            reason=stop_reason,
+        )
+        return self._start(order)
+
+    def _start(self, order: Order) -> Order:
+        self._note(self.orders.place(order))
+        self.send(order.order_id)
+        return order
+
+    def take_back(self, strategy_id: str, symbol: str, decision: Withdraw) -> None:
+        """A strategy withdraws its own order."""
+        order = self.orders.get(decision.order_id)
+        if order is None or not order.is_working or order.cancelling or order.strategy_id != strategy_id:
+            return
+        self.log(LogCategory.STRATEGY, f"WITHDRAW {symbol}: {decision.reason}", decision.reason, order)
+        self.cancel(order.order_id, Purpose.CANCEL)
+
+    def cancel(self, order_id: str, purpose: Purpose) -> None:
+        if self.orders.cancelling(order_id) is not None:
+            self.withdraw(order_id, purpose)
+
+    def _would_refuse(self, order: Order) -> bool:
+        return self.gate.would_refuse(_intent(order), self.clock.now())
+
+    # --- the last synchronous step ---
+
+    def before_write(self, order_id: str) -> None:
+        """Raises GateClosed, or lets the order's bytes go. Called right above the socket."""
+        order = self.orders.get(order_id)
+        if order is None or order.is_final:
+            raise GateClosed("the order is over")
+        self.gate.check(_intent(order), self.clock.now())
+        self._note(self.orders.written(order_id), quiet=True)
+
+    def before_cancel(self, order_id: str, purpose: Purpose) -> None:
+        order = self.orders.get(order_id)
+        if order is None or order.is_final:
+            raise GateClosed("the order is over")
+        intent = attrs.evolve(_intent(order), order_id=f"{order_id}/cancel", purpose=purpose)
+        self.gate.check(intent, self.clock.now())
+
+    # --- answers ---
+
+    def accepted(self, order_id: str, number: str, branch: str) -> None:
+        """The broker gave it a number. Notices that came first are booked now."""
+        order = self.orders.accepted(order_id, number, branch)
+        self._answered(order_id, order)
+        if order is not None:
+            self._announce(order)
+            self._inbox.named(order)
+
+    def refused(self, order_id: str, reason: str) -> None:
+        order = self.orders.rejected(order_id, reason)
+        self._answered(order_id, order)
+        if order is not None:
+            self.log(LogCategory.SYSTEM, f"REJECTED {order.symbol}: {reason}", reason, order, Severity.WARNING)
+
+    def closed(self, order_id: str, reason: str) -> None:
+        """Not sent: the gate was closed, or nothing could be written."""
+        order = self.orders.discarded(order_id, reason) or self.orders.rejected(order_id, reason)
+        self._answered(order_id, order)
+
+    def lost(self, order_id: str, reason: str) -> None:
+        """Its fate is unknown. It stays in flight for the stops until reconciliation tells."""
+        order = self.orders.lost(order_id, reason)
+        self._answered(order_id, order)
+        if order is not None:
+            self.log(LogCategory.SYSTEM, f"UNKNOWN {order.symbol}: {reason}", reason, order, Severity.WARNING)
+        self.check()
+
+    def cancel_answered(self, order_id: str, *, accepted: bool) -> None:
+        """An accepted cancel is confirmed by its notice; anything else must be looked at."""
+        self.gate.settle(f"{order_id}/cancel")
+        self.last_order_answer = self.clock.now()
+        if not accepted:
+            self._note(self.orders.cancelling(order_id, on=False), quiet=True)
+            self.check()
+
+    def _answered(self, order_id: str, order: Order | None) -> None:
+        self.gate.settle(order_id)
+        self.last_order_answer = self.clock.now()
+        self._note(order)
+
+    # --- notices ---
+
+    def notice(self, notice: Notice) -> None:
+        """One notice of the broker's stream."""
+        self.last_order_answer = self.clock.now()
+        self._inbox.take(notice, self.clock.now())
+
+    def expire_early(self) -> None:
+        """To be called every second or so: notices do not wait for ever for their order's number."""
+        self._inbox.expire(self.clock.now())
+
+    def _cancelled(self, order_id: str) -> None:
+        order = self.orders.get(order_id)
+        self._note(self.orders.cancelled(order_id, (order.reason if order else "") or "cancelled"))
+
+    # --- fills ---
+
+    def fill(self, order_id: str, quantity: int, price: int, *, ahead: bool = False) -> None:
+        """Books one execution everywhere. ``ahead``: seen in a read, so its notice is still to come or lost."""
+        order = self.orders.fill(order_id, quantity, price)
+        if order is None:
+            self.check()
+            return
+        if ahead:
+            self._inbox.booked_ahead(order_id, quantity)
+        execution = self.books.apply(order.strategy_id, order.symbol, order.side, quantity, price)
+        self.fills += 1
+        self.last_fill = self.clock.now()
+        self.ledger.books()
+        self.filled()
+        self._note(order)
+        self.outlet.send(reports.fill(new_id(), order, execution, self.clock.wall()))
+        words = f"filled {quantity:,} at {price:,} ({order.filled:,} of {order.quantity:,})"
+        self.log(LogCategory.TRADE, f"{order.side.value.upper()} {order.symbol}: {words}", order.reason or words, order)
+
+    # --- the market ---
+
+    def quote(self, symbol: str, quote: Quote) -> None:
+        self.quotes[symbol] = quote
+
+    def begin_day(self, day: str) -> bool:
+        """A new trading day by the exchange's own date: day orders are over and order numbers start again."""
+        if day == self.trading_day:
+            return False
+        first = not self.trading_day
+        self.trading_day = day
+        if self.books.begin_day(day):
+            self.ledger.books()
+        if first:
+            return True
+        for order in self.orders.open_orders():
+            self._note(self.orders.expired(order.order_id))
+            self.gate.settle(order.order_id)
+        self.orders.forget_day()
+        self._inbox.forget_day()
+        self.log(LogCategory.SYSTEM, f"trading day {day} began", None)
+        self.check()
+        return True
+
+    # --- views ---
+
+    def standing(self, strategy_id: str, symbol: str) -> Standing:
+        """What a strategy has in a symbol, for its next decision."""
+        position = self.books.position(strategy_id, symbol)
+        now = self.clock.now()
+        mine = (o for o in self.orders.open_orders() if o.strategy_id == strategy_id and o.symbol == symbol)
+        return Standing(
+            quantity=position.quantity,
+            average_price=position.average_price,
+            orders=tuple(_resting(o, now) for o in mine),
+            cash=self.books.cash - self._reserved(),
+            equity=self.equity(),
+            level=self.gate.level_for(strategy_id, symbol),
+        )
+
+    def equity(self) -> int:
+        return self.books.equity({s: q.price for s, q in self.quotes.items()})
+
+    def positions_report(self) -> Positions:
+        prices = {s: q.price for s, q in self.quotes.items()}
+        held, working = self.books.positions(), self.orders.working()
+        return reports.positions(held, working, prices, synced=self.gate.synced, at=self.clock.wall())
+
+    def account_report(self) -> Account | None:
+        """None before the exchange's date is known."""
+        if len(self.trading_day) != 8:
+            return None
+        return reports.account(
+            equity=self.equity(),
+            cash=self.books.cash,
+            realized=self.books.realized,
+            day=self.trading_day,
+            at=self.clock.wall(),
+        )
+
+    def _reserved(self) -> int:
+        """Cash that working buys may still take."""
+        buys = (o for o in self.orders.open_orders() if o.side is Side.BUY)
+        return sum(o.remaining * (o.price or self._price(o.symbol)) for o in buys)
+
+    def _price(self, symbol: str) -> int:
+        return self.quotes[symbol].price if symbol in self.quotes else 0
+
+    # --- words ---
+
+    def log(
+        self,
+        category: LogCategory,
+        message: str,
+        reason: str | None,
+        order: Order | None = None,
+        severity: Severity | None = None,
+    ) -> None:
+        """One line of the engine's story."""
+        at = self.clock.wall()
+        self.outlet.send(
+            reports.trade_log(new_id(), category, message, at=at, reason=reason, order=order, severity=severity)
+        )
+
+    def _announce(self, order: Order) -> None:
+        verb = "CLOSE" if order.purpose is Purpose.STOP_ORDER else order.side.value.upper()
+        category = LogCategory.TRADE if order.reason else LogCategory.SYSTEM
+        self.log(category, f"{verb} {order.symbol}: {order.reason}", order.reason or None, order)
+
+    def adopt(self, order: Order) -> None:
+        """An order found at the broker that is not one of ours."""
+        self._note(self.orders.place(order))
+        self.log(LogCategory.SYSTEM, f"FOUND {order.symbol}: an order of somebody else", None, order, Severity.WARNING)
+
+    def settled(self, changes: Iterable[Order | None]) -> None:
+        """Changes that reconciliation made."""
+        for order in changes:
+            self._note(order)
+
+    def _note(self, order: Order | None, *, quiet: bool = False) -> None:
+        """Everything that follows from a changed order: ledger, report, listeners."""
+        if order is None:
+            return
+        self.ledger.order(order)
+        if quiet:
+            return
+        self.outlet.send(reports.order_update(order))
+        if order.is_final:
+            self.gate.settle(order.order_id)
+            self.over(order)
+        self.changed()
+
+
+def _intent(order: Order) -> Intent:
+    return Intent(
+        order_id=order.order_id,
+        purpose=order.purpose,
+        strategy_id=order.strategy_id,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+    )
+
+
+def _resting(order: Order, now: float) -> Resting:
+    return Resting(
+        order_id=order.order_id,
+        side=order.side,
+        remaining=order.remaining,
+        price=order.price,
+        age=now - order.placed_at,
+        patient=order.patient,
+        cancelling=order.cancelling,
+        working=order.is_working,
+    )

@@ -1,0 +1,76 @@
+"""What the desk must still know after kill -9: orders with their numbers, who owns which shares, the day's profit.
+
+Each change is one line; reading it back, the last line about a thing wins. The broker's own view is asked for in any
+case before trading begins, so the ledger's part is what the broker cannot know: whose order it was.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from actors.engine.books import Books, Position
+from actors.engine.journal import Journal
+from actors.engine.orders import Order, OrderBook, from_plain, to_plain
+
+_MOST_LINES = 20_000
+
+
+class Ledger:
+    """Raises OSError where the file cannot be written."""
+
+    def __init__(self, journal: Journal, orders: OrderBook, books: Books) -> None:
+        self._journal = journal
+        self._orders = orders
+        self._books = books
+        self._written: dict[tuple[str, str], Position] = {}
+
+    def restore(self) -> None:
+        """Fills the orders and the books with what an earlier process left."""
+        lines, _torn = self._journal.load()
+        for line in lines:
+            if "order" in line:
+                self._orders.restore(from_plain(line["order"]))
+            elif "position" in line:
+                self._books.restore(Position(**line["position"]))
+            elif "day" in line:
+                self._books.day, self._books.realized = line["day"], line["realized"]
+        self._written = {(p.strategy_id, p.symbol): p for p in self._books.positions()}
+
+    def order(self, order: Order) -> None:
+        self._write({"order": to_plain(order)})
+
+    def books(self) -> None:
+        """Every position that is not as it was last written, and the day's profit."""
+        now = {(p.strategy_id, p.symbol): p for p in self._books.positions()}
+        for owner in sorted(self._written.keys() | now.keys()):
+            position = now.get(owner, Position(strategy_id=owner[0], symbol=owner[1]))
+            if self._written.get(owner) != position:
+                self._write({"position": attrs.asdict(position)})
+        self._written = now
+        self._write({"day": self._books.day, "realized": self._books.realized})
+
+    def rewrite(self) -> None:
+        """Makes the file as short as it can be."""
+        self._journal.rewrite(self._lines())
+
+    @property
+    def unsynced(self) -> bool:
+        return self._journal.unsynced
+
+    def sync(self) -> None:
+        """Blocking; for a thread."""
+        self._journal.sync()
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._journal.append(line)
+        if self._journal.length > _MOST_LINES:
+            self.rewrite()
+
+    def _lines(self) -> Iterable[dict[str, Any]]:
+        yield {"day": self._books.day, "realized": self._books.realized}
+        yield from ({"position": attrs.asdict(p)} for p in self._books.positions())
+        yield from ({"order": to_plain(o)} for o in self._orders)

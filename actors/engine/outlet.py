@@ -1,0 +1,154 @@
+"""The way out for everything the engine has to say.
+
+Lossless messages go to a durable spool before anything else knows of them, and leave it only when the platform has
+committed them; so they survive a broken link, a platform that is away and kill -9 of this process. Conflated messages
+keep only their latest value. The link drains both; when there is no link, nothing is lost and nothing blocks.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from actors.engine.journal import Journal, Line
+from wire.codec import structure, unstructure
+from wire.errors import WireError
+from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Lane, Severity, TradeLog
+
+_COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
+
+
+@attrs.frozen(kw_only=True)
+class Spooled:
+    """One lossless message under its durable id."""
+
+    id: str
+    message: object
+
+
+class Outlet:
+    """``capacity``: unacknowledged messages; beyond it the oldest trade logs give way (and the gap is reported), other
+    messages never do. ``wake`` is called after every change."""
+
+    def __init__(self, path: Path, *, new_id: Callable[[], str], capacity: int = 20_000) -> None:
+        self._journal = Journal(path)
+        self._new_id = new_id
+        self._capacity = capacity
+        self._waiting: OrderedDict[str, object] = OrderedDict()
+        self._latest: dict[type, object] = {}
+        self.lost = 0
+        self.wake: Callable[[], None] = _nobody
+
+    def open(self) -> bool:
+        """Reads what an earlier process left. False when the tail was torn."""
+        lines, torn = self._journal.load()
+        for line in lines:
+            self._replay(line)
+        self._compact()
+        return not torn
+
+    def send(self, message: object) -> str | None:
+        """Takes a message; its durable id when it is lossless. Raises OSError when the spool cannot be written."""
+        lane = LANES[type(message)]
+        if lane is Lane.CONFLATED:
+            self._latest[type(message)] = message
+            self.wake()
+            return None
+        if lane is not Lane.LOSSLESS:
+            raise ValueError(f"{type(message).__name__} is not something an engine spools")
+        durable_id = message.id if isinstance(message, TradeLog) else self._new_id()
+        self._waiting[durable_id] = message
+        self._journal.append({"+": durable_id, "type": TYPE_OF[type(message)], "payload": unstructure(message)})
+        self._shed()
+        self.wake()
+        return durable_id
+
+    def acknowledged(self, ids: Iterable[str]) -> None:
+        """The platform has committed these."""
+        gone = [i for i in ids if self._waiting.pop(i, None) is not None]
+        if gone:
+            self._journal.append({"-": gone})
+        if self._journal.length > max(_COMPACT_AFTER, 2 * len(self._waiting)):
+            self._compact()
+
+    def waiting(self) -> list[Spooled]:
+        """Everything unacknowledged, oldest first."""
+        return [Spooled(id=i, message=m) for i, m in self._waiting.items()]
+
+    def take_latest(self) -> list[object]:
+        """The conflated messages that are new since the last call."""
+        latest, self._latest = list(self._latest.values()), {}
+        return latest
+
+    @property
+    def unsynced(self) -> bool:
+        return self._journal.unsynced
+
+    def sync(self) -> None:
+        """Blocking; for a thread."""
+        self._journal.sync()
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def _shed(self) -> None:
+        if len(self._waiting) <= self._capacity:
+            return
+        oldest = next((i for i, m in self._waiting.items() if isinstance(m, TradeLog)), None)
+        if oldest is None:
+            return
+        del self._waiting[oldest]
+        self._journal.append({"-": [oldest]})
+        self.lost += 1
+        if self.lost % 1000 == 1:
+            self._waiting[self._new_id()] = _overflow(self.lost)
+
+    def _replay(self, line: Line) -> None:
+        if "+" in line:
+            message = _read(line)
+            if message is not None:
+                self._waiting[line["+"]] = message
+        for gone in line.get("-", ()):
+            self._waiting.pop(gone, None)
+
+    def _compact(self) -> None:
+        self._journal.rewrite(
+            {"+": i, "type": TYPE_OF[type(m)], "payload": unstructure(m)} for i, m in self._waiting.items()
+        )
+
+
+def _read(line: Line) -> object | None:
+    """None for what this version does not know any more."""
+    kind = ENGINE_UP.get(line.get("type", ""))
+    if kind is None:
+        return None
+    try:
+        value: Any = structure(line.get("payload"), kind)
+    except WireError:
+        return None
+    return value  # type: ignore[no-any-return]
+
+
+def _overflow(lost: int) -> ErrorReport:
+    return ErrorReport(
+        code="error_outbox_overflow",
+        category=ErrorCategory.LINK,
+        reason=f"{lost} trade logs were dropped while the platform was away",
+        severity=Severity.ERROR,
+        degraded=True,
+    )
+
+
+def _nobody() -> None:
+    """Nobody drains yet."""
+
+
+def new_id() -> str:
+    """A durable id: 128 random bits, hexadecimal."""
+    return os.urandom(16).hex()

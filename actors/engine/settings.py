@@ -1,0 +1,87 @@
+"""What a person changed while the engine ran, kept over restarts: parameters, their versions, and who is paused.
+
+A request that was executed is remembered with its answer for a day, so that a repeated one is answered and not
+executed again.
+"""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from actors.engine.latch import write_durably
+from wire.codec import structure, unstructure
+from wire.errors import WireError
+from wire.messages import ParameterResult
+
+_REMEMBER = timedelta(hours=24)
+
+
+@attrs.frozen(kw_only=True)
+class Tuned:
+    """The parameters in force for one strategy; ``version`` 0: as the configuration file says."""
+
+    parameters: dict[str, int | float]
+    version: int
+
+
+@attrs.frozen(kw_only=True)
+class Executed:
+    at: datetime
+    result: ParameterResult
+
+
+class Settings:
+    """One small file, replaced as a whole. ``save`` blocks and raises OSError; the rest is memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.tuned: dict[str, Tuned] = {}
+        self.paused: set[str] = set()
+        self.executed: dict[str, Executed] = {}
+
+    def load(self) -> bool:
+        """False when there was a file that could not be read; then the configuration's values count."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return True
+        try:
+            self._take(json.loads(data))
+        except (ValueError, KeyError, TypeError, WireError):
+            return False
+        return True
+
+    def answered(self, request_id: str) -> ParameterResult | None:
+        known = self.executed.get(request_id)
+        return known.result if known is not None else None
+
+    def remember(self, result: ParameterResult, at: datetime) -> None:
+        self.executed = {k: e for k, e in self.executed.items() if at - e.at < _REMEMBER}
+        self.executed[result.request_id] = Executed(at=at, result=result)
+
+    def encode(self) -> bytes:
+        plain = {
+            "tuned": {k: {"parameters": t.parameters, "version": t.version} for k, t in self.tuned.items()},
+            "paused": sorted(self.paused),
+            "executed": {
+                k: {"at": e.at.isoformat(), "result": unstructure(e.result)} for k, e in self.executed.items()
+            },
+        }
+        return json.dumps(plain).encode()
+
+    def write(self, data: bytes) -> None:
+        """Blocking, for a thread."""
+        write_durably(self._path, data)
+
+    def _take(self, plain: dict[str, Any]) -> None:
+        self.tuned = {
+            k: Tuned(parameters=dict(t["parameters"]), version=t["version"]) for k, t in plain["tuned"].items()
+        }
+        self.paused = set(plain["paused"])
+        self.executed = {
+            k: Executed(at=datetime.fromisoformat(e["at"]), result=structure(e["result"], ParameterResult))
+            for k, e in plain["executed"].items()
+        }
