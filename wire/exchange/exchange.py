@@ -362,6 +362,8 @@ class Exchange:
             if step is not None:
                 self._show(code, step)
             self._done += 1
+        if self.phase is Phase.CLOSING_AUCTION:
+            self._call_closing_auction()
 
     def _open_day(self, day: date) -> None:
         closes = self.prices()
