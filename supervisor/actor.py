@@ -168,7 +168,7 @@ class Actor:
         try:
             while True:
                 await mailbox.wait()
-                table: HandlerTable = cell.tracer or self.__handlers__
+                table = self.__handlers__ if cell.tracer is None else cell.tracer
                 budget = BATCH
                 while budget:
                     if system:
@@ -457,10 +457,11 @@ class Context:
         self._timers = None
         self.unstash_all()
 
-    async def _end_tasks(self) -> None:
-        """Cancel the side tasks and wait for them."""
+    def _cancel_tasks(self) -> Slot:
+        """Cancel the side tasks; the slot is resolved when none is left."""
+        self._tasks_gone = gone = Slot()
+        if not self._tasks:
+            gone.resolve(None)
         for side in tuple(self._tasks or ()):
             side.cancel()
-        if self._tasks:
-            self._tasks_gone = Slot()
-            await self._tasks_gone.wait()
+        return gone

@@ -7,7 +7,7 @@ is `supervisor.supervision`.
 
 import enum
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import attrs
@@ -177,7 +177,7 @@ class Cell:
         self.on_closed: list[Callable[[], object]] | None = None
         self.exited: Callable[[Cell, int, ExitReason], object] | None = None
         self.interrupted: Callable[[], object] | None = None
-        self.tracer: Any = None
+        self.tracer: dict[type, Callable[[Any, Any], Awaitable[Any]]] | None = None
         self.below: dict[str, Cell] = _NOBODY
 
     # the moves of a life
@@ -206,6 +206,11 @@ class Cell:
         self.mailbox.offer_urgent(Stop(reason))
         if self.interrupted is not None:
             self.interrupted()
+
+    def request_drain(self, reason: ExitReason) -> None:
+        """Accept no more ordinary messages, handle those that wait, then end."""
+        self.enter(ActorState.DRAINING)
+        self.mailbox.drain(Stop(reason))
 
     def cancel(self, why: str) -> None:
         if self.scope is not None:
@@ -335,5 +340,7 @@ class Cell:
 
     def _drop_stops(self) -> None:
         """A stop concerned the incarnation that has ended, not the next one."""
-        if self.mailbox.system:
+        if self.mailbox.draining:
+            self.mailbox.take_out(lambda item: isinstance(item, Stop))
+        elif self.mailbox.system:
             self.mailbox.take_out_urgent(lambda item: isinstance(item, Stop))

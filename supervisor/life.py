@@ -6,17 +6,22 @@ in, so no sibling is cancelled by accident and no exception group appears.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from supervisor.actor import Actor, Context
+from supervisor.buggify import point
 from supervisor.cell import LOOPS, ActorState, Cell
 from supervisor.errors import Ignore, SpecError
 from supervisor.mailbox import Why
 from supervisor.reason import ExitKind, ExitReason, crash
+from supervisor.telemetry import Event, Report
 
-__all__ = ["live"]
+__all__ = ["STUCK_EVERY", "await_stack", "live"]
+
+STUCK_EVERY: Final = 5.0
+"""Seconds between two reports on something that does not end although it was cancelled."""
 
 
 async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, grace: float) -> None:
@@ -41,16 +46,18 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
         reason = crash(cell.fault)
     if reason is None:
         reason = ExitReason(ExitKind.CANCELLED)
+    await point("before end", shield=True)
     _fail_current(cell, reason)
     if context._tasks:
         with trio.CancelScope(shield=True):
-            await context._end_tasks()
+            await _end_tasks(cell, context)
     del LOOPS[cell.task]
     context._release()
     cell.end(reason)
 
 
 async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: Context, grace: float) -> ExitReason:
+    await point("before factory")
     actor = factory()
     if not isinstance(actor, Actor):
         raise SpecError("factory", type(actor).__name__, "must return an Actor: `factory=lambda: Account(0)`")
@@ -81,3 +88,42 @@ def _fail_current(cell: Cell, reason: ExitReason) -> None:
     cell.ended_reason = reason
     if item is not None:
         cell.drop(item, Why.FAILED if reason.abnormal else Why.STOPPED, reason.error)
+
+
+async def _end_tasks(cell: Cell, context: Context) -> None:
+    """Cancel the side tasks and wait for them; name those that do not end."""
+    gone = context._cancel_tasks()
+    while not gone.done:
+        with trio.move_on_after(STUCK_EVERY) as patience:
+            await gone.wait()
+        if patience.cancelled_caught:
+            _report_stuck(cell, context)
+            gone = context._cancel_tasks()
+
+
+def _report_stuck(cell: Cell, context: Context) -> None:
+    for side in context._tasks or ():
+        cell.kernel.telemetry.emit(
+            Report(
+                at=trio.current_time(),
+                event=Event.STUCK_CHILD,
+                supervisor=cell.path if cell.parent is None else cell.parent.path,
+                child=cell.path,
+                incarnation=cell.incarnation,
+                detail=f"{side.name}: {_frames(side.task)}",
+            )
+        )
+
+
+def await_stack(cell: Cell) -> str:
+    """Where the child's task is waiting: file:line function, outermost first."""
+    return _frames(cell.task)
+
+
+def _frames(task: trio.lowlevel.Task | None) -> str:
+    if task is None:
+        return ""
+    return " > ".join(
+        f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{line} {frame.f_code.co_name}"
+        for frame, line in task.iter_await_frames()
+    )

@@ -173,7 +173,7 @@ class ConflatingLane:
 class Mailbox:
     """`dropped(item, why)` is called for every message this mailbox gives up."""
 
-    __slots__ = ("_dropped", "closed", "limit", "parked", "spec", "system", "user", "waiting")
+    __slots__ = ("_dropped", "closed", "draining", "limit", "parked", "spec", "system", "user", "waiting")
 
     def __init__(self, spec: MailboxSpec, dropped: Callable[[Any, Why], object]) -> None:
         self.spec = spec
@@ -181,6 +181,7 @@ class Mailbox:
         self.user: Lane = deque() if spec.key is None else ConflatingLane(spec.key)
         self.waiting: deque[tuple[Any, Slot | None]] | None = None
         self.closed = False
+        self.draining = False
         # Below the limit a message may simply be appended; a conflating or closed mailbox always goes through `offer`.
         self.limit = spec.capacity if spec.key is None else 0
         self._dropped = dropped
@@ -190,7 +191,7 @@ class Mailbox:
 
     def offer(self, item: Any) -> Sent | Dropped:
         """Put a message into the user lane under the policy, never waiting."""
-        if self.closed:
+        if self.closed or self.draining:
             return STOPPED
         overflow = self.spec.overflow
         user = self.user
@@ -262,6 +263,7 @@ class Mailbox:
     def close(self) -> list[Any]:
         """Accept nothing more; return what was waiting, system lane first, then those who waited for space."""
         self.closed = True
+        self.draining = False
         self.limit = -1
         rest = [*self.system, *self.user]
         self.system.clear()
@@ -272,6 +274,18 @@ class Mailbox:
             if space is not None:
                 space.resolve(STOPPED)
         return rest
+
+    def drain(self, last: Any) -> None:
+        """Accept nothing more in the user lane, and put `last` behind what waits there."""
+        self.draining = True
+        self.limit = -1
+        for item, space in self.waiting or ():
+            self.user.append(item)
+            if space is not None:
+                space.resolve(SENT)
+        self.waiting = None
+        self.user.append(last)
+        self.wake()
 
     def reopen(self) -> None:
         """Accept messages again after `close`."""

@@ -14,6 +14,7 @@ from supervisor.message import Request
 from supervisor.reason import ExitReason
 from supervisor.slot import Slot
 from supervisor.spec import ChildSpec, Restart
+from supervisor.tracing import TraceEntry, TracingTable
 
 __all__ = [
     "ActorInfo",
@@ -146,9 +147,12 @@ class Ref:
         """Start a child; returns when its `started()` has. Raises `StartError`, `DuplicateChild`."""
         return await self.ask(StartChild(spec=spec), timeout=timeout)
 
-    async def terminate_child(self, id: str, *, timeout: float = 60.0) -> None:
-        """Stop a child and leave it stopped. Also ends its waiting for a restart. Raises `UnknownChild`."""
-        await self.ask(TerminateChild(id=id), timeout=timeout)
+    async def terminate_child(self, id: str, *, drain: float = 0.0, timeout: float = 60.0) -> None:
+        """Stop a child and leave it stopped. Also ends its waiting for a restart. Raises `UnknownChild`.
+
+        drain: seconds in which it accepts no more ordinary messages but handles those that wait.
+        """
+        await self.ask(TerminateChild(id=id, drain=drain), timeout=timeout)
 
     async def restart_child(self, id: str, *, timeout: float = 60.0) -> "Ref":
         """Start a stopped child again; no restart is counted. Raises `UnknownChild`, `DuplicateChild`, `StartError`."""
@@ -164,6 +168,18 @@ class Ref:
 
     async def count_children(self, *, timeout: float = 5.0) -> "ChildCounts":
         return await self.ask(CountChildren(), timeout=timeout)
+
+    def trace(self, n: int = 100) -> tuple[TraceEntry, ...]:
+        """The latest messages handled, oldest first. The first call switches recording on (from the next wake, `n`
+        entries deep); `trace(0)` switches it off."""
+        tracer = self._cell.tracer
+        if n <= 0:
+            self._cell.tracer = None
+            return ()
+        if not isinstance(tracer, TracingTable):
+            self._cell.tracer = TracingTable(self._cell, n)
+            return ()
+        return tuple(tracer.entries)[-n:]
 
     @property
     def closed(self) -> bool:
@@ -279,7 +295,10 @@ class StartChild(Request[Ref]):
 
 @attrs.frozen(kw_only=True)
 class TerminateChild(Request[None]):
+    """`drain`: seconds to handle what waits in its mailbox before the soft stop."""
+
     id: str
+    drain: float = 0.0
 
 
 @attrs.frozen(kw_only=True)

@@ -14,9 +14,10 @@ import attrs
 import trio
 
 from supervisor.actor import Actor, Leave, handles
+from supervisor.buggify import point
 from supervisor.cell import STARTED, ActorState, Cell
 from supervisor.errors import DuplicateChild, SpecError, StartError, UnknownChild
-from supervisor.life import live
+from supervisor.life import STUCK_EVERY, await_stack, live
 from supervisor.policy import (
     AutoShutdown,
     Intensity,
@@ -59,8 +60,6 @@ __all__ = [
 
 LATE: Final = object()
 INTERRUPTED: Final = object()
-STUCK_EVERY: Final = 5.0
-"""Seconds between two reports on a child that does not end although it was cancelled."""
 
 
 @attrs.frozen
@@ -127,6 +126,7 @@ class Supervisor(Actor):
         self._auto_shutdown = auto_shutdown
         self._children: dict[str, Child] = {}
         self._starting: Slot | None = None
+        self._stop_wanted = False
         self._last_error: BaseException | None = None
         seen: set[str] = set()
         for spec in self._specs:
@@ -189,7 +189,8 @@ class Supervisor(Actor):
             self._cell.forget(left)
 
     def _interrupt(self) -> None:
-        """A stop has arrived: do not wait for a child that is starting."""
+        """A stop has arrived: start nobody any more, and do not wait for a child that is starting."""
+        self._stop_wanted = True
         if self._starting is not None:
             self._starting.resolve(INTERRUPTED)
 
@@ -215,6 +216,9 @@ class Supervisor(Actor):
     @handles(TerminateChild)
     async def _on_terminate_child(self, msg: TerminateChild) -> None:
         child = self._find(msg.id)
+        if msg.drain and child.cell.alive:
+            child.cell.request_drain(SHUTDOWN)
+            await self._ended_within(child, msg.drain)
         await self._stop_children((child,), brutal=False)
         child.cell.close()
         if not self._keeps(child):
@@ -301,6 +305,7 @@ class Supervisor(Actor):
 
     async def _restart(self, child: Child) -> None:
         """Count it, take the group down, and bring it up again: now, or after the back-off."""
+        await point("before restart")
         delay = self._count_restart(child)
         group = self._group(child)
         await self._stop_children(group, brutal=False)
@@ -388,6 +393,9 @@ class Supervisor(Actor):
         cell = child.cell
         cell.reopen()
         grace = 5.0 if child.spec.shutdown is None else child.spec.shutdown
+        await point("before start")
+        if self._stop_wanted:
+            raise Leave(SHUTDOWN)
         self._starting = settled = cell.begin()
         self._nursery.start_soon(live, cell, child.spec.factory, self._nursery, grace, name=cell.path)
         timeout = child.spec.start_timeout
@@ -439,6 +447,7 @@ class Supervisor(Actor):
 
     async def _stop(self, child: Child, *, brutal: bool) -> None:
         """The ladder: soft stop, deadline, cancellation, reports on what is stuck."""
+        await point("before stop")
         cell = child.cell
         grace = 0.0 if brutal else self._grace(child)
         settled, cell.settled = cell.settled, None
@@ -550,14 +559,3 @@ def _stop_event(reason: ExitReason, *, expected_cancel: bool) -> Event:
     if reason.kind is ExitKind.CANCELLED and not expected_cancel:
         return Event.CHILD_CANCELLED
     return Event.CHILD_STOPPED
-
-
-def await_stack(cell: Cell) -> str:
-    """Where the child's task is waiting: file:line function, outermost first."""
-    if cell.task is None:
-        return ""
-    frames = (
-        f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{line} {frame.f_code.co_name}"
-        for frame, line in cell.task.iter_await_frames()
-    )
-    return " > ".join(frames)

@@ -16,16 +16,17 @@ import trio
 from supervisor.cell import STARTED, ActorState, Cell, Kernel
 from supervisor.deadletter import DeadLetters
 from supervisor.errors import SystemFailed
-from supervisor.life import live
+from supervisor.life import STUCK_EVERY, await_stack, live
 from supervisor.mailbox import MailboxSpec
 from supervisor.policy import AutoShutdown, Strategy
 from supervisor.reason import SHUTDOWN, ExitReason
 from supervisor.ref import ActorInfo, Ref
 from supervisor.registry import Registry
 from supervisor.spec import ChildSpec
-from supervisor.supervision import Supervisor, await_stack
+from supervisor.supervision import Supervisor
 from supervisor.telemetry import Event, Report, Telemetry
 from supervisor.timekeeper import Timekeeper
+from supervisor.watchdog import watchdog as bites_after
 
 __all__ = ["Node", "System", "SystemStatistics", "open_system"]
 
@@ -164,7 +165,7 @@ class System:
             self._emit(Event.SYSTEM_DEADLINE, "; ".join(f"{cell.path}: {await_stack(cell)}" for cell in living))
             for cell in living:
                 cell.cancel(f"system {self.name}: shutdown deadline")
-            with trio.move_on_after(5.0):
+            with trio.move_on_after(STUCK_EVERY):
                 await Ref(self._root).wait_ended()
         self._root.close()
         self._emit(Event.SYSTEM_STOPPED)
@@ -205,10 +206,12 @@ async def open_system(
     shutdown_deadline: float = 30.0,
     signals: Collection[signal.Signals] = (),
     seed: int | None = None,
+    watchdog: float | None = None,
 ) -> AsyncIterator[System]:
     """Start the children in order, run the body, stop the children in reverse order: whatever ends the body.
 
     shutdown_deadline: seconds the whole stop may take before everything that still lives is cancelled.
+    watchdog: seconds of real time after that until the process is ended (`os._exit`); None: never.
     signals: these end the body as if it had returned. seed: of the jitter.
     Raises `SystemFailed` when a child cannot be started or the root supervisor gives up; what the body raises comes
     out as it is, never wrapped into an exception group.
@@ -227,7 +230,8 @@ async def open_system(
         except BaseException as error:  # raised again below, outside the nursery that would wrap it
             failure = error
         finally:
-            with trio.CancelScope(shield=True):
+            bite = None if watchdog is None else shutdown_deadline + watchdog
+            with trio.CancelScope(shield=True), bites_after(bite):
                 await system._shut_down(shutdown_deadline)
             nursery.cancel_scope.cancel(reason=f"system {name}: stopped")
     if system._interrupt is not None:
