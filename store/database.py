@@ -13,6 +13,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, TypeVarTuple
 
@@ -47,6 +48,14 @@ _AWAY = (
 _CONTENDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 _IDLE_SECONDS = 60.0
 _LISTEN_PROBE_SECONDS = 10.0
+_audit_key: ContextVar[bytes | None] = ContextVar("audit_key", default=None)
+
+
+def audit_key() -> bytes:
+    """Within a unit of work: the ``audit_key`` of its database. Raises StoreError when it has none."""
+    if (key := _audit_key.get()) is None:
+        raise StoreError("this database has no audit key, so nothing that must be audited can be done")
+    return key
 
 
 class Contended(Unavailable):
@@ -85,6 +94,7 @@ class Database:
 
     It opens even when the server is away: connections are made on demand, and a unit that gets none raises
     Unavailable. ``down_since`` says since when that has been so, for the health page; None while all is well.
+    ``audit_key`` is set once the key ring is read; ``store.audit`` needs it.
     """
 
     def __init__(
@@ -106,6 +116,7 @@ class Database:
         self._abandoned = self._stray = self._missed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: Any = None
+        self.audit_key: bytes | None = None
         self.down_since: datetime | None = None
         self.down_reason: str | None = None
 
@@ -236,6 +247,7 @@ class Database:
     ) -> T:  # asyncio flavour
         if (pool := self._pool) is None:
             raise Unavailable("the database is not open")
+        _audit_key.set(self.audit_key)  # a unit is an asyncio task, with a context of its own
         connection = await pool.acquire(timeout=self._acquire_timeout)
         try:
             if tx is None:

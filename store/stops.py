@@ -127,6 +127,11 @@ async def open_stops(conn: Connection) -> list[Stop]:
     return [_stop(row) for row in rows]
 
 
+async def everything(conn: Connection) -> list[Stop]:
+    """Every stop ever, for the start."""
+    return [_stop(row) for row in await conn.fetch(f"select {_COLUMNS} from stops order by cursor")]
+
+
 async def page(conn: Connection, after: int | None, limit: int) -> StopPage:
     """Newest last. ``after`` None: the newest ``limit``."""
     if after is None:
