@@ -81,7 +81,10 @@ class Setting:
 
 @attrs.frozen(kw_only=True)
 class PlatformSettings:
-    """What the platform needs to start. ``emergency`` None: no emergency page; ``database_url`` None: embedded."""
+    """What the platform needs to start. ``emergency`` None: no emergency page; ``database_url`` None: embedded.
+
+    ``kis_url`` is where keys are tried instead of at the broker: the simulator's address.
+    """
 
     home: Path
     http: Address
@@ -95,6 +98,7 @@ class PlatformSettings:
     emergency_tls: TlsFiles | None = None
     plaintext: bool = False
     allowed_origins: tuple[str, ...] = ()
+    kis_url: str | None = None
     origins: Mapping[str, Origin] = attrs.field(factory=dict, repr=False)
 
     def effective(self) -> list[Setting]:
@@ -109,6 +113,7 @@ class PlatformSettings:
             "keys": str(self.keys),
             "plaintext": "yes" if self.plaintext else "no",
             "origins": ",".join(self.allowed_origins) or "(this host only)",
+            "kis_url": self.kis_url or "(the broker's own hosts)",
         }
         for name, files in (("http", self.http_tls), ("engines", self.engines_tls), ("emergency", self.emergency_tls)):
             shown[f"{name}_tls_cert"] = str(files.certificate) if files else "(no TLS)"
@@ -131,6 +136,7 @@ NAMES = (
     "keys",
     "plaintext",
     "origins",
+    "kis_url",
     *(f"{listener}_tls_{part}" for listener in DEFAULTS for part in ("cert", "key")),
 )
 """Every setting's name; the variable of the environment is ``WATCHKEEPER_`` and the name in capitals."""
@@ -157,6 +163,7 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
         emergency_tls=_tls(sources, "emergency"),
         plaintext=plaintext,
         allowed_origins=_web_origins(sources.take("origins")),
+        kis_url=_kis_url(sources.take("kis_url")),
         origins=sources.origins,
     )
     _refuse_open_plaintext(settings)
@@ -240,6 +247,15 @@ def _web_origins(text: str | None) -> tuple[str, ...]:
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
             raise Refused(f"{PREFIX}ORIGINS must be a list like https://desk.example,https://desk.example:8443")
     return origins
+
+
+def _kis_url(text: str | None) -> str | None:
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        raise Refused(f"{PREFIX}KIS_URL must look like http://127.0.0.1:9443: it replaces the broker's own hosts")
+    return text.rstrip("/")
 
 
 def _refuse_open_plaintext(settings: PlatformSettings) -> None:

@@ -1,0 +1,111 @@
+"""The WebSocket endpoint of dashboards. It only pumps between the socket and the actor of that browser."""
+
+import secrets
+
+import trio
+from quart import Response, websocket
+from quart_trio import QuartTrio
+
+from actors.requests import UI_CLIENTS
+from actors.ui_client import BrowserLeft, FromBrowser, Outbox, UiClient
+from actors.ui_session import Close, CloseCode
+from actors.web.access import check_for_link, database_is_away
+from actors.web.app import Face, problem_response
+from actors.web.problems import Problem
+from supervisor.errors import Refused, UnknownActor
+from supervisor.mailbox import MailboxSpec, Overflow
+from supervisor.ref import Ref
+from supervisor.spec import ChildSpec, Restart
+from wire.rest import StopState
+from wire.ui import SUBPROTOCOL
+
+MAILBOX = MailboxSpec(capacity=64, overflow=Overflow.DROP_NEWEST)
+"""Frames of one browser waiting for its actor. Beyond them it says more than anybody listens to: it is closed."""
+
+
+def add_link(app: QuartTrio, face: Face) -> None:
+    """Serves ``/ws``."""
+
+    async def link() -> Response | None:
+        refusal = _refusal(face)
+        if refusal is not None:
+            return problem_response(refusal)
+        await websocket.accept(subprotocol=SUBPROTOCOL)
+        await _serve(face)
+        return None
+
+    app.add_websocket("/ws", endpoint="ws", view_func=link)
+
+
+def _refusal(face: Face) -> Problem | None:
+    origin = websocket.headers.get("Origin")
+    if not face.doors.allows(origin):
+        return Problem(403, "error_origin", "pages of this origin may not open the link")
+    if SUBPROTOCOL not in websocket.requested_subprotocols:
+        return Problem(426, "error_version", f"the subprotocol is {SUBPROTOCOL}", headers={"Upgrade": "websocket"})
+    if face.draining:
+        return Problem(503, "error_draining", "the platform is going down", headers={"Retry-After": "5"})
+    return None
+
+
+async def _serve(face: Face) -> None:
+    services = face.services
+    outbox = Outbox(services.hub)
+    with trio.CancelScope() as socket_scope:
+        client = await _start(face, outbox, socket_scope)
+        if client is None:
+            await websocket.close(CloseCode.OVERLOADED, "error_overloaded")
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_listen, client, outbox)
+                await _speak(outbox)
+                nursery.cancel_scope.cancel()
+        finally:
+            client.tell(BrowserLeft(), urgent=True)
+
+
+async def _start(face: Face, outbox: Outbox, socket_scope: trio.CancelScope) -> Ref | None:
+    services = face.services
+
+    def may_expire() -> bool:
+        running = any(s.state is StopState.RUNNING and s.released_at is None for s in services.stops.values())
+        return not running and not database_is_away(services)
+
+    def make() -> UiClient:
+        return UiClient(
+            hub=services.hub,
+            outbox=outbox,
+            check=lambda token: check_for_link(services, token),
+            refuses=services.denied.refuses,
+            may_expire=may_expire,
+            hang_up=socket_scope.cancel,
+        )
+
+    spec = ChildSpec(id=secrets.token_hex(6), factory=make, restart=Restart.TEMPORARY, shutdown=1.0, mailbox=MAILBOX)
+    try:
+        return await services.system.start_child(UI_CLIENTS, spec, timeout=5.0)
+    except (Refused, UnknownActor):
+        return None
+
+
+async def _listen(client: Ref, outbox: Outbox) -> None:
+    """Hands on what the browser says. An actor that cannot keep up with it ends the link."""
+    while True:
+        text = await websocket.receive()
+        if not isinstance(text, str):  # empty binary frames arrive as None
+            outbox.end(Close(CloseCode.MALFORMED, "error_text_expected"))
+            return
+        if not client.tell(FromBrowser(text)):
+            outbox.end(Close(CloseCode.RATE_LIMITED, "error_rate_limited"))
+            return
+
+
+async def _speak(outbox: Outbox) -> None:
+    """Sends until the end. ``take`` is a checkpoint each time: a socket that is gone accepts sends without one."""
+    while True:
+        item = await outbox.take()
+        if isinstance(item, Close):
+            await websocket.close(item.code, item.reason)
+            return
+        await websocket.send(item)

@@ -1,0 +1,221 @@
+"""Stops over HTTP. Nothing on the way of a stop waits for the database, and nothing answers it with "try later"."""
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import attrs
+import trio
+
+from actors.requests import COORDINATOR, ApproveRelease, PreviewStop, Refusal, RequestRelease, TakeStop
+from actors.web.answers import Listing
+from actors.web.problems import Problem, not_found, refused
+from actors.web.table import PAGING, Answer, Call, Route
+from store import stops as stored
+from store.errors import Unavailable
+from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
+from wire.messages import Text
+from wire.rest import ApproveRequest, ReleaseRequest, ReleaseView, Role, Stop, StopRequest, StopState
+from wire.schema import C, message
+from wire.stops import Identifier, Level, Scope
+
+WAIT_FOR_ALL = 30.0
+WAIT_FOR_COPY = 0.25
+ATTEMPT = 5.0
+REAUTHENTICATE_AFTER = timedelta(minutes=5)
+
+
+@message
+class PreviewRequest:
+    scope: Scope = Scope.everything()
+    level: Level = Level.FLATTEN
+
+
+@message
+class BlockedPosition:
+    symbol: Annotated[str, C(max_length=12)]
+    reason: Text
+
+
+@message
+class Exposure:
+    """Sums over engines; value in won."""
+
+    orders: int
+    positions: int
+    value: int
+
+
+@message
+class EnginePreview:
+    """What a stop would do to one engine; None where the platform does not know."""
+
+    engine_id: Identifier
+    orders: int | None
+    positions: int | None
+    value: int | None
+    blocked: list[BlockedPosition]
+    as_of: Annotated[str, C(max_length=40)] | None
+    connection: Annotated[str, C(max_length=16)]
+
+
+@message
+class PreviewAnswer:
+    engines: list[EnginePreview]
+    total: Exposure
+
+
+async def take_stop(call: Call) -> Answer:
+    """200 when every engine is through, 202 as soon as the stop is kept somewhere if the caller prefers that."""
+    with trio.CancelScope() as patience:
+        patience.deadline = trio.current_time() + WAIT_FOR_ALL
+        stop = await _taken(call)
+        if call.prefers_async():
+            kept = await call.services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=WAIT_FOR_COPY)
+            headers = {"Location": f"/api/stops/{stop.stop_id}", "Preference-Applied": "respond-async"}
+            return Answer(value=kept or stop, status=202, headers=headers)
+        left = max(0.001, patience.deadline - trio.current_time() - 0.5)
+        final = await call.services.stops.wait_for(stop.stop_id, _is_final, timeout=left)
+        return Answer(value=final or stop, headers={"Location": f"/api/stops/{stop.stop_id}"})
+    raise Problem(500, "error_stop_not_taken", "the platform does not take the stop: use the emergency page or --local")
+
+
+def _is_final(stop: Stop) -> bool:
+    return stop.state is not StopState.RUNNING
+
+
+async def _taken(call: Call) -> Stop:
+    """The stop as the coordinator took it. While it restarts this asks again: the request_id makes that harmless."""
+    request = attrs.evolve(call.body, request_id=request_id(call, call.body.request_id))
+    asked = TakeStop(principal=call.who, request=request)
+    while True:
+        try:
+            answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=ATTEMPT, urgent=True)
+        except (ActorDied, AskTimeout, MailboxFull, UnknownActor):
+            await trio.sleep(0.05)
+            continue
+        if isinstance(answer, Refusal):
+            raise refused(answer)
+        return answer
+
+
+def request_id(call: Call, in_body: str | None) -> str:
+    """The id under which repeating a request changes nothing: that of the body, of Idempotency-Key, or a new one."""
+    if in_body is not None:
+        return in_body
+    key = call.header("idempotency-key") or ""
+    return key if re.fullmatch(r"[\x21-\x7e]{1,64}", key) else str(uuid.uuid4())
+
+
+async def preview(call: Call) -> Answer:
+    asked = PreviewStop(scope=call.body.scope, level=call.body.level)
+    answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=5.0)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    engines = [
+        EnginePreview(
+            engine_id=e.engine_id,
+            orders=e.orders,
+            positions=e.positions,
+            value=e.value,
+            blocked=[BlockedPosition(symbol=b.get("symbol", ""), reason=b.get("reason", "")) for b in e.blocked],
+            as_of=e.as_of.isoformat() if e.as_of else None,
+            connection=e.connection,
+        )
+        for e in answer.engines
+    ]
+    total = Exposure(orders=answer.orders, positions=answer.positions, value=answer.value)
+    return Answer(value=PreviewAnswer(engines=engines, total=total))
+
+
+async def list_stops(call: Call) -> Answer:
+    """Stops as memory knows them where it does: the database may lag by a moment, or be away."""
+    after, limit = call.page()
+    try:
+        page = await call.services.db.run(stored.page, after, limit)
+    except Unavailable:
+        known = sorted(call.services.stops.values(), key=lambda s: s.epoch)
+        return Answer(value=Listing(items=known[-limit:]))
+    items = [call.services.stops.get(stop.stop_id) or stop for stop in page.items]
+    return Answer(value=Listing(items=items, next=None if page.next is None else str(page.next)))
+
+
+async def get_stop(call: Call) -> Answer:
+    stop_id = call.identifier("stop_id")
+    stop = call.services.stops.get(stop_id)
+    if stop is None:
+        stop = await call.services.db.run(stored.get, stop_id)
+    if stop is None:
+        raise not_found("stop")
+    return Answer(value=stop)
+
+
+async def request_release(call: Call) -> Answer:
+    """Ends nothing by itself: the coordinator checks, and another person (or a second call) approves."""
+    if datetime.now(UTC) - call.who.auth_time > REAUTHENTICATE_AFTER:
+        raise Problem(403, "error_reauthentication_required", "give your password again first: POST /api/auth/step-up")
+    stop_id = call.identifier("stop_id")
+    asked = RequestRelease(principal=call.who, stop_id=stop_id, request=call.body)
+    answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=20.0)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return Answer(value=answer, status=201)
+
+
+async def approve_release(call: Call) -> Answer:
+    asked = ApproveRelease(principal=call.who, stop_id=call.identifier("stop_id"), epoch=call.body.epoch)
+    answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=20.0)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return Answer(value=answer)
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/api/engines/emergency-stop",
+        handler=take_stop,
+        doc="Stop: everything, flattened, when the body is empty. 200 when every engine is through, at most 30 s.",
+        role=Role.OPERATOR,
+        body=StopRequest,
+        optional_body=True,
+        lenient=True,
+        grace=True,
+        answer=Stop,
+    ),
+    Route(
+        method="POST",
+        path="/api/stops/preview",
+        handler=preview,
+        doc="What a stop of this scope would reach.",
+        role=Role.OPERATOR,
+        body=PreviewRequest,
+        optional_body=True,
+        answer=PreviewAnswer,
+    ),
+    Route(
+        method="GET", path="/api/stops", handler=list_stops, doc="All stops.", answer=list[Stop], query=PAGING, csv=True
+    ),
+    Route(method="GET", path="/api/stops/<stop_id>", handler=get_stop, doc="One stop with its timeline.", answer=Stop),
+    Route(
+        method="POST",
+        path="/api/stops/<stop_id>/release",
+        handler=request_release,
+        doc="Ask for a release. Needs a password given in the last 5 minutes.",
+        role=Role.RISK,
+        body=ReleaseRequest,
+        answer=ReleaseView,
+        status=201,
+        remember=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/stops/<stop_id>/approve",
+        handler=approve_release,
+        doc="Approve a release asked for by another person.",
+        role=Role.RISK,
+        body=ApproveRequest,
+        answer=ReleaseView,
+    ),
+)
