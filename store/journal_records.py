@@ -112,15 +112,19 @@ class JournalState(Enum):
 
 @attrs.frozen(kw_only=True)
 class Replayed:
-    """What the records add up to. ``stops`` has the details of every stop in ``register``."""
+    """What the records add up to. ``stops`` has the details of every stop in ``register``.
+
+    ``releases`` has the highest epoch of every release, also of stops that only the database could take.
+    """
 
     register: Register = attrs.field(factory=Register)
     stops: dict[str, StopNoted] = attrs.field(factory=dict)
+    releases: dict[str, int] = attrs.field(factory=dict)
 
     def after(self, record: Record) -> "Replayed":
         match record:
             case Genesis():
-                carried = Replayed(register=self.register.at_least(record.floor), stops=self.stops)
+                carried = attrs.evolve(self, register=self.register.at_least(record.floor))
                 for stop in record.stops:
                     carried = carried.after(stop)
                 return carried
@@ -129,9 +133,11 @@ class Replayed:
                 merged = register.entries[record.stop_id]
                 first = self.stops.get(record.stop_id, record)
                 noted = evolve(first, scope=merged.scope, level=merged.level, stop_epoch=merged.stop_epoch)
-                return Replayed(register=register, stops={**self.stops, record.stop_id: noted})
+                return attrs.evolve(self, register=register, stops={**self.stops, record.stop_id: noted})
             case ReleaseNoted():
-                return attrs.evolve(self, register=self.register.with_release(record.stop_ids, record.epoch))
+                raised = {i: max(record.epoch, self.releases.get(i, 0)) for i in record.stop_ids}
+                register = self.register.with_release(record.stop_ids, record.epoch)
+                return attrs.evolve(self, register=register, releases={**self.releases, **raised})
             case EpochNoted():
                 return attrs.evolve(self, register=self.register.at_least(record.epoch))
 

@@ -144,8 +144,11 @@ def _union(written: Replayed, database: DatabaseReading | None, *, floor: int | 
     for stop_id, entry in database.register.entries.items():
         settled = stop_id not in written.register.entries and (floor is None or entry.stop_epoch <= floor)
         register = register.with_stop(stop_id, entry if settled else attrs.evolve(entry, released_epoch=None))
+    for stop_id, epoch in written.releases.items():
+        register = register.with_release([stop_id], epoch)
     details = {**database.stops, **written.stops}
-    return Replayed(register=register, stops={i: _detailed(details[i], e) for i, e in register.entries.items()})
+    detailed = {stop_id: _detailed(details[stop_id], entry) for stop_id, entry in register.entries.items()}
+    return Replayed(register=register, stops=detailed, releases=written.releases)
 
 
 def _detailed(stop: StopNoted, entry: Entry) -> StopNoted:
