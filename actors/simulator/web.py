@@ -27,7 +27,6 @@ from wire.errors import Malformed
 from wire.exchange.market import Market
 from wire.kis import codes
 from wire.kis.rest import read_json
-from wire.kis.stream import PINGPONG
 
 MAX_BODY = 64 * 1024
 LOG_PAGE = 1_000
@@ -160,7 +159,7 @@ def _add_stream(app: QuartTrio, parts: Parts) -> None:
             text = await websocket.receive()
             if isinstance(text, bytes):
                 text = text.decode("utf-8", "replace")
-            await client.send(Received(text=text or PINGPONG))  # an empty binary frame arrives as None
+            await client.send(Received(text=text or ""))  # an empty binary frame arrives as None
 
 
 def _add_administration(app: QuartTrio, parts: Parts) -> None:
@@ -219,7 +218,7 @@ def _add_administration(app: QuartTrio, parts: Parts) -> None:
     @app.post("/sim/advance")
     async def advance() -> Response:
         """Let ``seconds`` of the simulator's real time pass at once."""
-        seconds = _number(await request.get_data(), "seconds")
+        seconds = _number(await _body(), "seconds")
         if seconds is None:
             return _words(400, "error", "seconds must be a number from 0 to 86400")
         now = await parts.floor.ask(Advance(real=seconds), timeout=60.0)
