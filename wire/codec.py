@@ -24,7 +24,7 @@ from wire.jsontext import MAX_BYTES, MAX_DEPTH, MAX_INT, dump, parse
 from wire.schema import bare, key_path
 from wire.stops import Scope
 
-__all__ = ["decode", "dump", "encode", "parse", "structure", "unstructure", "warm_up"]
+__all__ = ["decode", "dump", "encode", "parse", "structure", "time_text", "unstructure", "warm_up"]
 
 T = TypeVar("T")
 
@@ -266,7 +266,7 @@ def _kinds(option: Any) -> tuple[type, ...]:
 # --- values out -----------------------------------------------------------------------------------------------------
 
 
-def _time_text(value: datetime) -> str:
+def time_text(value: datetime) -> str:
     """RFC 3339 in UTC with six decimals and ``Z``: one form, so texts sort like times."""
     utc = value if value.tzinfo is UTC else value.astimezone(UTC)
     return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -335,7 +335,7 @@ def _converter(*, nulls: bool) -> Converter:
     converter.register_unstructure_hook_factory(_is_enum, lambda _: _enum_value)
     converter.register_unstructure_hook_factory(_is_union, write_optional)
     converter.register_unstructure_hook_factory(_is_scalar_union, lambda _: _plain)
-    converter.register_unstructure_hook(datetime, _time_text)
+    converter.register_unstructure_hook(datetime, time_text)
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_unstructure_hook(Decimal, _decimal_text)
     converter.register_unstructure_hook(Scope, str)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, dataclass_transform, get_args, get_origin
 
 import attrs
 
@@ -79,6 +79,12 @@ class C:
 def message(cls: type[T]) -> type[T]:
     """Makes ``cls`` a frozen, slotted, keyword-only attrs class that checks its constraints when made."""
     return attrs.frozen(kw_only=True, field_transformer=_constrain)(cls)
+
+
+def changed(value: T, **changes: Any) -> T:
+    """A copy of a message with other values in some fields, checked like any new one."""
+    result: T = attrs.evolve(cast("Any", value), **changes)
+    return result
 
 
 def is_secret(field_type: Any) -> bool:

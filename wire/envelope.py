@@ -1,0 +1,115 @@
+"""The frame around every message of the engine link: reading one as far as it can be read, and writing one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import attrs
+
+from wire.codec import dump, parse, structure, time_text, unstructure
+from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
+from wire.messages import MAX_DEPTH, MAX_FRAME_BYTES, TYPE_OF, DurableId, Fill, TradeLog
+from wire.schema import C, message
+from wire.stops import Identifier
+
+SeqNumber = Annotated[int, C(ge=1, le=2**53)]
+
+
+@message
+class Envelope:
+    """``seq`` numbers every message that is not control; ``ack`` confirms the other direction; ``id`` is the sender's
+    durable name of the message, ``re`` the id it answers; ``crit`` names what must be understood to execute it."""
+
+    type: Annotated[str, C(max_length=64)]
+    payload: Any
+    timestamp: datetime
+    engine_id: Identifier
+    seq: SeqNumber | None = None
+    ack: Annotated[int, C(ge=0, le=2**53)] | None = None
+    id: DurableId | None = None
+    re: DurableId | None = None
+    crit: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class Frame:
+    """A frame as far as it could be read: ``message`` when all of it is valid, otherwise ``error`` says what is not.
+
+    The number is known either way, so that a message that cannot be executed is still counted and never replayed.
+    """
+
+    seq: int | None
+    id: str | None
+    type: str = ""
+    envelope: Envelope | None = None
+    message: object | None = None
+    error: WireError | None = None
+    payload: Any = None
+
+
+def _field_names(cls: Any) -> list[str]:
+    return [f.name for f in attrs.fields(cls)]
+
+
+ENVELOPE_FIELDS = frozenset(_field_names(Envelope))
+
+
+def read_frame(text: str | bytes, known: Mapping[str, type], understood: frozenset[str] = frozenset()) -> Frame:
+    """Raises Malformed or TooLarge only when not even the number can be known."""
+    plain = parse(text, max_bytes=MAX_FRAME_BYTES, max_depth=MAX_DEPTH)
+    seq = plain.get("seq")
+    if seq is not None and (type(seq) is not int or not 1 <= seq <= 2**53):
+        raise Malformed("the number of a message is a positive integer", field="seq")
+    named = plain.get("type")
+    kind = named if type(named) is str else ""
+    try:
+        envelope = structure(plain, Envelope)
+        content = _message(envelope, known, understood)
+    except WireError as error:
+        return Frame(seq=seq, id=_usable_id(plain.get("id")), type=kind, error=error, payload=plain.get("payload"))
+    identity = envelope.id or (content.id if isinstance(content, TradeLog | Fill) else None)
+    return Frame(seq=seq, id=identity, type=kind, envelope=envelope, message=content)
+
+
+def write_frame(
+    content: object,
+    *,
+    engine_id: str,
+    timestamp: datetime,
+    seq: int | None = None,
+    ack: int | None = None,
+    id: str | None = None,
+    re: str | None = None,
+    crit: tuple[str, ...] = (),
+) -> str:
+    """The text of one frame; what is None or empty is left out."""
+    plain: dict[str, Any] = {"type": TYPE_OF[type(content)], "engine_id": engine_id, "timestamp": time_text(timestamp)}
+    for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
+        if value is not None:
+            plain[name] = value
+    plain["payload"] = unstructure(content)
+    return dump(plain)
+
+
+def is_durable_id(value: object) -> bool:
+    """1 to 64 visible ASCII characters."""
+    return isinstance(value, str) and 1 <= len(value) <= 64 and all("\x21" <= c <= "\x7e" for c in value)
+
+
+def _usable_id(value: object) -> str | None:
+    return value if isinstance(value, str) and is_durable_id(value) else None
+
+
+def _message(envelope: Envelope, known: Mapping[str, type], understood: frozenset[str]) -> object:
+    cls = known.get(envelope.type)
+    if cls is None:
+        raise UnknownType("this side does not know messages of that type", field="type")
+    if not understood.issuperset(set(envelope.crit).difference(ENVELOPE_FIELDS, _field_names(cls))):
+        raise UnknownCritical("crit names something this side does not understand", field="crit")
+    try:
+        content: object = structure(envelope.payload, cls)
+    except InvalidField as error:
+        raise error.within("payload") from None
+    if isinstance(content, TradeLog) and envelope.id not in (None, content.id):
+        raise InvalidField("must equal payload.id", field="id")
+    return content
