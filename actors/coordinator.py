@@ -86,7 +86,7 @@ class Coordinator(Actor):
         taken = self._shelf.book.take(msg.request, msg.principal.user_id, now, cause=msg.cause)
         if isinstance(taken, Refusal):
             return taken
-        self._carry_out(taken.effects)
+        self._carry_out(_marked(taken.effects) if msg.principal.degraded else taken.effects)
         if taken.decided:
             self._void(taken.stop_id)
         return self._keeping.put(taken.stop_id)
@@ -228,7 +228,7 @@ class Coordinator(Actor):
         plan = book.plan_release(
             stop_id, case.waived, resume=case.resume, user_id=msg.principal.user_id, reason=case.reason, now=now
         )
-        note = ReleaseNote(plan=plan, case=case, approved_by=msg.principal)
+        note = ReleaseNote(plan=plan, case=case, approved_by=msg.principal, at=now.wall)
         self._written[stop_id] = case
         await self._records.commit_release(note, book.kept_views(plan, now))
         if not self._still_valid(case):
@@ -239,14 +239,16 @@ class Coordinator(Actor):
         self._carry_out(book.apply_release(plan, self._now()))
         if book.register.entries[stop_id].is_open:
             return _voided()
-        return attrs.evolve(case, state=ReleaseState.RELEASED, epoch=plan.epoch).view()
+        released = attrs.evolve(case, state=ReleaseState.RELEASED, epoch=plan.epoch)
+        self._keeping.settled(released)
+        return released.view()
 
     def _take_back(self, stop_id: str) -> None:
         """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it."""
         case = self._written.pop(stop_id, None)
         if case is not None:
             self._shelf.desk.done(stop_id)
-            self._keeping.voided(case)
+            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
             self._carry_out(self._shelf.book.reassert(stop_id, "a release did not become durable", self._now()))
 
     def _still_valid(self, case: Case) -> bool:
@@ -258,7 +260,7 @@ class Coordinator(Actor):
         runs = self._shelf.book.runs
         for case in self._shelf.desk.void_touched(runs[stop_id], runs.get):
             self._note(case.stop_id, "release_void", f"{stop_id} was taken or raised")
-            self._keeping.voided(case)
+            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
 
     # --- carrying out ---
 
@@ -266,6 +268,7 @@ class Coordinator(Actor):
         """Links first, in order; then everything that may be slow is put where other tasks find it."""
         rest: list[Effect] = []
         self._pulse()
+        before = self._shelf.entries_shown
         for effect in effects:
             match effect:
                 case SendStop():
@@ -276,6 +279,12 @@ class Coordinator(Actor):
                     rest.append(effect)
         for effect in rest:
             self._hand_on(effect)
+        # What engines report about a stop changes no level; only a decision does, and that is a new register.
+        if before is not self._shelf.book.register.entries:
+            self._shelf.entries_shown = self._shelf.book.register.entries
+            self._changed(
+                {e for s in rest if isinstance(s, StopChanged) for e in self._shelf.book.runs[s.stop_id].parts}
+            )
 
     def _hand_on(self, effect: Effect) -> None:
         match effect:
@@ -283,7 +292,6 @@ class Coordinator(Actor):
                 self._keeping.record(effect)
             case StopChanged():
                 self._keeping.changed(effect.stop_id)
-                self._changed(self._shelf.book.runs[effect.stop_id].parts)
             case RaiseAlert():
                 self._alert(effect)
             case AuditStop():
@@ -305,6 +313,10 @@ class Coordinator(Actor):
 
     def _now(self) -> Instant:
         return Instant(trio.current_time(), self._wall())
+
+
+def _marked(effects: Iterable[Effect]) -> list[Effect]:
+    return [attrs.evolve(e, degraded=True) if isinstance(e, AuditStop) else e for e in effects]
 
 
 def _not_now(reason: str) -> Refusal:

@@ -49,9 +49,17 @@ class AuditStop:
 
     action: str
     stop_id: str
+    epoch: int
     actor: str
     at: datetime
     detail: str
+    degraded: bool = False
+    """The person's token had expired, and was taken because the database was away."""
+
+    @property
+    def id(self) -> str:
+        """The same entry always has the same id: a decision is one action at one epoch of one stop."""
+        return f"{self.stop_id}@{self.epoch}"[-64:]
 
 
 @attrs.frozen(kw_only=True)

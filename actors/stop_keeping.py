@@ -22,6 +22,7 @@ SHOW_SECONDS = 0.05
 SAVE_SECONDS = 0.2
 RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 HUNG_SECONDS = 2.0
+JOURNAL_HEAD_START_SECONDS = 0.5
 JOURNAL_LIMIT = 10_000
 
 JOURNAL = "journal"
@@ -47,8 +48,9 @@ class StopKeeping:
         self._to_journal: deque[RecordStop] = deque()
         self._to_show: dict[str, None] = {}
         self._to_save: dict[str, None] = {}
-        self._to_void: deque[Case] = deque(maxlen=1000)
+        self._to_settle: deque[Case] = deque(maxlen=1000)
         self._journal_bell = trio.Event()
+        self._journal_empty = trio.Event()
         self._show_bell = trio.Event()
         self._save_bell = trio.Event()
         self._writing_since: float | None = None
@@ -66,8 +68,8 @@ class StopKeeping:
         self._show_bell.set()
         self._save_bell.set()
 
-    def voided(self, case: Case) -> None:
-        self._to_void.append(case)
+    def settled(self, case: Case) -> None:
+        self._to_settle.append(case)
         self._save_bell.set()
 
     def put(self, stop_id: str) -> Stop:
@@ -103,12 +105,15 @@ class StopKeeping:
             for note in batch:
                 self._to_journal.popleft()
                 self.became_durable(note.stop_id, note.entry.stop_epoch)
+            if not self._to_journal:
+                self._journal_empty.set()
+                self._journal_empty = trio.Event()
 
     async def keep_database(self) -> None:
         """Runs for ever. The newest view of each changed stop; while the database is away they only get newer."""
         failures = 0
         while True:
-            if not self._to_save and not self._to_void:
+            if not self._to_save and not self._to_settle:
                 self._save_bell = trio.Event()
                 await self._save_bell.wait()
             try:
@@ -123,6 +128,7 @@ class StopKeeping:
             await trio.sleep(SAVE_SECONDS)
 
     async def _save_all(self) -> None:
+        await self._let_the_journal_go_first()
         while self._to_save:
             stop_id = next(iter(self._to_save))
             del self._to_save[stop_id]
@@ -133,9 +139,15 @@ class StopKeeping:
                 self._to_save[stop_id] = None
                 raise
             self.became_durable(stop_id, view.epoch)
-        while self._to_void:
-            await self._records.void_case(self._to_void[0])
-            self._to_void.popleft()
+        while self._to_settle:
+            await self._records.settle_case(self._to_settle[0])
+            self._to_settle.popleft()
+
+    async def _let_the_journal_go_first(self) -> None:
+        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits long."""
+        with trio.move_on_after(JOURNAL_HEAD_START_SECONDS):
+            while self._to_journal:
+                await self._journal_empty.wait()
 
     async def keep_shown(self) -> None:
         """Runs for ever. Shows changes at once, and then at most every 50 ms, or a third of the time."""

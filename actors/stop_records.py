@@ -4,6 +4,7 @@ Its methods may wait, fail or hang; the coordinator calls them from tasks of the
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import attrs
@@ -30,6 +31,7 @@ class ReleaseNote:
     plan: ReleasePlan
     case: Case
     approved_by: Principal
+    at: datetime
 
 
 class StopRecords(Protocol):
@@ -45,11 +47,14 @@ class StopRecords(Protocol):
     async def note_case(self, case: Case) -> None:
         """A request for a release, with its audit record. Raises NotKept."""
 
-    async def void_case(self, case: Case) -> None:
-        """The request is worth nothing any more, even if it was approved. Raises NotKept."""
+    async def settle_case(self, case: Case) -> None:
+        """How a request ended: released, or void even if it was approved. Raises NotKept."""
 
     async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
-        """The release, the waived engines' stops and the audit record, in one transaction. Raises NotKept."""
+        """The release, the waived engines' stops and the audit record, in one transaction; the case is then approved.
+
+        Raises NotKept.
+        """
 
     async def seal_release(self, note: ReleaseNote) -> None:
         """The same in the journal, fsynced: the commit point. Raises NotKept."""

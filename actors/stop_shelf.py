@@ -6,14 +6,14 @@ The shelf outlives the coordinator's restarts, so a crash there loses no stop an
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from actors.releasing import ReleaseDesk
 from actors.stopping import StopBook
 from supervisor.ref import Ref
-from wire.stops import Level, StopRecord, StopSnapshot
+from wire.stops import Entry, Level, StopRecord, StopSnapshot
 
 FRESH_SECONDS = 2.0
 
@@ -24,6 +24,7 @@ class StopShelf:
     desk: ReleaseDesk
     links: dict[str, Ref] = attrs.field(factory=dict)
     pulse: float = -math.inf
+    entries_shown: Mapping[str, Entry] | None = None
 
     def is_fresh(self, now: float) -> bool:
         """Whether the coordinator lives: ``now`` in monotonic seconds."""

@@ -385,7 +385,12 @@ class StopBook:
 
     def _decided(self, run: Run, action: str, actor: str, now: Instant) -> list[Effect]:
         audit = AuditStop(
-            action=action, stop_id=run.stop_id, actor=actor, at=now.wall, detail=f"{run.scope} {run.level.value}"
+            action=action,
+            stop_id=run.stop_id,
+            epoch=run.epoch,
+            actor=actor,
+            at=now.wall,
+            detail=f"{run.scope} {run.level.value} {run.words.reason}".strip(),
         )
         effects: list[Effect] = [
             RecordStop(stop_id=run.stop_id, entry=self.register.entries[run.stop_id], words=run.words),
