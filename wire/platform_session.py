@@ -57,7 +57,7 @@ class Offer:
 class Detached:
     """A session without a connection: what the next connection of the engine needs to resume it.
 
-    ``last_recv`` is what was committed. Whoever holds it gives it to one ``welcome`` only, since its outbox moves there.
+    ``last_recv`` is what was committed. Give it to one ``welcome`` only, since its outbox moves there.
     """
 
     session: str
