@@ -62,12 +62,11 @@ log = logging.getLogger("actors.web")
 
 @attrs.define(kw_only=True)
 class Face:
-    """What the web face keeps beside the services. ``draining``: the platform is going down."""
+    """What the web face keeps beside the services."""
 
     services: Services
     doors: Doors = attrs.field(factory=Doors)
     pages: Pages = attrs.field(factory=Pages)
-    draining: bool = False
 
 
 def build_app(face: Face) -> QuartTrio:
@@ -96,7 +95,7 @@ def _add(app: QuartTrio, face: Face, path: str, routes: list[Route]) -> None:
 
     async def endpoint(**params: str) -> Response:
         if request.method == "OPTIONS":
-            return Response(status=204, headers={"Allow": allowed})
+            return Response("", status=204, headers={"Allow": allowed})
         route = by_method["GET" if request.method == "HEAD" else request.method]
         return await _answer(face, route, params)
 

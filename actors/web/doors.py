@@ -12,11 +12,12 @@ from store.passwords import Passwords
 
 @attrs.define(kw_only=True)
 class Doors:
-    """``origins``: from which pages a browser may use the cookie and the link."""
+    """``origins``: from which pages a browser may use the cookie and the link. ``draining``: the platform goes down."""
 
     throttle: Throttle = attrs.field(factory=Throttle)
     passwords: Passwords = attrs.field(factory=Passwords)
     origins: frozenset[str] = frozenset()
+    draining: bool = False
 
     def allows(self, origin: str | None) -> bool:
         """No Origin at all is no browser's page; then the token or the cookie alone decides."""

@@ -79,11 +79,12 @@ async def alive(_: Call) -> Answer:
 
 def readiness(call: Call) -> Readiness:
     """Ready means that a stop can be taken: the listener is open, so the journal has been read."""
-    return Readiness(ready=True, degraded=call.services.degraded.parts())
+    return Readiness(ready=not call.doors.draining, degraded=call.services.degraded.parts())
 
 
 async def ready(call: Call) -> Answer:
-    return Answer(value=readiness(call))
+    found = readiness(call)
+    return Answer(value=found, status=200 if found.ready else 503)
 
 
 async def metrics(call: Call) -> Answer:

@@ -43,7 +43,7 @@ def _refusal(face: Face) -> Problem | None:
         return Problem(403, "error_origin", "pages of this origin may not open the link")
     if SUBPROTOCOL not in websocket.requested_subprotocols:
         return Problem(426, "error_version", f"the subprotocol is {SUBPROTOCOL}", headers={"Upgrade": "websocket"})
-    if face.draining:
+    if face.doors.draining:
         return Problem(503, "error_draining", "the platform is going down", headers={"Retry-After": "5"})
     return None
 

@@ -74,7 +74,7 @@ class WebServer(Actor):
 
     async def stopped(self, reason: ExitReason) -> None:
         """Answers what is under way, tells the browsers to come back, and closes."""
-        self._face.draining = True
+        self._face.doors.draining = True
         for name in self._services.system.names():
             if name.startswith(f"{UI_CLIENTS}/") and (client := self._services.system.find(name)) is not None:
                 client.tell(Drain(), urgent=True)

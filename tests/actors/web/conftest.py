@@ -1,0 +1,361 @@
+"""A web face over scripted parts: real routes, tokens, hub, keys and actors; a database that answers from a table."""
+
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from actors.config import load_settings
+from actors.requests import (
+    COORDINATOR,
+    FLEET,
+    HEALTH,
+    PARAMETERS,
+    UI_CLIENTS,
+    ApproveRelease,
+    ChangeParameters,
+    ConfigurationChanged,
+    EngineEnrolled,
+    EngineRemoved,
+    GetParameters,
+    GetSystemHealth,
+    ListEngines,
+    ListHealth,
+    PreviewStop,
+    Refusal,
+    RequestRelease,
+    RollBackParameters,
+    StopPreview,
+    TakeStop,
+)
+from actors.services import Services
+from actors.web.app import Face, build_app
+from actors.web.doors import Doors
+from actors.web.live import add_link
+from store import users
+from store.engines import EngineRow, secret_hash
+from store.errors import Unavailable
+from store.keyring import KeyRing
+from store.passwords import Passwords
+from supervisor.actor import Actor, handles
+from supervisor.dynamic import DynamicSupervisor
+from supervisor.spec import ChildSpec
+from supervisor.system import open_system
+from wire.messages import ProcessStatus
+from wire.rest import (
+    ReleaseState,
+    ReleaseView,
+    Role,
+    Stop,
+    StopState,
+    StrategyParameters,
+    SystemHealthMetrics,
+    UpdateResult,
+    UpdateStatus,
+)
+from wire.stops import Level, Scope
+from wire.tokens import TokenKeys
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+ORIGIN = "http://127.0.0.1:8700"
+CANARY = "CANARY-7f3a91-do-not-show"
+
+
+class ScriptedDatabase:
+    """Stands in for store.database.Database: each repository function has its answer in a table."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Any, Any] = {}
+        self.calls: list[tuple[Any, tuple[Any, ...]]] = []
+        self.down_since: datetime | None = None
+
+    def fall(self) -> None:
+        self.down_since = NOW
+
+    async def run(self, fn: Any, *args: Any, tx: Any = None) -> Any:
+        await trio.lowlevel.checkpoint()
+        self.calls.append((fn, args))
+        if self.down_since is not None:
+            raise Unavailable("away")
+        answer = self.answers[fn]
+        return answer(*args) if callable(answer) else answer
+
+
+def stop_of(stop_id: str = "s1", **changes: Any) -> Stop:
+    fields: dict[str, Any] = {
+        "stop_id": stop_id,
+        "request_id": "r1",
+        "epoch": 7,
+        "scope": Scope.everything(),
+        "level": Level.FLATTEN,
+        "user_id": "u-operator",
+        "reason": "",
+        "requested_at": NOW,
+        "delivered": 1,
+        "engines": 1,
+        "durable": True,
+        "state": StopState.VERIFIED,
+        "results": [],
+    }
+    return Stop(**{**fields, **changes})
+
+
+class Coordinator(Actor):
+    """Takes every stop and notes what it was asked."""
+
+    def __init__(self, desk: "Desk") -> None:
+        self.desk = desk
+
+    @handles(TakeStop)
+    async def on_stop(self, msg: TakeStop) -> Stop | Refusal:
+        self.desk.asked.append(msg)
+        if str(msg.request.scope) == "engine:unknown":
+            return Refusal(status=404, error="error_unknown_engine", reason="there is no such engine", field="scope")
+        stop = stop_of(
+            request_id=msg.request.request_id,
+            scope=msg.request.scope,
+            level=msg.request.level,
+            user_id=msg.principal.user_id,
+            reason=msg.request.reason,
+            state=self.desk.stop_state,
+            durable=self.desk.durable,
+        )
+        self.desk.services.stops.put(stop.stop_id, stop)
+        return stop
+
+    @handles(RequestRelease)
+    async def on_release(self, msg: RequestRelease) -> ReleaseView | Refusal:
+        self.desk.asked.append(msg)
+        return release_view(msg.stop_id, ReleaseState.REQUESTED)
+
+    @handles(ApproveRelease)
+    async def on_approve(self, msg: ApproveRelease) -> ReleaseView | Refusal:
+        self.desk.asked.append(msg)
+        return release_view(msg.stop_id, ReleaseState.RELEASED)
+
+    @handles(PreviewStop)
+    async def on_preview(self, msg: PreviewStop) -> StopPreview | Refusal:
+        self.desk.asked.append(msg)
+        return StopPreview(engines=[], orders=0, positions=0, value=0)
+
+
+def release_view(stop_id: str, state: ReleaseState) -> ReleaseView:
+    return ReleaseView(
+        id="rel1",
+        stop_id=stop_id,
+        state=state,
+        checklist=[],
+        requested_by="u-risk",
+        not_before=None,
+        epoch=7,
+        resume=False,
+    )
+
+
+class Fleet(Actor):
+    def __init__(self, desk: "Desk") -> None:
+        self.desk = desk
+
+    @handles(ListEngines)
+    async def on_list(self, msg: ListEngines) -> list[Any]:
+        return []
+
+    @handles(ListHealth)
+    async def on_health(self, msg: ListHealth) -> list[Any]:
+        return []
+
+    @handles(EngineEnrolled)
+    async def on_enrolled(self, msg: EngineEnrolled) -> None:
+        self.desk.asked.append(msg)
+
+    @handles(EngineRemoved)
+    async def on_removed(self, msg: EngineRemoved) -> None:
+        self.desk.asked.append(msg)
+
+    @handles(ConfigurationChanged)
+    async def on_changed(self, msg: ConfigurationChanged) -> None:
+        self.desk.asked.append(msg)
+
+
+class Health(Fleet):
+    @handles(GetSystemHealth)
+    async def on_system(self, msg: GetSystemHealth) -> SystemHealthMetrics:
+        return SystemHealthMetrics(
+            cpu_usage=1.5,
+            memory_usage=2.5,
+            process_status=ProcessStatus.RUNNING,
+            engine_count=0,
+            active_strategies=0,
+            last_update=NOW,
+            engines_connected=0,
+            engines_offline=0,
+            loop_lag_ms=0.1,
+            database="up",
+            degraded=[],
+        )
+
+
+class Parameters(Actor):
+    def __init__(self, desk: "Desk") -> None:
+        self.desk = desk
+
+    def _result(self, engine_id: str, strategy_id: str, request_id: str, status: UpdateStatus) -> UpdateResult:
+        return UpdateResult(
+            request_id=request_id,
+            engine_id=engine_id,
+            strategy_id=strategy_id,
+            status=status,
+            parameters={"fast": 5},
+            version=4,
+            applied_at=None,
+            error=None,
+            reason=None,
+        )
+
+    @handles(ChangeParameters)
+    async def on_change(self, msg: ChangeParameters) -> UpdateResult | Refusal:
+        self.desk.asked.append(msg)
+        if msg.expected_version != 3:
+            return Refusal(status=412, error="error_version_conflict", reason="the version is 3")
+        request_id = msg.change.request_id or ""
+        applied = self._result(msg.engine_id, msg.change.strategy_id, request_id, UpdateStatus.APPLIED)
+        self.desk.services.updates.put(request_id, applied)
+        return self._result(msg.engine_id, msg.change.strategy_id, request_id, UpdateStatus.PENDING)
+
+    @handles(RollBackParameters)
+    async def on_roll_back(self, msg: RollBackParameters) -> UpdateResult | Refusal:
+        self.desk.asked.append(msg)
+        return self._result(msg.engine_id, msg.request.strategy_id, msg.request_id, UpdateStatus.APPLIED)
+
+    @handles(GetParameters)
+    async def on_get(self, msg: GetParameters) -> StrategyParameters | Refusal:
+        return StrategyParameters(
+            engine_id=msg.engine_id,
+            strategy_id=msg.strategy_id,
+            version=3,
+            desired={"fast": 5},
+            effective={"fast": 5},
+            effective_version=3,
+            parameter_schema={},
+            updated_at=NOW,
+        )
+
+
+@attrs.define
+class Desk:
+    """The whole scripted platform and a client of its web face."""
+
+    services: Any = None
+    db: ScriptedDatabase = attrs.field(factory=ScriptedDatabase)
+    asked: list[Any] = attrs.field(factory=list)
+    stop_state: StopState = StopState.VERIFIED
+    durable: bool = True
+    app: Any = None
+    client: Any = None
+    face: Any = None
+
+    def token(self, role: str = "admin", *, user: str | None = None, age: int = 0, **claims: Any) -> str:
+        auth_time = int(datetime.now(UTC).timestamp()) - age
+        name = user or f"u-{role}"
+        issued = self.services.tokens.issue_user(name, username=name, role=role, auth_time=auth_time, **claims)
+        return str(issued.token)
+
+    def engine_token(self, engine_id: str = "E1") -> str:
+        return str(self.services.tokens.issue_engine(engine_id).token)
+
+    async def call(
+        self, method: str, path: str, *, role: str | None = "admin", body: Any = None, **options: Any
+    ) -> Any:
+        headers = dict(options.pop("headers", {}))
+        token = options.pop("token", None) or (self.token(role) if role else None)
+        if token:
+            headers.setdefault("Authorization", f"Bearer {token}")
+        data = options.pop("data", None)
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            data = json.dumps(body)
+        with trio.fail_after(30):
+            return await self.client.open(path, method=method, headers=headers, data=data, **options)
+
+
+def user_row(user_id: str, role: Role, password_hash: str, **changes: Any) -> users.UserRow:
+    fields: dict[str, Any] = {
+        "id": user_id,
+        "username": user_id.removeprefix("u-"),
+        "password_hash": password_hash,
+        "role": role,
+        "enabled": True,
+        "totp": None,
+        "token_epoch": 0,
+        "created_at": NOW,
+    }
+    return users.UserRow(**{**fields, **changes})
+
+
+@asynccontextmanager
+async def open_desk(tmp_path: Any, db: Any = None):
+    desk = Desk()
+    if db is not None:
+        desk.db = db
+    children = [
+        ChildSpec(id=COORDINATOR, factory=lambda: Coordinator(desk)),
+        ChildSpec(id=FLEET, factory=lambda: Fleet(desk)),
+        ChildSpec(id=HEALTH, factory=lambda: Health(desk)),
+        ChildSpec(id=PARAMETERS, factory=lambda: Parameters(desk)),
+        ChildSpec(id=UI_CLIENTS, factory=lambda: DynamicSupervisor(intensity=1000)),
+    ]
+    ring = KeyRing.generate()
+    async with open_system(name="desk", children=children) as system:
+        desk.services = Services(
+            settings=load_settings({"home": str(tmp_path)}, {}),
+            db=desk.db,
+            keyring=ring,
+            tokens=TokenKeys(ring.derive("tokens")),
+            system=system,
+        )
+        desk.services.enrolled.replace([engine_row("E1", ring, f"{CANARY}-engine-secret")])
+        desk.face = Face(services=desk.services, doors=Doors(passwords=Passwords(memory=8192 * 1024, passes=1)))
+        desk.face.doors.origins = frozenset({ORIGIN})
+        desk.app = build_app(desk.face)
+        add_link(desk.app, desk.face)
+        desk.client = desk.app.test_client()
+        yield desk
+
+
+def engine_row(engine_id: str, ring: KeyRing, secret: str, public_key: str | None = None) -> EngineRow:
+    return EngineRow(
+        engine_id=engine_id,
+        name=engine_id,
+        account_id=f"A-{engine_id}",
+        secret_hash=secret_hash(ring.derive("engine secrets"), engine_id, secret),
+        public_key=public_key,
+        version=None,
+        trading_mode=None,
+        last_seen_at=None,
+        created_at=NOW,
+        rotated_at=None,
+        deregistered_at=None,
+    )
+
+
+@pytest.fixture
+async def desk(tmp_path):
+    async with open_desk(tmp_path) as desk:
+        yield desk
+
+
+@pytest.fixture
+def kit():
+    """What the tests of this folder share."""
+
+    class Kit:
+        pass
+
+    kit = Kit()
+    kit.open_desk, kit.stop_of, kit.user_row, kit.NOW = open_desk, stop_of, user_row, NOW
+    kit.ORIGIN, kit.CANARY = ORIGIN, CANARY
+    return kit

@@ -1,0 +1,195 @@
+"""Stops over HTTP: an empty body stops everything, and nothing that is away or expired holds it up."""
+
+import pytest
+import trio
+
+from actors.requests import RequestRelease, TakeStop
+from wire.rest import StopState
+from wire.stops import Level
+
+STOP = "/api/engines/emergency-stop"
+
+
+async def test_an_empty_body_stops_everything_and_flattens(desk):
+    response = await desk.call("POST", STOP, role="operator")
+    answer = await response.get_json()
+    assert response.status_code == 200
+    assert (answer["scope"], answer["level"], answer["state"]) == ("all", "FLATTEN", "verified")
+    [asked] = desk.asked
+    assert isinstance(asked, TakeStop)
+    assert asked.request.level is Level.FLATTEN
+
+
+async def test_a_stop_carries_what_was_asked(desk):
+    body = {"request_id": "q-1", "scope": "engine:E1", "level": "HALT", "reason": "drill", "drill": True}
+    answer = await (await desk.call("POST", STOP, body=body)).get_json()
+    assert (answer["request_id"], answer["scope"], answer["level"]) == ("q-1", "engine:E1", "HALT")
+
+
+async def test_the_idempotency_key_is_the_request_id_when_the_body_has_none(desk):
+    answer = await (await desk.call("POST", STOP, headers={"Idempotency-Key": "k-1"})).get_json()
+    assert answer["request_id"] == "k-1"
+
+
+async def test_the_request_id_of_the_body_wins_over_the_idempotency_key(desk):
+    answer = await (
+        await desk.call("POST", STOP, body={"request_id": "b"}, headers={"Idempotency-Key": "k"})
+    ).get_json()
+    assert answer["request_id"] == "b"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"[]",
+        b'"all"',
+        b"null",
+        b'{"scope": "everything"}',
+        b'{"scope": "engine:"}',
+        b'{"scope": 7}',
+        b'{"level": "MAYBE"}',
+        b'{"level": null}',
+        b'{"level": NaN}',
+        b'{"drill": "yes"}',
+        b'{"request_id": ""}',
+        b'{"scope": "all", "scope": "engine:E1"}',
+        b'{"reason": "\\u0000"}',
+        b"\xff\xfe",
+        b"{" * 100_000,
+    ],
+)
+async def test_a_malformed_stop_is_refused_whole_and_never_narrowed(desk, raw):
+    response = await desk.call("POST", STOP, data=raw, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert (await response.get_json())["error"].startswith("error_")
+    assert desk.asked == []
+
+
+async def test_an_unknown_engine_is_404_and_nothing_is_done(desk):
+    response = await desk.call("POST", STOP, body={"scope": "engine:unknown"})
+    assert response.status_code == 404
+    assert (await response.get_json())["field"] == "scope"
+
+
+async def test_a_stop_is_taken_whatever_the_content_type_says(desk):
+    response = await desk.call("POST", STOP, data=b"{}", headers={"Content-Type": "text/plain"})
+    assert response.status_code == 200
+
+
+async def test_a_caller_that_prefers_it_is_answered_at_the_first_durable_copy(desk):
+    desk.stop_state = StopState.RUNNING
+    response = await desk.call("POST", STOP, headers={"Prefer": "respond-async"})
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "respond-async"
+    assert response.headers["Location"] == "/api/stops/s1"
+
+
+async def test_without_any_durable_copy_an_async_caller_waits_a_quarter_second(tmp_path, kit, autojump_clock):
+    async with kit.open_desk(tmp_path) as desk:
+        desk.stop_state, desk.durable = StopState.RUNNING, False
+        response = await desk.call("POST", STOP, headers={"Prefer": "respond-async"})
+        assert response.status_code == 202
+        assert trio.current_time() == pytest.approx(0.25, abs=0.05)
+        assert (await response.get_json())["durable"] is False
+
+
+async def test_a_stop_that_does_not_come_to_an_end_is_answered_within_30_seconds(tmp_path, kit, autojump_clock):
+    async with kit.open_desk(tmp_path) as desk:
+        desk.stop_state = StopState.RUNNING
+        response = await desk.call("POST", STOP)
+        assert response.status_code == 200
+        assert (await response.get_json())["state"] == "running"
+        assert trio.current_time() <= 30
+
+
+async def test_the_answer_comes_with_the_final_phase_of_the_last_engine(tmp_path, kit, autojump_clock):
+    async with kit.open_desk(tmp_path) as desk, trio.open_nursery() as nursery:
+        desk.stop_state = StopState.RUNNING
+
+        async def finish() -> None:
+            await trio.sleep(3)
+            desk.services.stops.put("s1", kit.stop_of(state=StopState.PARTIAL))
+
+        nursery.start_soon(finish)
+        answer = await (await desk.call("POST", STOP)).get_json()
+        assert answer["state"] == "partial"
+        assert trio.current_time() == pytest.approx(3, abs=0.1)
+
+
+async def test_a_stop_works_while_the_database_is_away(desk):
+    desk.db.fall()
+    response = await desk.call("POST", STOP, headers={"Idempotency-Key": "k"})
+    assert response.status_code == 200
+    assert desk.db.calls == []
+
+
+async def test_an_expired_token_stops_only_while_the_database_is_away(desk, monkeypatch):
+    token = desk.token("operator", family="f1")
+    clock = desk.services.tokens._clock
+    monkeypatch.setattr(desk.services.tokens, "_clock", lambda: clock() + 3600)
+    assert (await desk.call("POST", STOP, token=token)).status_code == 401
+    desk.db.fall()
+    assert (await desk.call("POST", STOP, token=token)).status_code == 200
+    assert desk.asked[0].principal.degraded
+
+
+async def test_an_expired_token_takes_no_stop_after_twelve_hours(desk, monkeypatch):
+    token = desk.token("operator")
+    clock = desk.services.tokens._clock
+    monkeypatch.setattr(desk.services.tokens, "_clock", lambda: clock() + 13 * 3600)
+    desk.db.fall()
+    assert (await desk.call("POST", STOP, token=token)).status_code == 401
+
+
+async def test_a_session_that_was_ended_takes_no_stop_even_then(desk, monkeypatch):
+    token = desk.token("operator", family="f1")
+    clock = desk.services.tokens._clock
+    monkeypatch.setattr(desk.services.tokens, "_clock", lambda: clock() + 3600)
+    desk.db.fall()
+    desk.services.denied.end_session("f1", clock())
+    assert (await desk.call("POST", STOP, token=token)).status_code == 401
+
+
+async def test_the_grace_of_an_expired_token_serves_for_nothing_but_a_stop(desk, monkeypatch):
+    token = desk.token("risk")
+    clock = desk.services.tokens._clock
+    monkeypatch.setattr(desk.services.tokens, "_clock", lambda: clock() + 3600)
+    desk.db.fall()
+    body = {"reason": "over", "epoch": 7}
+    assert (await desk.call("POST", "/api/stops/s1/release", token=token, body=body)).status_code == 401
+
+
+async def test_a_release_needs_a_password_given_within_five_minutes(desk):
+    body = {"reason": "over", "epoch": 7}
+    old = desk.token("risk", age=301)
+    response = await desk.call("POST", "/api/stops/s1/release", token=old, body=body)
+    assert response.status_code == 403
+    assert (await response.get_json())["error"] == "error_reauthentication_required"
+    fresh = await desk.call("POST", "/api/stops/s1/release", role="risk", body=body)
+    assert fresh.status_code == 201
+    assert isinstance(desk.asked[0], RequestRelease)
+
+
+async def test_an_approval_is_handed_to_the_coordinator(desk):
+    response = await desk.call("POST", "/api/stops/s1/approve", role="risk", body={"epoch": 7})
+    assert (await response.get_json())["state"] == "released"
+
+
+async def test_stops_are_listed_from_memory_while_the_database_is_away(desk, kit):
+    desk.services.stops.put("s9", kit.stop_of("s9"))
+    desk.db.fall()
+    answer = await (await desk.call("GET", "/api/stops", role="viewer")).get_json()
+    assert [stop["stop_id"] for stop in answer["items"]] == ["s9"]
+
+
+async def test_a_stop_is_shown_with_every_field(desk, kit):
+    desk.services.stops.put("s9", kit.stop_of("s9"))
+    answer = await (await desk.call("GET", "/api/stops/s9", role="viewer")).get_json()
+    assert answer["released_at"] is None
+    assert answer["timeline"] == []
+
+
+async def test_a_preview_sums_what_a_stop_would_reach(desk):
+    answer = await (await desk.call("POST", "/api/stops/preview", role="operator")).get_json()
+    assert answer == {"engines": [], "total": {"orders": 0, "positions": 0, "value": 0}}
