@@ -58,7 +58,8 @@ def _nothing() -> None:
 
 class Desk:
     """Hooks: ``send`` and ``withdraw`` hand an order or a cancel to the broker's actor, ``discard`` ends the task of an
-    order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon."""
+    order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon,
+    ``over``, ``filled`` and ``turned_down`` tell the stop executor what became of orders."""
 
     def __init__(self, *, identity: Identity, clock: Clock, lease: Lease, outlet: Outlet, ledger: Journal) -> None:
         self.identity = identity
@@ -81,6 +82,7 @@ class Desk:
         self.changed: Callable[[], None] = _nothing
         self.check: Callable[[], None] = _nothing
         self.over: Callable[[Order], None] = lambda _order: None
+        self.turned_down: Callable[[Order, str], None] = lambda _order, _code: None
         self.filled: Callable[[], None] = _nothing
         self.ledger = Ledger(ledger, self.orders, self.books)
         self._inbox = Inbox(
@@ -208,10 +210,12 @@ class Desk:
             self._announce(order)
             self._inbox.named(order)
 
-    def refused(self, order_id: str, reason: str) -> None:
+    def refused(self, order_id: str, reason: str, broker_code: str = "") -> None:
+        """The broker said no to the order itself."""
         order = self.orders.rejected(order_id, reason)
         self._answered(order_id, order)
         if order is not None:
+            self.turned_down(order, broker_code)
             self.log(LogCategory.SYSTEM, f"REJECTED {order.symbol}: {reason}", reason, order, Severity.WARNING)
 
     def closed(self, order_id: str, reason: str) -> None:
@@ -284,11 +288,11 @@ class Desk:
         """A new trading day by the exchange's own date: day orders are over and order numbers start again."""
         if day == self.trading_day:
             return False
-        first = not self.trading_day
+        previous = self.trading_day or self.books.day
         self.trading_day = day
         if self.books.begin_day(day):
             self.ledger.books()
-        if first:
+        if previous in ("", day):
             return True
         for order in self.orders.open_orders():
             self._note(self.orders.expired(order.order_id))

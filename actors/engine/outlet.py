@@ -6,7 +6,7 @@ keep only their latest value. The link drains both; when there is no link, nothi
 """
 
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import attrs
 from actors.engine.journal import Journal, Line
 from wire.codec import structure, unstructure
 from wire.errors import WireError
-from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Lane, Severity, TradeLog
+from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Fill, Lane, Severity, TradeLog
 
 _COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
 
@@ -38,6 +38,7 @@ class Outlet:
         self._new_id = new_id
         self._capacity = capacity
         self._waiting: OrderedDict[str, object] = OrderedDict()
+        self._fresh: deque[str] = deque()
         self._latest: dict[type, object] = {}
         self.lost = 0
         self.wake: Callable[[], None] = _nobody
@@ -47,6 +48,7 @@ class Outlet:
         lines, torn = self._journal.load()
         for line in lines:
             self._replay(line)
+        self.rewind()
         self._compact()
         return not torn
 
@@ -59,8 +61,9 @@ class Outlet:
             return None
         if lane is not Lane.LOSSLESS:
             raise ValueError(f"{type(message).__name__} is not something an engine spools")
-        durable_id = message.id if isinstance(message, TradeLog) else self._new_id()
+        durable_id = message.id if isinstance(message, TradeLog | Fill) else self._new_id()
         self._waiting[durable_id] = message
+        self._fresh.append(durable_id)
         self._journal.append({"+": durable_id, "type": TYPE_OF[type(message)], "payload": unstructure(message)})
         self._shed()
         self.wake()
@@ -77,6 +80,19 @@ class Outlet:
     def waiting(self) -> list[Spooled]:
         """Everything unacknowledged, oldest first."""
         return [Spooled(id=i, message=m) for i, m in self._waiting.items()]
+
+    def take_fresh(self, limit: int) -> list[Spooled]:
+        """At most ``limit`` messages that the link has not had yet, oldest first. They stay here until acknowledged."""
+        taken: list[Spooled] = []
+        while self._fresh and len(taken) < limit:
+            durable_id = self._fresh.popleft()
+            if durable_id in self._waiting:
+                taken.append(Spooled(id=durable_id, message=self._waiting[durable_id]))
+        return taken
+
+    def rewind(self) -> None:
+        """A new link knows nothing: everything unacknowledged is fresh again."""
+        self._fresh = deque(self._waiting)
 
     def take_latest(self) -> list[object]:
         """The conflated messages that are new since the last call."""
@@ -107,7 +123,7 @@ class Outlet:
         self._journal.append({"-": [oldest]})
         self.lost += 1
         if self.lost % 1000 == 1:
-            self._waiting[self._new_id()] = _overflow(self.lost)
+            self.send(_overflow(self.lost))
 
     def _replay(self, line: Line) -> None:
         if "+" in line:

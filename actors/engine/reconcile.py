@@ -233,7 +233,7 @@ class Reconciliation:
 
 
 def split_fill(quantity: int, value: int) -> Iterator[tuple[int, int]]:
-    """Fills at whole-won prices that add up to ``quantity`` shares and ``value`` won; the broker tells only the sums."""
+    """Fills at whole-won prices that add up to ``quantity`` shares and ``value`` won: a read tells only the sums."""
     price, odd = divmod(value, quantity)
     if odd < quantity:
         yield quantity - odd, price

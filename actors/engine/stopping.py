@@ -163,14 +163,14 @@ class StopRun:
 
     def observe(self, view: View, *, unresolved: int, last_fill: float, covers: Covers, blocked: BlockedFor) -> bool:
         """Takes one read into account. True when the report changed."""
-        before = self.report()
+        before = attrs.evolve(self.report(), flatness_as_of=None)
         self._view = view
         if view.problem is None:
             self._measure(view, covers, blocked)
             self._advance(view, unresolved, last_fill)
         else:
             self._clean = None
-        return self.report() != before
+        return attrs.evolve(self.report(), flatness_as_of=None) != before
 
     def tick(self, now: float) -> bool:
         """True when the time is over: reported once, while the work goes on."""

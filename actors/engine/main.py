@@ -1,0 +1,331 @@
+"""The engine as a process: reads its files, takes up what an earlier process left, and runs its tree of actors."""
+
+import fcntl
+import logging
+import math
+import os
+import signal
+import sys
+import time
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from actors.engine.broker import Broker
+from actors.engine.clock import BootClock
+from actors.engine.config import EngineConfig, read_config
+from actors.engine.desk import Desk, Identity
+from actors.engine.halting import Halting, storage_failed
+from actors.engine.journal import Journal
+from actors.engine.keeper import Keeper
+from actors.engine.kis import KisAccount, KisClient
+from actors.engine.latch import encode as encode_latch
+from actors.engine.latch import load as load_latch
+from actors.engine.latch import write_durably
+from actors.engine.lease import Lease
+from actors.engine.link import Link, LinkParts
+from actors.engine.outlet import Outlet, new_id
+from actors.engine.platform import Credential, PlatformAway, Unwelcome, fetch_keys, read_credential
+from actors.engine.reporter import Reporter
+from actors.engine.scribe import Scribe
+from actors.engine.settings import Settings
+from actors.engine.stop_executor import StopExecutor
+from actors.engine.strategy import Tick
+from actors.engine.strategy_actor import StrategyActor, StrategyPlan, TickSeen, hello_report
+from actors.engine.throttle import RateWindow, Throttle
+from actors.engine.tokens import TokenCache
+from actors.engine.watch import Watch
+from actors.errors import OK, REFUSED, Refused
+from actors.logs import set_up_logging
+from supervisor.backoff import Backoff
+from supervisor.mailbox import MailboxSpec, Overflow
+from supervisor.spec import ChildSpec
+from supervisor.supervision import Supervisor
+from supervisor.system import System, open_system
+from wire.http import HttpClient
+from wire.kis.codes import SERVICES
+from wire.messages import Clocks, Hello, LogCategory, Resume
+from wire.stops import Level
+
+log = logging.getLogger(__name__)
+
+_CONNECTIONS = 12
+_TICKS_WAITING = 2_000
+_BACKOFF = Backoff(base=0.2, max_delay=10.0)
+_KEYS_PAUSE = 5.0
+_NEVER_GIVE_UP = math.inf  # whatever fails again and again, the part that takes stops must stay
+
+
+class Engine:
+    """Everything of one engine that outlives its actors."""
+
+    def __init__(self, config: EngineConfig, credential: Credential, account: KisAccount, http: HttpClient) -> None:
+        self.config = config
+        self.credential = credential
+        self.instance = new_id()
+        self.http = http
+        self.clock = BootClock()
+        self.lease = Lease()
+        folder = config.state_folder
+        self.settings = Settings(folder / "settings.json")
+        identity = Identity(engine_id=credential.engine_id, account_id=credential.account_id, name=credential.engine_id)
+        self.outlet = Outlet(folder / "outbox.log", new_id=new_id)
+        self.desk = Desk(
+            identity=identity,
+            clock=self.clock,
+            lease=self.lease,
+            outlet=self.outlet,
+            ledger=Journal(folder / "ledger.log"),
+        )
+        self.client = _client(config, account, http)
+        self.latch_keeper, self.settings_keeper, self.halting = self._halting(folder)
+
+    def _halting(self, folder: Path) -> tuple[Keeper, Keeper, Halting]:
+        path = folder / "latch.json"
+        state, latch = load_latch(path)
+        failed = storage_failed(self.desk)
+        latch_keeper = Keeper(
+            encode=lambda: encode_latch(self.halting.latch), write=partial(write_durably, path), failed=failed
+        )
+        settings_keeper = Keeper(encode=self.settings.encode, write=self.settings.write, failed=failed)
+        halting = Halting(
+            self.desk,
+            latch=latch,
+            state=state,
+            keeper=latch_keeper,
+            settings=self.settings,
+            settings_keeper=settings_keeper,
+            strategies=[plan.id for plan in self.config.strategies],
+        )
+        return latch_keeper, settings_keeper, halting
+
+    def take_up(self) -> None:
+        """What an earlier process left: words unsaid, orders, positions, stops. Blocking, before anything runs."""
+        whole = self.outlet.open()
+        self.desk.restore()
+        if not self.settings.load():
+            self.desk.log(LogCategory.SYSTEM, "the settings file was damaged: the configuration's values count", None)
+        if not whole:
+            self.desk.log(LogCategory.SYSTEM, "the outbox ended in the middle of a line: that line is lost", None)
+        self.halting.resume()
+
+    def put_away(self) -> None:
+        """Everything to disk, at the end. Blocking."""
+        self.outlet.sync()
+        self.desk.ledger.sync()
+        self.outlet.close()
+        self.desk.ledger.close()
+
+    def hello(self, resume: Resume) -> Hello:
+        config, latch = self.config, self.halting.latch
+        return Hello(
+            protocol="1",
+            instance=self.instance,
+            name=self.desk.identity.name,
+            version=_version(),
+            trading_mode=config.trading_mode,
+            stops=[s.record for s in latch.open_stops()],
+            latch=self.halting.latch_state,
+            capabilities=["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel"],
+            supported_brokerages=["kis"],
+            strategies=[hello_report(plan, self.desk, self.settings) for plan in config.strategies],
+            resume=resume,
+        )
+
+    def clocks(self) -> Clocks:
+        now, desk = self.clock.now(), self.desk
+        last = max((q.at for q in desk.quotes.values()), default=None)
+        return Clocks(
+            market_data_age_ms=None if last is None else max(0, int((now - last) * 1000)),
+            order_channel_age_ms=_age_ms(now, desk.last_order_answer),
+            broker_token=self.client.tokens.state(),
+        )
+
+    # --- the tree ---
+
+    def children(self, system: "_Late") -> list[ChildSpec]:
+        """In the order of starting: what stops must be there before what trades."""
+        parts = LinkParts(
+            credential=self.credential,
+            http=self.http,
+            hello=self.hello,
+            clocks=self.clocks,
+            settings_keeper=self.settings_keeper,
+        )
+        desk, halting, config = self.desk, self.halting, self.config
+        plans = config.strategies
+        return [
+            _child("scribe", lambda: Scribe(desk=desk, keepers=(self.latch_keeper, self.settings_keeper))),
+            _child("stops", lambda: StopExecutor(desk=desk, halting=halting, broker="broker")),
+            _child(
+                "watch",
+                lambda: Watch(
+                    desk=desk, halting=halting, folder=config.state_folder, max_daily_loss=config.max_daily_loss
+                ),
+            ),
+            _child("link", lambda: Link(parts=parts, desk=desk, halting=halting)),
+            _child("reporter", lambda: Reporter(desk=desk, halting=halting, plans=plans, settings=self.settings)),
+            ChildSpec(id="strategies", factory=self._strategies),
+            _child(
+                "broker",
+                lambda: Broker(desk=desk, client=self.client, symbols=config.symbols, publish=system.publisher(plans)),
+            ),
+        ]
+
+    def _strategies(self) -> Supervisor:
+        return Supervisor([self._strategy(p) for p in self.config.strategies], intensity=_NEVER_GIVE_UP)
+
+    def _strategies(self) -> Supervisor:
+        return Supervisor([self._strategy(p) for p in self.config.strategies], intensity=_NEVER_GIVE_UP)
+
+    def _strategy(self, plan: StrategyPlan) -> ChildSpec:
+        return ChildSpec(
+            id=plan.id,
+            factory=lambda: StrategyActor(plan=plan, desk=self.desk, settings=self.settings),
+            backoff=_BACKOFF,
+            mailbox=MailboxSpec(capacity=_TICKS_WAITING, overflow=Overflow.DROP_OLDEST),
+        )
+
+
+class _Late:
+    """The running system, known to the actors only after it has been opened."""
+
+    def __init__(self) -> None:
+        self.system: System | None = None
+
+    def publisher(self, plans: tuple[StrategyPlan, ...]) -> Any:
+        """Gives every trade to the strategies that trade its symbol."""
+        readers: dict[str, list[str]] = {}
+        for plan in plans:
+            for symbol in plan.symbols:
+                readers.setdefault(symbol, []).append(f"strategies/{plan.id}")
+
+        def publish(tick: Tick) -> None:
+            if self.system is None:
+                return
+            for name in readers.get(tick.symbol, ()):
+                self.system.ref(name).tell(TickSeen(tick=tick))
+
+        return publish
+
+
+def _child(name: str, factory: Any) -> ChildSpec:
+    return ChildSpec(id=name, factory=factory, backoff=_BACKOFF)
+
+
+def _client(config: EngineConfig, account: KisAccount, http: HttpClient) -> KisClient:
+    rate = SERVICES[account.profile].calls_per_second
+    throttle = Throttle(RateWindow(rate, reserve=rate // 5))
+    tokens = TokenCache(config.token_folder, host=account.rest, app_key=account.app_key, wall=time.time)
+    return KisClient(account, http=http, tokens=tokens, throttle=throttle)
+
+
+def _age_ms(now: float, at: float | None) -> int | None:
+    return None if at is None else max(0, int((now - at) * 1000))
+
+
+def _version() -> str:
+    try:
+        return version("watchkeeper")
+    except PackageNotFoundError:
+        return "0"
+
+
+async def run_engine(
+    config: EngineConfig, credential: Credential, *, task_status: trio.TaskStatus[System] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """One engine until it is cancelled or gets a SIGTERM. Raises Refused for what a person must set right first."""
+    async with HttpClient(max_connections=_CONNECTIONS) as http:
+        account = config.account(await _keys(config, credential, http))
+        engine = Engine(config, credential, account, http)
+        await trio.to_thread.run_sync(engine.take_up)
+        late = _Late()
+        try:
+            async with open_system(
+                name="engine", children=engine.children(late), intensity=_NEVER_GIVE_UP, shutdown_deadline=8.0
+            ) as system:
+                late.system = system
+                log.info("engine %s: %s, waiting for the platform", credential.engine_id, _standing(engine))
+                task_status.started(system)
+                await trio.sleep_forever()
+        finally:
+            engine.put_away()
+
+
+def _standing(engine: Engine) -> str:
+    level = engine.desk.gate.engine_level()
+    stops = len(engine.halting.latch.open_stops())
+    return f"stopped at {level.value} by {stops} stops" if level > Level.NORMAL else "halted until it has a lease"
+
+
+async def _keys(config: EngineConfig, credential: Credential, http: HttpClient) -> dict[str, str]:
+    """The file's keys, or else the platform's; waits for a platform that is away."""
+    if all(config.keys.values()):
+        return config.keys
+    told = False
+    while True:
+        try:
+            fetched = await fetch_keys(http, credential)
+            return {**config.keys, **{k: v for k, v in fetched.items() if v}}
+        except Unwelcome as error:
+            raise Refused(error.reason) from error
+        except PlatformAway as error:
+            if not told:
+                log.warning("%s: the broker keys come from there, trying again", error.reason)
+            told = True
+            await trio.sleep(_KEYS_PAUSE)
+
+
+async def _main(config: EngineConfig, credential: Credential) -> None:
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            nursery.start_soon(run_engine, config, credential)
+            async for _ in signals:
+                log.info("engine %s ends; its stops stay latched", credential.engine_id)
+                nursery.cancel_scope.cancel()
+                return
+
+
+def lock(folder: Path) -> int:
+    """One process per state folder: the descriptor that holds the lock. Raises Refused when another one holds it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Refused(f"state folder {folder} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Refused(f"another process runs with the state folder {folder}") from None
+    return descriptor
+
+
+def home() -> Path:
+    return Path(os.environ.get("WATCHKEEPER_HOME") or "~/.watchkeeper").expanduser()
+
+
+def run(path: Path) -> int:
+    """The command ``engine --config FILE``: until SIGINT or SIGTERM. Returns the exit code."""
+    set_up_logging()
+    held, code = -1, OK
+    try:
+        config = read_config(path, home())
+        credential = read_credential(config.credential_file)
+        held = lock(config.state_folder)
+        trio.run(_main, config, credential)
+    except* Refused as refusals:
+        print(_first(refusals).message, file=sys.stderr)
+        code = REFUSED
+    finally:
+        if held >= 0:
+            os.close(held)
+    return code
+
+
+def _first(group: BaseExceptionGroup[Refused]) -> Refused:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

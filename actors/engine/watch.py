@@ -1,0 +1,114 @@
+"""What must happen although nobody asks: the lease runs out, a stop's time is over, somebody puts a STOP file there.
+
+The gate itself does not depend on this actor: it looks at the lease for every order.
+"""
+
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.engine.desk import Desk
+from actors.engine.halting import Halting
+from actors.engine.lease import LeaseEvent
+from supervisor.actor import Actor, handles
+from wire.messages import LocalStopCause, LogCategory, Severity
+from wire.stops import Level
+
+SENTINEL = "STOP"
+_PERIOD = 0.2
+_SENTINEL_EVERY = 0.5
+
+
+@attrs.frozen
+class _Look:
+    """Time to look at the clocks."""
+
+
+@attrs.frozen
+class _LookForSentinel:
+    """Time to look for the file."""
+
+
+class Watch(Actor):
+    """``folder`` is the engine's state folder: a file STOP in it, whose first word may be a level (default FLATTEN),
+    stops the engine. ``max_daily_loss``: won; None for no limit."""
+
+    def __init__(self, *, desk: Desk, halting: Halting, folder: Path, max_daily_loss: int | None) -> None:
+        self._desk = desk
+        self._halting = halting
+        self._sentinel = folder / SENTINEL
+        self._max_daily_loss = max_daily_loss
+        self._lost_day = ""
+        self._was_alive = False
+
+    async def started(self) -> None:
+        self.context.every(_Look(), period=_PERIOD)
+        self.context.every(_LookForSentinel(), period=_SENTINEL_EVERY, after=0.0)
+
+    @handles(_Look)
+    async def on_look(self, _look: _Look) -> None:
+        now = self._desk.clock.now()
+        for event in self._desk.lease.tick(now):
+            self._lease(event)
+        for report in self._halting.stopping.tick(now):
+            self._desk.outlet.send(report)
+        self._desk.expire_early()
+        self._risk()
+        if self._desk.lease.alive(now) != self._was_alive:
+            self._was_alive = not self._was_alive
+            self._halting.trading_changed()
+
+    def _lease(self, event: LeaseEvent) -> None:
+        desk = self._desk
+        match event:
+            case LeaseEvent.EXPIRED:
+                desk.gate.synced = False
+                desk.check()
+                words = "the lease from the platform ran out: no order leaves before it is renewed"
+                desk.log(LogCategory.SYSTEM, f"HALTED: {words}", words, severity=Severity.CRITICAL)
+            case LeaseEvent.CANCEL_DUE:
+                self._stop_here(Level.CANCEL, LocalStopCause.LEASE_EXPIRED, "the lease stayed expired: cancelling")
+            case LeaseEvent.FLATTEN_DUE:
+                self._stop_here(Level.FLATTEN, LocalStopCause.LEASE_EXPIRED, "the lease stayed expired: closing")
+
+    def _risk(self) -> None:
+        desk, limit = self._desk, self._max_daily_loss
+        if limit is None or not desk.trading_day or self._lost_day == desk.trading_day:
+            return
+        if desk.books.realized <= -limit:
+            self._lost_day = desk.trading_day
+            words = f"the day's loss of {-desk.books.realized:,} won is over the limit of {limit:,}"
+            self._stop_here(Level.HALT, LocalStopCause.RISK, words)
+
+    @handles(_LookForSentinel)
+    async def on_sentinel(self, _look: _LookForSentinel) -> None:
+        if not await trio.Path(self._sentinel).exists():
+            return
+        level = _level_in(await trio.to_thread.run_sync(_read, self._sentinel))
+        stop_id = self._halting.stop_here(level, LocalStopCause.SENTINEL, f"the file {SENTINEL} was put there")
+        await self._halting.make_safe(stop_id)
+        await trio.to_thread.run_sync(_put_away, self._sentinel)
+
+    def _stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> None:
+        stop_id = self._halting.stop_here(level, cause, reason)
+        self.context.spawn(self._halting.make_safe, stop_id, name="latch")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:200]
+    except OSError:
+        return ""
+
+
+def _put_away(path: Path) -> None:
+    """The stop is latched now; the file has done its work, and only a release ends the stop."""
+    path.replace(path.with_name(f"{SENTINEL}.taken"))
+
+
+def _level_in(text: str) -> Level:
+    """The level the file asks for; whatever is not understood means the strictest."""
+    words = text.split()
+    word = words[0].upper() if words else ""
+    return Level(word) if word in {lv.value for lv in Level if lv is not Level.NORMAL} else Level.FLATTEN
