@@ -23,7 +23,7 @@ from hypercorn.trio import serve
 from quart import request, websocket
 from quart_trio import QuartTrio
 
-from wire.codec import encode, unstructure
+from wire.codec import unstructure
 from wire.messages import Loosens, ParameterSpec
 from wire.rest import (
     Alert,
@@ -62,7 +62,13 @@ SCHEMA = {
         type="number", minimum=0.5, maximum=10, step=0.1, unit="%", title="Stop loss", loosens=Loosens.UP
     ),
     "maxPositionSize": ParameterSpec(
-        type="integer", minimum=0, maximum=50_000_000, step=100_000, unit="원", title="Maximum position", loosens=Loosens.UP
+        type="integer",
+        minimum=0,
+        maximum=50_000_000,
+        step=100_000,
+        unit="원",
+        title="Maximum position",
+        loosens=Loosens.UP,
     ),
     "riskPerTrade": ParameterSpec(
         type="number", minimum=0.1, maximum=2, step=0.1, unit="%", title="Risk per trade", loosens=Loosens.UP
@@ -164,7 +170,10 @@ class Desk:
             age_ms=0,
             version="1.4.0",
             account_id=f"acc-{engine_id}",
-            strategies=[self.strategy(engine_id, "momentum", "모멘텀"), self.strategy(engine_id, "pairs", "페어", "paused")],
+            strategies=[
+                self.strategy(engine_id, "momentum", "모멘텀"),
+                self.strategy(engine_id, "pairs", "페어", "paused"),
+            ],
             positions=3,
             open_orders=2,
             synced=True,
@@ -173,7 +182,9 @@ class Desk:
         )
         return enums(attrs.evolve(base, **changes))
 
-    def strategy(self, engine_id: str, strategy_id: str, name: str, status: str = "active", **changes) -> StrategyStatus:
+    def strategy(
+        self, engine_id: str, strategy_id: str, name: str, status: str = "active", **changes
+    ) -> StrategyStatus:
         _, values = self.versions.setdefault((engine_id, strategy_id), (1, dict(VALUES)))
         base = StrategyStatus(
             id=strategy_id,
@@ -322,7 +333,14 @@ class Desk:
 
     def show_stop(self, stop: dict) -> None:
         self.publish("stops", stop["stop_id"], stop)
-        opened = [OpenStop(stop_id=stop["stop_id"], scope=Scope.parse(stop["scope"]), level=Level(stop["level"]), stop_epoch=stop["epoch"])]
+        opened = [
+            OpenStop(
+                stop_id=stop["stop_id"],
+                scope=Scope.parse(stop["scope"]),
+                level=Level(stop["level"]),
+                stop_epoch=stop["epoch"],
+            )
+        ]
         for result in stop["results"]:
             engine = dict(self.items["engines"][result["engine_id"]])
             released = stop["released_at"] is not None
@@ -384,7 +402,11 @@ def application(desk: Desk) -> QuartTrio:
         body = await request.get_json(silent=True) if request.method != "GET" else None
         desk.requests.append((request.method, request.path, dict(request.headers), body or {}))
         open_paths = ("/api/auth/login", "/api/auth/refresh")
-        if request.path.startswith("/api") and request.path not in open_paths and "authorization" not in request.headers:
+        if (
+            request.path.startswith("/api")
+            and request.path not in open_paths
+            and "authorization" not in request.headers
+        ):
             return refusal(401, "error_unauthorized")
         return None
 
@@ -398,7 +420,7 @@ def application(desk: Desk) -> QuartTrio:
     async def login():
         body = await request.get_json()
         if body.get("password") != PASSWORD:
-            return refusal(401, "error_invalid_credentials", "wrong name or password")
+            return refusal(401, "error_bad_credentials", "wrong name or password")
         response = await app.make_response(token())
         response.set_cookie("refresh", "r1", httponly=True, samesite="Strict")
         return response
@@ -418,7 +440,7 @@ def application(desk: Desk) -> QuartTrio:
     @app.post("/api/auth/step-up")
     async def step_up():
         body = await request.get_json()
-        return token() if body.get("password") == PASSWORD else refusal(401, "error_invalid_credentials")
+        return token() if body.get("password") == PASSWORD else refusal(401, "error_bad_credentials")
 
     @app.get("/api/settings/user")
     async def read_settings():
@@ -519,7 +541,11 @@ def application(desk: Desk) -> QuartTrio:
     async def release(stop_id):
         body = await request.get_json()
         waived = {w["engine_id"] for w in body["waive"]}
-        left = [r for r in desk.items["stops"][stop_id]["results"] if r["phase"] != "verified" and r["engine_id"] not in waived]
+        left = [
+            r
+            for r in desk.items["stops"][stop_id]["results"]
+            if r["phase"] != "verified" and r["engine_id"] not in waived
+        ]
         if left:
             return refusal(409, "error_checklist", f"{left[0]['engine_id']} is not verified")
         return release_view(stop_id, "requested"), 201
@@ -684,7 +710,7 @@ class Server:
         self._token = trio.lowlevel.current_trio_token()
         self._over = trio.Event()
         config = Config()
-        config.bind = [f"fd://{self._socket.fileno()}"]
+        config.bind = [f"fd://{self._socket.detach()}"]
         config.accesslog = config.errorlog = None
         config.graceful_timeout = 0.2
         async with trio.open_nursery() as nursery:
@@ -698,7 +724,6 @@ class Server:
         self.call(self.desk.drop_links)
         self.call(self._over.set)
         self._thread.join(10)
-        self._socket.close()
 
 
 def chromium() -> str | None:
@@ -767,7 +792,7 @@ def signed_in(page, desk):
     page.get_by_test_id("login-username").fill("admin")
     page.get_by_test_id("login-password").fill(PASSWORD)
     page.get_by_test_id("login-submit").click()
-    page.wait_for_selector('[data-testid=link-badge][data-liveness=live]')
+    page.wait_for_selector("[data-testid=link-badge][data-liveness=live]")
     return page
 
 
@@ -780,6 +805,13 @@ if __name__ == "__main__":  # a desk to look at: python tests/ui/conftest.py [po
     while True:
         time.sleep(2)
         for engine in ("alpha", "beta"):
-            lookout.call(lookout.desk.publish, "engines", engine, {**lookout.desk.items["engines"][engine], "last_heartbeat": now().isoformat()})
+            lookout.call(
+                lookout.desk.publish,
+                "engines",
+                engine,
+                {**lookout.desk.items["engines"][engine], "last_heartbeat": now().isoformat()},
+            )
             lookout.call(lookout.desk.publish, "health", engine, lookout.desk.health(engine))
-        lookout.call(lookout.desk.publish, "system", "platform", lookout.desk.system(engines_connected=2, engines_offline=1))
+        lookout.call(
+            lookout.desk.publish, "system", "platform", lookout.desk.system(engines_connected=2, engines_offline=1)
+        )

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 82947dabb21af5401e5e1b62817658110de0d9daeeb4686856b1a1e8b0d1ad26 */
+/* built from ui/src by `npm run build`; sources 95123217f5155581a9667cee37a851f27eb265424b651fcf45420052d1ccc54b */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -40,6 +40,7 @@ var TK = (function(exports) {
 			attempt: 0,
 			startedAt: 0,
 			heardAt: null,
+			currentAt: null,
 			dueAt: null,
 			synced: false,
 			everSynced: false,
@@ -70,6 +71,7 @@ var TK = (function(exports) {
 				...initial(),
 				socket: state.socket,
 				everSynced: state.everSynced,
+				currentAt: state.currentAt,
 				networkDown: state.networkDown,
 				startedAt: now
 			}, now);
@@ -98,19 +100,16 @@ var TK = (function(exports) {
 				refusal: null,
 				reauthAt: reauthAt(event.expiresInMs, now)
 			}, []];
-			case "heard": return [{
-				...state,
-				heardAt: now
-			}, []];
+			case "heard": return [hear(state, now), []];
 			case "beat": return [trust({
-				...state,
-				heardAt: now,
+				...hear(state, now),
 				beats: state.beats + 1
 			}), []];
 			case "synced": return [trust({
-				...state,
-				heardAt: now,
-				synced: true,
+				...hear({
+					...state,
+					synced: true
+				}, now),
 				everSynced: true,
 				attempt: 0
 			}), []];
@@ -145,6 +144,13 @@ var TK = (function(exports) {
 			reauthAt: null
 		}, [{ do: "reauth" }]];
 		return [state, []];
+	}
+	function hear(state, now) {
+		return {
+			...state,
+			heardAt: now,
+			currentAt: state.synced ? now : state.currentAt
+		};
 	}
 	function silentFor(state, now) {
 		return (state.phase === "online" || state.phase === "greeting") && state.heardAt !== null ? now - state.heardAt : 0;
@@ -269,6 +275,7 @@ var TK = (function(exports) {
 			"login.username": "사용자 이름",
 			"login.password": "비밀번호",
 			"login.totp": "인증 앱의 6자리 코드",
+			"login.with_code": "인증 코드로 로그인",
 			"login.submit": "로그인",
 			"login.busy": "확인 중…",
 			"login.unreachable": "서버에 연결할 수 없습니다.",
@@ -345,8 +352,18 @@ var TK = (function(exports) {
 			"strategies.gone": "이 전략은 더 이상 보고되지 않습니다",
 			"parameter.takeProfitPercent": "익절 기준",
 			"parameter.stopLossPercent": "손절 기준",
-			"parameter.maxPositionSize": "최대 보유 금액",
+			"parameter.maxPositionSize": "최대 보유 규모",
 			"parameter.riskPerTrade": "거래당 위험",
+			"parameter.shortWindow": "단기 평균",
+			"parameter.longWindow": "장기 평균",
+			"parameter.corePercent": "기본 보유 비중",
+			"parameter.cooldownSeconds": "주문 사이 간격",
+			"unit.percent": "%",
+			"unit.won": "원",
+			"unit.shares": "주",
+			"unit.trades": "체결",
+			"unit.s": "초",
+			"unit.seconds": "초",
 			"parameters.range": "{low} – {high}, {step} 단위",
 			"parameters.now": "현재 {value}",
 			"parameters.effective": "엔진 적용값 {value}",
@@ -428,6 +445,7 @@ var TK = (function(exports) {
 			"database.down": "중단",
 			"health.cpu": "CPU",
 			"health.memory": "메모리",
+			"health.table": "엔진별 상태",
 			"health.engines": "엔진",
 			"health.strategies": "가동 전략",
 			"health.lag": "루프 지연",
@@ -543,8 +561,8 @@ var TK = (function(exports) {
 			"phase.released": "해제됨",
 			"step.done": "완료",
 			"step.open": "미완료",
-			"flatness.FLAT": "없음",
-			"flatness.NOT_FLAT": "남음",
+			"flatness.FLAT": "잔고 없음",
+			"flatness.NOT_FLAT": "잔고 남음",
 			"flatness.UNKNOWN": "미확인",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
@@ -627,18 +645,51 @@ var TK = (function(exports) {
 			"error.unknown": "요청을 처리하지 못했습니다",
 			"error.error_internal": "서버에서 오류가 났습니다",
 			"error.error_unexpected_answer": "서버의 응답을 이해하지 못했습니다",
-			"error.error_invalid_credentials": "사용자 이름이나 비밀번호가 맞지 않습니다",
-			"error.error_totp_required": "인증 앱의 코드를 입력하세요",
-			"error.error_totp_invalid": "인증 코드가 맞지 않습니다",
+			"error.error_bad_credentials": "이름, 비밀번호 또는 인증 코드가 맞지 않습니다",
+			"error.error_too_many_attempts": "실패가 너무 잦습니다. 잠시 뒤 다시 시도하세요",
 			"error.error_rate_limited": "요청이 너무 잦습니다. 잠시 뒤 다시 시도하세요",
 			"error.error_unauthorized": "로그인이 필요합니다",
+			"error.error_session_over": "세션이 끝났습니다. 다시 로그인하세요",
+			"error.error_token_expired": "세션이 만료되었습니다",
 			"error.error_forbidden": "이 작업을 할 권한이 없습니다",
+			"error.error_risk_role_required": "위험 관리 권한이 필요합니다",
 			"error.error_not_found": "찾을 수 없습니다",
-			"error.error_unavailable": "지금은 처리할 수 없습니다. 잠시 뒤 다시 시도하세요",
+			"error.error_invalid_field": "값이 올바르지 않습니다",
+			"error.error_invalid_parameters": "값이 허용 범위를 벗어났습니다",
+			"error.error_conflict": "그사이 다른 변경이 있었습니다",
 			"error.error_version_conflict": "그사이 다른 변경이 있었습니다",
+			"error.error_unavailable": "지금은 처리할 수 없습니다. 잠시 뒤 다시 시도하세요",
+			"error.error_database_unavailable": "데이터베이스가 멈춰 지금은 처리할 수 없습니다",
+			"error.error_storage": "기록 저장소가 멈춰 지금은 처리할 수 없습니다",
+			"error.error_part_unavailable": "서버의 일부가 다시 시작하는 중입니다. 잠시 뒤 다시 시도하세요",
+			"error.error_draining": "서버가 종료하는 중입니다",
+			"error.error_unknown_engine": "등록되지 않은 엔진입니다",
+			"error.error_unknown_account": "등록되지 않은 계좌입니다",
+			"error.error_unknown_strategy": "이 엔진에 없는 전략입니다",
+			"error.error_unknown_stop": "없는 정지입니다",
+			"error.error_engine_offline": "엔진의 소식이 끊겼습니다",
+			"error.error_account_id_in_use": "다른 사용자가 이미 쓰고 있는 계좌 이름표입니다",
+			"error.error_token_too_soon": "토큰은 60초에 한 번만 발급됩니다. 잠시 뒤 다시 확인하세요",
+			"error.error_stop_not_taken": "플랫폼이 정지를 받지 못했습니다. 비상 정지 페이지나 서버의 명령줄을 쓰세요",
+			"error.error_stop_failed": "엔진이 정지를 끝내지 못했습니다",
+			"error.error_stop_timeout": "엔진이 제때 정지를 끝내지 못했습니다",
+			"error.error_stop_unreachable": "정지할 엔진에 닿지 못했습니다",
+			"error.error_unreachable": "엔진에 닿지 못했습니다",
+			"error.error_positions_blocked": "팔 수 없는 보유 종목이 남아 있습니다",
+			"error.error_local_stop": "엔진이 스스로 정지했습니다",
+			"error.error_unknown_stop_reopened": "플랫폼이 모르던 정지를 다시 열었습니다",
+			"error.error_contradictory_evidence": "증권사의 답이 서로 맞지 않습니다",
+			"error.error_not_durable": "아직 기록되지 않아 해제할 수 없습니다",
 			"error.error_reauthentication_required": "비밀번호를 다시 확인해야 합니다",
 			"error.error_second_person_required": "다른 사람이 승인해야 합니다",
-			"error.error_checklist": "해제 조건을 모두 채우지 못했습니다"
+			"error.error_too_early": "아직 승인할 수 없습니다. 요청하고 60초가 지나야 합니다",
+			"error.error_no_release_requested": "먼저 해제를 요청해야 합니다",
+			"error.error_release_void": "그사이 정지가 바뀌어 해제 요청이 무효가 되었습니다",
+			"error.error_release_running": "해제가 이미 진행 중입니다",
+			"error.error_already_released": "이미 해제된 정지입니다",
+			"error.error_checklist": "해제 조건을 모두 채우지 못했습니다",
+			"error.error_epoch": "그사이 정지가 바뀌었습니다. 현황을 다시 확인하세요",
+			"error.error_broker_unavailable": "증권사에 연결할 수 없습니다"
 		},
 		en: {
 			close: "Close",
@@ -660,6 +711,7 @@ var TK = (function(exports) {
 			"login.username": "User name",
 			"login.password": "Password",
 			"login.totp": "6-digit code of your authenticator",
+			"login.with_code": "I use an authenticator code",
 			"login.submit": "Sign in",
 			"login.busy": "Checking…",
 			"login.unreachable": "The server cannot be reached.",
@@ -738,6 +790,16 @@ var TK = (function(exports) {
 			"parameter.stopLossPercent": "Stop loss",
 			"parameter.maxPositionSize": "Maximum position",
 			"parameter.riskPerTrade": "Risk per trade",
+			"parameter.shortWindow": "Fast average",
+			"parameter.longWindow": "Slow average",
+			"parameter.corePercent": "Core holding",
+			"parameter.cooldownSeconds": "Pause between orders",
+			"unit.percent": "%",
+			"unit.won": "₩",
+			"unit.shares": "shares",
+			"unit.trades": "trades",
+			"unit.s": "s",
+			"unit.seconds": "s",
 			"parameters.range": "{low} – {high}, step {step}",
 			"parameters.now": "Now {value}",
 			"parameters.effective": "In the engine {value}",
@@ -819,6 +881,7 @@ var TK = (function(exports) {
 			"database.down": "down",
 			"health.cpu": "CPU",
 			"health.memory": "Memory",
+			"health.table": "Health per engine",
 			"health.engines": "Engines",
 			"health.strategies": "Active strategies",
 			"health.lag": "Loop lag",
@@ -839,7 +902,7 @@ var TK = (function(exports) {
 			"token.expiring": "expiring",
 			"token.invalid": "invalid",
 			"token.none": "none",
-			"alerts.title": "{n} alerts to acknowledge",
+			"alerts.title": "Alerts to acknowledge: {n}",
 			"alerts.ack": "Acknowledge",
 			"level.NORMAL": "Normal",
 			"level.REDUCE_ONLY": "Reduce only",
@@ -1018,18 +1081,51 @@ var TK = (function(exports) {
 			"error.unknown": "The request was not done",
 			"error.error_internal": "The server had an error",
 			"error.error_unexpected_answer": "The server's answer was not understood",
-			"error.error_invalid_credentials": "User name or password is wrong",
-			"error.error_totp_required": "Enter the code of your authenticator",
-			"error.error_totp_invalid": "The code is wrong",
+			"error.error_bad_credentials": "The name, the password or the code is wrong",
+			"error.error_too_many_attempts": "Too many failures. Try again in a moment",
 			"error.error_rate_limited": "Too many requests. Try again in a moment",
 			"error.error_unauthorized": "Please sign in",
+			"error.error_session_over": "The session has ended. Sign in again",
+			"error.error_token_expired": "The session has expired",
 			"error.error_forbidden": "You may not do this",
+			"error.error_risk_role_required": "This needs the risk role",
 			"error.error_not_found": "Not found",
-			"error.error_unavailable": "Not possible right now. Try again in a moment",
+			"error.error_invalid_field": "A value is not valid",
+			"error.error_invalid_parameters": "A value is outside its range",
+			"error.error_conflict": "Something changed meanwhile",
 			"error.error_version_conflict": "Something changed meanwhile",
+			"error.error_unavailable": "Not possible right now. Try again in a moment",
+			"error.error_database_unavailable": "Not possible while the database is down",
+			"error.error_storage": "Not possible while storage is down",
+			"error.error_part_unavailable": "A part of the server is restarting. Try again in a moment",
+			"error.error_draining": "The server is shutting down",
+			"error.error_unknown_engine": "There is no such engine",
+			"error.error_unknown_account": "There is no such account",
+			"error.error_unknown_strategy": "The engine has no such strategy",
+			"error.error_unknown_stop": "There is no such stop",
+			"error.error_engine_offline": "An engine fell silent",
+			"error.error_account_id_in_use": "Another user has an account of that id",
+			"error.error_token_too_soon": "A token is issued once in 60 s. Check again in a moment",
+			"error.error_stop_not_taken": "The platform did not take the stop. Use the emergency page or the command line",
+			"error.error_stop_failed": "An engine could not finish a stop",
+			"error.error_stop_timeout": "An engine did not finish a stop in time",
+			"error.error_stop_unreachable": "An engine to be stopped could not be reached",
+			"error.error_unreachable": "The engine could not be reached",
+			"error.error_positions_blocked": "Positions are left that cannot be sold",
+			"error.error_local_stop": "An engine stopped by itself",
+			"error.error_unknown_stop_reopened": "A stop unknown to the platform was opened again",
+			"error.error_contradictory_evidence": "The broker's answers contradict each other",
+			"error.error_not_durable": "Not yet recorded, so it cannot be released",
 			"error.error_reauthentication_required": "Your password has to be confirmed again",
 			"error.error_second_person_required": "Another person has to approve",
-			"error.error_checklist": "The conditions for a release are not met"
+			"error.error_too_early": "Too early: 60 s have to pass after the request",
+			"error.error_no_release_requested": "A release has to be requested first",
+			"error.error_release_void": "The stop changed, so the request is void",
+			"error.error_release_running": "A release is already under way",
+			"error.error_already_released": "The stop is already released",
+			"error.error_checklist": "The conditions for a release are not met",
+			"error.error_epoch": "The stop changed meanwhile. Look at it again",
+			"error.error_broker_unavailable": "The broker cannot be reached"
 		}
 	};
 	function fill(text, values) {
@@ -1421,6 +1517,44 @@ var TK = (function(exports) {
 	/* @__NO_SIDE_EFFECTS__ */
 	function getFallback(schema, dataset, config$1) {
 		return typeof schema.fallback === "function" ? schema.fallback(dataset, config$1) : schema.fallback;
+	}
+	/**
+	* Forwards the issues of the passed validation action.
+	*
+	* @param action The validation action.
+	* @param path The path to forward the issues to.
+	*
+	* @returns The modified action.
+	*/
+	/* @__NO_SIDE_EFFECTS__ */
+	function forward(action, path) {
+		return {
+			...action,
+			"~run"(dataset, config$1) {
+				const prevIssues = dataset.issues && [...dataset.issues];
+				dataset = action["~run"](dataset, config$1);
+				if (dataset.issues) {
+					for (const issue of dataset.issues) if (!prevIssues?.includes(issue)) {
+						let pathInput = dataset.value;
+						for (const key of path) {
+							const pathValue = pathInput[key];
+							const pathItem = {
+								type: "unknown",
+								origin: "value",
+								input: pathInput,
+								key,
+								value: pathValue
+							};
+							if (issue.path) issue.path.push(pathItem);
+							else issue.path = [pathItem];
+							if (!pathValue) break;
+							pathInput = pathValue;
+						}
+					}
+				}
+				return dataset;
+			}
+		};
 	}
 	/**
 	* Returns the default value of the schema.
@@ -2248,7 +2382,7 @@ var TK = (function(exports) {
 			"error",
 			"critical"
 		]))
-	}), /* @__PURE__ */ check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"));
+	}), /* @__PURE__ */ forward(/* @__PURE__ */ check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"), ["reason"]));
 	var Alert = /* @__PURE__ */ object({
 		id: text,
 		code: text,

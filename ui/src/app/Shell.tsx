@@ -117,7 +117,7 @@ function LinkBanner() {
   useNow();
   if (link.liveness !== "stale" && link.liveness !== "offline") return null;
   const clock = performance.now();
-  const silent = link.heardAt === null ? null : age(Math.max(0, clock - link.heardAt), language);
+  const silent = link.currentAt === null ? null : age(Math.max(0, clock - link.currentAt), language);
   const retry = retryIn(link, clock);
   const offline = link.liveness === "offline";
   return (
@@ -137,7 +137,7 @@ function LinkBanner() {
         ) : (
           t("link.stale.text", { age: silent ?? "–" })
         )}
-        {retry !== null && <span className="banner-faint"> {t("link.retry_in", { age: age(retry, language) })}</span>}
+        {retry !== null && retry > 1_000 && <span className="banner-faint"> {t("link.retry_in", { age: age(retry, language) })}</span>}
       </p>
       {offline && (
         <Button small className="banner-link" testId="link-retry" onClick={retryNow}>

@@ -41,6 +41,15 @@ export function won(value: number, language: Language): string {
   return language === "ko" ? `${GROUPED.format(value)}원` : `₩${GROUPED.format(value)}`;
 }
 
+/** "1억 8,420만원", "₩184.2M": for tight places, rounded to what a person reads at a glance. */
+export function wonShort(value: number, language: Language): string {
+  if (language === "en") return `₩${new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(value)}`;
+  const [eok, man] = [Math.trunc(value / 1e8), Math.round((Math.abs(value) % 1e8) / 1e4)];
+  if (Math.abs(value) < 1e4) return won(value, language);
+  if (eok === 0) return `${value < 0 ? "-" : ""}${GROUPED.format(man)}만원`;
+  return man === 0 ? `${GROUPED.format(eok)}억원` : `${GROUPED.format(eok)}억 ${GROUPED.format(man)}만원`;
+}
+
 export function signed(value: number, text: string): string {
   return value > 0 ? `▲ ${text}` : value < 0 ? `▼ ${text}` : text;
 }

@@ -15,7 +15,7 @@ interface Props {
 
 export function Panel({ title, children, end, beside, testId, dated = false, flush = false }: Props) {
   return (
-    <section className={`panel${dated ? " dated" : ""}`} data-testid={testId} aria-label={typeof title === "string" ? title : undefined}>
+    <section className={`panel${dated ? " dated" : ""}`} data-testid={testId}>
       <div className="panel-head">
         <h2>{title}</h2>
         {beside}

@@ -1,7 +1,7 @@
 /** The shapes of states (1.4.1: never by colour alone) and the few icons of the shell. All decorative: a word stands beside each. */
 const SHAPES = {
-  dot: <circle cx="8" cy="8" r="4.6" fill="currentColor" />,
-  ring: <circle cx="8" cy="8" r="4" fill="none" stroke="currentColor" strokeWidth="1.8" />,
+  dot: <circle cx="8" cy="8" r="5.6" fill="currentColor" />,
+  ring: <circle cx="8" cy="8" r="4.8" fill="none" stroke="currentColor" strokeWidth="1.8" />,
   triangle: <path d="M8 2.6 14.4 13.4H1.6z" fill="currentColor" />,
   square: <rect x="3.6" y="3.6" width="8.8" height="8.8" rx="1" fill="currentColor" />,
   diamond: <path d="M8 2.2 13.8 8 8 13.8 2.2 8z" fill="currentColor" />,

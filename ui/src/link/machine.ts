@@ -29,7 +29,10 @@ export interface LinkState {
   readonly socket: number;
   readonly attempt: number;
   readonly startedAt: number;
+  /** Last sign of life on the present socket. */
   readonly heardAt: number | null;
+  /** Until when what is shown was known to be the present. */
+  readonly currentAt: number | null;
   /** The end of the present dial, or the moment of the next one. */
   readonly dueAt: number | null;
   readonly synced: boolean;
@@ -66,6 +69,7 @@ export function initial(): LinkState {
     attempt: 0,
     startedAt: 0,
     heardAt: null,
+    currentAt: null,
     dueAt: null,
     synced: false,
     everSynced: false,
@@ -93,7 +97,7 @@ function move(state: LinkState, event: LinkEvent, now: number, random: number): 
   if ("socket" in event && event.socket !== state.socket) return [state, []];
   switch (event.type) {
     case "start":
-      return dial({ ...initial(), socket: state.socket, everSynced: state.everSynced, networkDown: state.networkDown, startedAt: now }, now);
+      return dial({ ...initial(), socket: state.socket, everSynced: state.everSynced, currentAt: state.currentAt, networkDown: state.networkDown, startedAt: now }, now);
     case "stop":
       return [{ ...initial(), socket: state.socket + 1, networkDown: state.networkDown }, [{ do: "hangup", socket: state.socket }]];
     case "opened":
@@ -104,11 +108,11 @@ function move(state: LinkState, event: LinkEvent, now: number, random: number): 
         [],
       ];
     case "heard":
-      return [{ ...state, heardAt: now }, []];
+      return [hear(state, now), []];
     case "beat":
-      return [trust({ ...state, heardAt: now, beats: state.beats + 1 }), []];
+      return [trust({ ...hear(state, now), beats: state.beats + 1 }), []];
     case "synced":
-      return [trust({ ...state, heardAt: now, synced: true, everSynced: true, attempt: 0 }), []];
+      return [trust({ ...hear({ ...state, synced: true }, now), everSynced: true, attempt: 0 }), []];
     case "token":
       return [{ ...state, reauthAt: reauthAt(event.expiresInMs, now) }, []];
     case "reauth-failed":
@@ -134,6 +138,10 @@ function tick(state: LinkState, now: number, random: number): Step {
   if (silentFor(state, now) >= TIMING.offlineMs) return lost({ ...state, distrust: true }, now, random);
   if (state.phase === "online" && state.reauthAt !== null && now >= state.reauthAt) return [{ ...state, reauthAt: null }, [{ do: "reauth" }]];
   return [state, []];
+}
+
+function hear(state: LinkState, now: number): LinkState {
+  return { ...state, heardAt: now, currentAt: state.synced ? now : state.currentAt };
 }
 
 function silentFor(state: LinkState, now: number): number {

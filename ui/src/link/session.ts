@@ -80,7 +80,15 @@ export async function login(username: string, password: string, totp: string): P
 
 /** Gives the token a fresh auth_time, which a release asks for. */
 export async function stepUp(password: string, totp: string): Promise<void> {
-  signedInAs(accept(await post("/api/auth/step-up", { password, ...(totp && { totp }) }, token)));
+  const proof = { password, ...(totp && { totp }) };
+  try {
+    signedInAs(accept(await post("/api/auth/step-up", proof, token)));
+  } catch (error) {
+    // Anything but a wrong password means that the access token itself is no longer good.
+    if (!(error instanceof ApiError) || error.status !== 401 || error.code === "error_bad_credentials") throw error;
+    await refresh();
+    signedInAs(accept(await post("/api/auth/step-up", proof, token)));
+  }
 }
 
 export async function logout(): Promise<void> {

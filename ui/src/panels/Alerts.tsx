@@ -11,8 +11,7 @@ import { useT } from "../store/preferences";
 import { toast } from "../store/toasts";
 import { may } from "../wire/common";
 import type { Alert } from "../wire/items";
-import { isKey } from "../i18n";
-import { errorText } from "./words";
+import { codeText, errorText } from "./words";
 
 const WEIGHT: Record<Alert["severity"], number> = { critical: 0, error: 1, warning: 2, info: 3 };
 
@@ -37,7 +36,7 @@ export function Alerts() {
             <Icon shape={alert.severity === "info" ? "ring" : alert.severity === "warning" ? "triangle" : "cross"} size={12} />
             <div>
               <p>
-                <b>{titleOf(alert, t)}</b> {alert.engine_id && <span className="faint mono">{alert.engine_id}</span>}
+                <b>{codeText(alert.code, t) ?? t(`severity.${alert.severity}`)}</b> {alert.engine_id && <span className="faint mono">{alert.engine_id}</span>}
               </p>
               <p className="small soft">
                 {alert.reason} · {dateTime(alert.raised_at)} · <code>{alert.code}</code>
@@ -53,7 +52,3 @@ export function Alerts() {
   );
 }
 
-function titleOf(alert: Alert, t: ReturnType<typeof useT>): string {
-  const key = `error.${alert.code}`;
-  return isKey(key) ? t(key as "error.error_internal") : t(`severity.${alert.severity}`);
-}

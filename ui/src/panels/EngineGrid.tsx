@@ -1,4 +1,3 @@
-import { Fragment } from "react";
 import { Link } from "wouter";
 import { age, grouped, millis, signed, won } from "../i18n/format";
 import { Button } from "../kit/Button";
@@ -109,15 +108,13 @@ function EngineCard({ engine }: { engine: EngineStatus }) {
       <footer>
         <div className="engine-strategies">
           {engine.strategies.slice(0, STRATEGIES_SHOWN).map((strategy) => {
-            const state = strategyLook(strategy, t);
+            const state = away || offline ? lastKnown(strategyLook(strategy, t), t) : strategyLook(strategy, t);
             return (
-              <Fragment key={strategy.id}>
-                <span className={`strategy-mark tone-${offline ? "idle" : state.tone}`} title={`${strategy.name}: ${state.word}`}>
-                  <Icon shape={offline ? "ring" : state.shape} size={10} />
+              <span key={strategy.id} className={`strategy-mark tone-${state.tone}`} title={`${strategy.name}: ${state.word}`}>
+                  <Icon shape={state.shape} size={10} />
                   {strategy.name}
                   <span className="visually-hidden"> {state.word}</span>
-                </span>
-              </Fragment>
+              </span>
             );
           })}
           {engine.strategies.length === 0 && <span className="faint small">{t("engine.no_strategies")}</span>}

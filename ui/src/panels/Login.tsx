@@ -20,15 +20,16 @@ function useSignIn(username: string) {
       setState({ busy: false, error });
     }
   }
-  const totp = state.error instanceof ApiError && state.error.code.includes("totp");
-  return { ...state, totp, submit };
+  const refused = state.error instanceof ApiError && state.error.status === 401;
+  return { ...state, refused, submit };
 }
 
 export function Login() {
   const t = useT();
   const { language } = useLook();
   const session = useSession();
-  const { busy, error, totp, submit } = useSignIn("");
+  const { busy, error, submit } = useSignIn("");
+  const [code, setCode] = useState(false);
   const unreachable = session.phase === "out" && session.unreachable && error === null;
   return (
     <main className="login">
@@ -50,7 +51,7 @@ export function Login() {
         )}
         <TextField label={t("login.username")} name="username" autoComplete="username" required autoFocus spellCheck={false} testId="login-username" />
         <TextField label={t("login.password")} name="password" type="password" autoComplete="current-password" required testId="login-password" />
-        {totp && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
+        {code && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
         {error !== null && (
           <Notice tone="crit" shape="cross" role="alert" testId="login-error">
             {errorText(error, t)}
@@ -60,6 +61,11 @@ export function Login() {
           {busy ? t("login.busy") : t("login.submit")}
         </Button>
         <div className="login-foot">
+          {!code && (
+            <button type="button" className="link" onClick={() => setCode(true)} data-testid="login-with-code">
+              {t("login.with_code")}
+            </button>
+          )}
           <button type="button" className="link" onClick={() => setLook({ language: language === "ko" ? "en" : "ko" })} data-testid="login-language" lang={language === "ko" ? "en" : "ko"}>
             {language === "ko" ? "English" : "한국어"}
           </button>
@@ -72,14 +78,14 @@ export function Login() {
 /** The session ended while the page was in use: sign in again over it, so that nothing typed is lost. */
 export function SignInAgain({ username }: { username: string }) {
   const t = useT();
-  const { busy, error, totp, submit } = useSignIn(username);
+  const { busy, error, refused, submit } = useSignIn(username);
   return (
     <Dialog title={t("login.again")} onClose={() => {}} closable={false} testId="login-again">
       <form onSubmit={submit}>
         <div className="dialog-body">
           <p className="soft">{t("login.again.kept", { username })}</p>
           <TextField label={t("login.password")} name="password" type="password" autoComplete="current-password" required data-autofocus testId="login-password" />
-          {totp && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
+          {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
           {error !== null && (
             <Notice tone="crit" shape="cross" role="alert" testId="login-error">
               {errorText(error, t)}

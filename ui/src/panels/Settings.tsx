@@ -27,6 +27,7 @@ export function Settings() {
   const t = useT();
   const session = useSession();
   const allowed = "user" in session && may(session.user.role, "operator");
+  const [saves, setSaves] = useState(0);
   const settings = useQuery({ queryKey: SETTINGS_KEY, queryFn: readSettings, enabled: allowed });
   return (
     <div className="stack settings">
@@ -45,7 +46,8 @@ export function Settings() {
           </button>
         </Notice>
       ) : settings.data ? (
-        <SettingsEditor stored={settings.data.value} etag={settings.data.etag} />
+        // A save makes the editor anew: nothing that was typed, least of all a secret, outlives it.
+        <SettingsEditor key={saves} stored={settings.data.value} etag={settings.data.etag} onSaved={() => setSaves((n) => n + 1)} />
       ) : (
         <Panel title={t("settings.accounts")} testId="settings-loading" flush>
           <Skeleton rows={5} />
@@ -55,7 +57,7 @@ export function Settings() {
   );
 }
 
-function SettingsEditor({ stored, etag }: { stored: UserSettings; etag: string | null }) {
+function SettingsEditor({ stored, etag, onSaved }: { stored: UserSettings; etag: string | null; onSaved: () => void }) {
   const t = useT();
   const queries = useQueryClient();
   const session = useSession();
@@ -71,9 +73,8 @@ function SettingsEditor({ stored, etag }: { stored: UserSettings; etag: string |
     onSuccess: (answer) => {
       const { language, updown, theme } = answer.value.system_preferences;
       setLook({ language, updown, theme: theme === "light" ? "light" : "dark" });
-      setProofs({});
-      form.reset(formOf(answer.value));
       queries.setQueryData(SETTINGS_KEY, answer);
+      onSaved();
       toast("ok", t("settings.saved"));
     },
     onError: (error) => {

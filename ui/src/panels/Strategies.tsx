@@ -56,10 +56,20 @@ function useAllStrategies(): Strategy[] {
   return [...all.values()].toSorted((a, b) => a.engine_id.localeCompare(b.engine_id) || a.name.localeCompare(b.name));
 }
 
+/** The engines of which the page sees only what was last known. */
+function useAway(): ReadonlySet<string> {
+  return new Set(
+    useItems("engines")
+      .filter((engine) => engine.connection === "offline" || engine.connection === "never")
+      .map((engine) => engine.engine_id),
+  );
+}
+
 function StrategyList({ strategies, chosen }: { strategies: readonly Strategy[]; chosen: Strategy | undefined }) {
   const t = useT();
   const [, navigate] = useLocation();
   const offline = useLink().liveness === "offline";
+  const away = useAway();
   const engines = [...new Set(strategies.map((each) => each.engine_id))];
   return (
     <Panel title={t("strategies.list")} testId="strategies" dated={offline} flush>
@@ -81,7 +91,7 @@ function StrategyList({ strategies, chosen }: { strategies: readonly Strategy[];
                       data-testid={`strategy-row-${engine}-${each.id}`}
                     >
                       <span>{each.name}</span>
-                      <Status look={offline ? lastKnown(look, t) : look} testId={`strategy-state-${engine}-${each.id}`} />
+                      <Status look={offline || away.has(engine) ? lastKnown(look, t) : look} testId={`strategy-state-${engine}-${each.id}`} />
                     </button>
                   </li>
                 );
@@ -96,6 +106,7 @@ function StrategyList({ strategies, chosen }: { strategies: readonly Strategy[];
 function StrategyDetail({ strategy }: { strategy: Strategy }) {
   const t = useT();
   const offline = useLink().liveness === "offline";
+  const away = useAway();
   const stored = useQuery({
     queryKey: parametersKey(strategy.engine_id, strategy.id),
     queryFn: () => call({ path: `/api/engines/${encodeURIComponent(strategy.engine_id)}/parameters?strategy_id=${encodeURIComponent(strategy.id)}`, answer: StrategyParameters }),
@@ -110,7 +121,7 @@ function StrategyDetail({ strategy }: { strategy: Strategy }) {
             <span className="faint small mono">
               {strategy.engine_id} / {strategy.id}
             </span>
-            <Status look={offline ? lastKnown(look, t) : look} />
+            <Status look={offline || away.has(strategy.engine_id) ? lastKnown(look, t) : look} />
           </>
         }
         end={

@@ -102,7 +102,7 @@ function Engines({ offline }: { offline: boolean }) {
   const health = useItems("health").toSorted((a, b) => a.engine_id.localeCompare(b.engine_id));
   if (health.length === 0) return null;
   return (
-    <div className="table-scroll" tabIndex={0} role="region" aria-label={t("health.engines")}>
+    <div className="table-scroll" tabIndex={0} role="region" aria-label={t("health.table")}>
       <table className="table">
         <thead>
           <tr>

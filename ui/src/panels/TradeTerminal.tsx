@@ -92,9 +92,11 @@ export function TradeTerminal() {
           {source.length === 0 ? t("terminal.empty.next") : t("terminal.nothing.next")}
         </Empty>
       ) : (
-        <Rows rows={rows} paused={held !== null} chosen={chosen} onChoose={setChosen} />
+        <div className="terminal-body" data-record={chosen !== null || undefined}>
+          <Rows rows={rows} paused={held !== null} chosen={chosen} onChoose={setChosen} />
+          {chosen && <Record row={chosen} onClose={() => setChosen(null)} />}
+        </div>
       )}
-      {chosen && <Record row={chosen} onClose={() => setChosen(null)} />}
     </Panel>
   );
 }

@@ -87,10 +87,19 @@ export function reached(result: StopResult, step: StopPhase): boolean {
 
 export const FINAL_PHASES: ReadonlySet<StopPhase> = new Set(["verified", "failed", "timed_out", "unreachable", "superseded", "released"]);
 
-/** An error as a sentence for a person: what happened, the platform's own words, and its code to look up. */
+/** Codes that say too little without the platform's own words. */
+const DETAILED: ReadonlySet<string> = new Set(["error_checklist", "error_invalid_field", "error_invalid_parameters", "error_conflict"]);
+
+/** An error as a sentence for a person, with its code to look up. */
 export function errorText(error: unknown, t: Translate): string {
   if (!(error instanceof ApiError)) return t("error.unreachable");
-  const key = `error.${error.code}`;
-  const known = isKey(key) ? t(key as "error.error_internal") : error.reason || t("error.unknown");
-  return `${known} (${error.code})`;
+  const known = codeText(error.code, t);
+  const words = known === null ? error.reason || t("error.unknown") : DETAILED.has(error.code) ? `${known}: ${error.reason}` : known;
+  return `${words} (${error.code})`;
+}
+
+/** The words for an error_* code, or null for one that has none here. */
+export function codeText(code: string, t: Translate): string | null {
+  const key = `error.${code}`;
+  return isKey(key) ? t(key as "error.error_internal") : null;
 }

@@ -158,7 +158,10 @@ export const TradeLog = v.pipe(
     order_id: orNull(text),
     severity: orNull(v.picklist(["info", "warning", "error", "critical"])),
   }),
-  v.check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"),
+  v.forward(
+    v.check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"),
+    ["reason"],
+  ),
 );
 export type TradeLog = v.InferOutput<typeof TradeLog>;
 

@@ -1,10 +1,9 @@
-import { grouped } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { Notice } from "../../kit/Status";
 import { useT } from "../../store/preferences";
 import type { ParameterSpec, Strategy } from "../../wire/items";
-import { labelOf, percentChange, type Change } from "./change";
+import { labelOf, percentChange, withUnit, type Change } from "./change";
 
 interface Props {
   strategy: Strategy;
@@ -39,9 +38,9 @@ export function ApplyDialog({ strategy, changes, schema, onCancel, onConfirm }: 
             {changes.map((change) => (
               <tr key={change.key} data-testid={`apply-diff-${change.key}`}>
                 <th scope="row">{labelOf(change.key, schema[change.key], t)}</th>
-                <td className="num soft">{change.from === null ? "–" : grouped(change.from)}</td>
+                <td className="num soft">{change.from === null ? "–" : withUnit(change.from, schema[change.key], t)}</td>
                 <td className="num">
-                  <b>{grouped(change.to)}</b>
+                  <b>{withUnit(change.to, schema[change.key], t)}</b>
                 </td>
                 <td className="num">{percentChange(change) ?? "–"}</td>
               </tr>

@@ -16,9 +16,9 @@ import { may } from "../../wire/common";
 import { UpdateResult, type ParameterSpec, type Strategy } from "../../wire/items";
 import type { StrategyParameters } from "../../wire/rest";
 import { parametersKey } from "../Strategies";
-import { errorText } from "../words";
+import { codeText, errorText } from "../words";
 import { ApplyDialog } from "./ApplyDialog";
-import { changesOf, labelOf, numberOf, problemOf, type Change } from "./change";
+import { changesOf, inOrder, labelOf, numberOf, problemOf, unitOf, withUnit, type Change } from "./change";
 
 type Typed = Record<string, string>;
 
@@ -84,7 +84,7 @@ export function ParameterForm({ strategy, stored, etag, offline }: { strategy: S
         </Notice>
       )}
       <div className="parameter-grid">
-        {Object.keys(values).map((key) => (
+        {inOrder(Object.keys(values)).map((key) => (
           <ParameterField key={key} name={key} spec={schema[key]} effective={stored.effective?.[key]} desired={stored.desired[key]} form={form} disabled={!operator} />
         ))}
       </div>
@@ -126,8 +126,8 @@ function ParameterField({ name, spec, effective, desired, form, disabled }: Fiel
   const problem = form.formState.errors[name]?.message;
   const value = numberOf(text);
   const dirty = value !== null && value !== desired;
-  const label = `${labelOf(name, spec, t)}${spec?.unit ? ` (${spec.unit})` : ""}`;
-  const hint = [spec && t("parameters.range", { low: grouped(spec.minimum), high: grouped(spec.maximum), step: grouped(spec.step) }), effective !== undefined && effective !== desired && t("parameters.effective", { value: grouped(effective) })]
+  const label = `${labelOf(name, spec, t)}${unitOf(spec, t) && ` (${unitOf(spec, t)})`}`;
+  const hint = [spec && t("parameters.range", { low: grouped(spec.minimum), high: grouped(spec.maximum), step: grouped(spec.step) }), effective !== undefined && effective !== desired && t("parameters.effective", { value: withUnit(effective, spec, t) })]
     .filter(Boolean)
     .join(" · ");
   return (
@@ -137,7 +137,7 @@ function ParameterField({ name, spec, effective, desired, form, disabled }: Fiel
         inputMode="decimal"
         autoComplete="off"
         disabled={disabled}
-        hint={dirty && desired !== undefined ? `${t("parameters.now", { value: grouped(desired) })} · ${hint}` : hint}
+        hint={dirty && desired !== undefined ? `${t("parameters.now", { value: withUnit(desired, spec, t) })} · ${hint}` : hint}
         error={problem}
         testId={`parameter-${name}`}
         {...form.register(name, {
@@ -186,14 +186,14 @@ function Outcome({ requestId, answer, error, pending, schema }: { requestId: str
       </Notice>
     );
   }
-  const effective = Object.entries(result.parameters).map(([key, value]) => `${labelOf(key, schema[key], t)} ${grouped(value)}`);
+  const effective = inOrder(Object.keys(result.parameters)).map((key) => `${labelOf(key, schema[key], t)} ${withUnit(result.parameters[key] ?? 0, schema[key], t)}`);
   return (
     <div className="outcome" role="status" data-testid="strategy-result" data-status={result.status}>
       <Status look={outcomeLook(result.status, t)} />
       <span>
         {result.error && (
           <b>
-            {result.reason || result.error} <code>{result.error}</code>{" "}
+            {result.reason || codeText(result.error, t) || t("error.unknown")} <code>{result.error}</code>{" "}
           </b>
         )}
         <span className="soft">{t("apply.effective", { version: result.version, values: effective.join(", ") })}</span>

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { dateTime, grouped } from "../../i18n/format";
+import { dateTime } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Panel } from "../../kit/Panel";
 import { Status } from "../../kit/Status";
@@ -13,7 +13,7 @@ import { UpdateResult, type Strategy } from "../../wire/items";
 import { listOf, ParameterVersion, type StrategyParameters } from "../../wire/rest";
 import { parametersKey } from "../Strategies";
 import { errorText } from "../words";
-import { labelOf } from "./change";
+import { inOrder, labelOf, withUnit } from "./change";
 import { outcomeLook } from "./ParameterForm";
 
 const SHOWN = 10;
@@ -75,8 +75,8 @@ export function ParameterHistory({ strategy, stored, etag, offline }: { strategy
                   <Status look={outcomeLook(row.status, t)} />
                 </td>
                 <td className="soft">
-                  {Object.entries(row.parameters)
-                    .map(([name, value]) => `${labelOf(name, strategy.parameter_schema[name], t)} ${grouped(value)}`)
+                  {inOrder(Object.keys(row.parameters))
+                    .map((name) => `${labelOf(name, strategy.parameter_schema[name], t)} ${withUnit(row.parameters[name] ?? 0, strategy.parameter_schema[name], t)}`)
                     .join(" · ")}
                 </td>
                 <td className="num">

@@ -50,6 +50,26 @@ export function percentChange({ from, to }: Change): string | null {
   return `${percent > 0 ? "+" : ""}${grouped(Math.round(percent * 10) / 10)}%`;
 }
 
+const FIRST = ["takeProfitPercent", "stopLossPercent", "maxPositionSize", "riskPerTrade"];
+
+/** The four well-known parameters first, then the engine's own by name. */
+export function inOrder(keys: readonly string[]): string[] {
+  const place = (key: string) => (FIRST.includes(key) ? FIRST.indexOf(key) : FIRST.length);
+  return keys.toSorted((a, b) => place(a) - place(b) || a.localeCompare(b));
+}
+
+/** "12,000,000원", "4%", "3 seconds". */
+export function withUnit(value: number, spec: ParameterSpec | undefined, t: Translate): string {
+  const unit = unitOf(spec, t);
+  return unit === "" ? grouped(value) : `${grouped(value)}${/^[\w]/.test(unit) ? " " : ""}${unit}`;
+}
+
+export function unitOf(spec: ParameterSpec | undefined, t: Translate): string {
+  if (!spec) return "";
+  const known = `unit.${spec.unit}`;
+  return isKey(known) ? t(known as "unit.percent") : spec.unit;
+}
+
 /** The name people use: the desk's own word for the four well-known parameters, else the engine's title. */
 export function labelOf(key: string, spec: ParameterSpec | undefined, t: Translate): string {
   const known = `parameter.${key}`;

@@ -39,10 +39,10 @@ export function ReleasePart({ stop }: { stop: Stop }) {
       {release && <Checklist release={release} />}
       <div className="release-actions">
         <p className="small soft">{allowed ? t("release.how") : t("release.needs_risk")}</p>
-        <Button testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
+        <Button kind={release?.state === "requested" ? "plain" : "primary"} testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
           {t("release.request")}
         </Button>
-        <Button kind="primary" testId="release-approve-open" disabled={!allowed} onClick={() => setAsking("approve")}>
+        <Button kind={release?.state === "requested" ? "primary" : "plain"} testId="release-approve-open" disabled={!allowed} onClick={() => setAsking("approve")}>
           {wait > 0 && release?.state === "requested" ? t("release.approve.in", { n: wait }) : t("release.approve")}
         </Button>
       </div>
@@ -183,11 +183,11 @@ function ApproveDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
 
 function Proof({ error }: { error: unknown }) {
   const t = useT();
-  const totp = error instanceof ApiError && error.code.includes("totp");
+  const refused = error instanceof ApiError && error.status === 401;
   return (
     <>
       <TextField label={t("release.password")} name="password" type="password" autoComplete="current-password" required hint={t("release.password.hint")} testId="stepup-password" />
-      {totp && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
+      {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
       {error !== null && (
         <Notice tone="crit" shape="cross" role="alert" testId="release-error">
           {errorText(error, t)}

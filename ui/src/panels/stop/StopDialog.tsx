@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { clock, grouped, millis, won } from "../../i18n/format";
+import { clock, grouped, millis, wonShort } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { SelectField, TextField } from "../../kit/Field";
@@ -146,7 +146,7 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
         </div>
         <div>
           <dt>{t("stop.reach.value")}</dt>
-          <dd>{value === null ? t("unknown") : won(value, language)}</dd>
+          <dd>{value === null ? t("unknown") : wonShort(value, language)}</dd>
         </div>
       </dl>
       {blocked.length > 0 && level === "FLATTEN" && (

@@ -1,0 +1,499 @@
+"""The dashboard in a real Chromium, under the strict content security policy, against a platform that speaks the contract."""
+
+import re
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = ("overview", "strategies", "terminal", "health", "stops", "settings")
+
+
+@pytest.fixture
+def expect():
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def last(desk, method, path):
+    return next(r for r in reversed(desk.desk.requests) if r[0] == method and re.fullmatch(path, r[1]))
+
+
+def stop_id(desk):
+    return desk.call(lambda: next(iter(desk.desk.items["stops"])))
+
+
+def open_stop(page, desk, *, level="FLATTEN"):
+    page.get_by_test_id("stop-open").click()
+    page.get_by_test_id(f"stop-level-{level}").check()
+    page.get_by_test_id("stop-confirm").click()
+    page.get_by_test_id("stop-board").wait_for()
+    return stop_id(desk)
+
+
+# --- signing in ---------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_password_is_told_and_the_right_one_lets_in(page, desk, expect):
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("wrong")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("login-error")).to_contain_text("error_bad_credentials")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    expect(page.get_by_test_id("user")).to_contain_text("admin")
+
+
+def test_a_reload_stays_signed_in_and_no_token_is_kept_where_scripts_can_read_it(signed_in, expect):
+    signed_in.reload()
+    expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    kept = signed_in.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+    assert "t." not in kept
+    assert "refresh" not in kept
+
+
+def test_signing_out_ends_at_the_sign_in_page(signed_in, expect):
+    signed_in.get_by_test_id("logout").click()
+    expect(signed_in.get_by_test_id("login-submit")).to_be_visible()
+    signed_in.reload()
+    expect(signed_in.get_by_test_id("login-submit")).to_be_visible()
+
+
+# --- engines and health -------------------------------------------------------------------------------------------
+
+
+def test_every_known_engine_has_a_card_with_its_state_in_words(signed_in, expect):
+    expect(signed_in.get_by_test_id("engine-state-alpha")).to_have_text("가동 중")
+    expect(signed_in.get_by_test_id("engine-state-gamma")).to_have_text("연결 끊김")
+    expect(signed_in.get_by_test_id("engine-positions-alpha")).to_have_text("3")
+    first = signed_in.locator("[data-testid^=engine-card-]").first
+    expect(first).to_have_attribute("data-testid", "engine-card-gamma")
+
+
+def test_a_change_of_an_engine_shows_without_a_reload(signed_in, desk, expect):
+    desk.call(lambda: desk.desk.publish("engines", "alpha", desk.desk.engine("alpha", status="error", open_orders=7)))
+    expect(signed_in.get_by_test_id("engine-state-alpha")).to_have_text("오류")
+    expect(signed_in.get_by_test_id("engine-orders-alpha")).to_have_text("7")
+
+
+def test_profit_follows_the_chosen_colours_of_up_and_down(signed_in):
+    colour = "getComputedStyle(document.querySelector('[data-testid=engine-card-alpha] .up')).color"
+    assert signed_in.evaluate(colour) == "rgb(255, 107, 116)"
+    signed_in.evaluate("document.documentElement.dataset.updown = 'us'")
+    assert signed_in.evaluate(colour) == "rgb(79, 199, 138)"
+
+
+def test_health_shows_process_cpu_memory_and_every_engine(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-health").click()
+    expect(signed_in.get_by_test_id("health-process")).to_have_text("정상")
+    expect(signed_in.get_by_test_id("health-cpu")).to_have_text("11.8%")
+    expect(signed_in.get_by_test_id("health-memory")).to_have_text("36.4%")
+    for engine in ("alpha", "beta", "gamma"):
+        expect(signed_in.get_by_test_id(f"health-row-{engine}")).to_be_visible()
+    desk.call(
+        lambda: desk.desk.publish("system", "platform", desk.desk.system(cpu_usage=93.5, process_status="degraded"))
+    )
+    expect(signed_in.get_by_test_id("health-cpu")).to_have_text("93.5%")
+    expect(signed_in.get_by_test_id("health-process")).to_have_text("제한됨")
+
+
+def test_an_alert_stays_until_a_person_acknowledges_it(signed_in, desk, expect):
+    desk.call(lambda: desk.desk.publish("alerts", "a1", desk.desk.alert("a1")))
+    expect(signed_in.get_by_test_id("alert-a1")).to_contain_text("error_engine_offline")
+    signed_in.get_by_test_id("alert-ack-a1").click()
+    expect(signed_in.get_by_test_id("alerts")).to_have_count(0)
+
+
+def test_a_database_that_is_away_is_told_with_what_still_works(signed_in, desk, expect):
+    desk.call(lambda: desk.desk.publish("system", "platform", desk.desk.system(database="down", degraded=["database"])))
+    expect(signed_in.get_by_test_id("degraded-banner")).to_contain_text("긴급 정지와 실시간 화면은 동작합니다")
+
+
+# --- losing the connection ----------------------------------------------------------------------------------------
+
+
+def test_a_lost_socket_turns_the_page_offline_and_a_new_one_brings_it_back(signed_in, desk, expect):
+    desk.call(setattr, desk.desk, "mute", True)
+    desk.call(desk.desk.drop_links)
+    expect(signed_in.get_by_test_id("health-offline")).to_be_visible()
+    expect(signed_in.get_by_test_id("offline-banner")).to_have_attribute("role", "alert")
+    expect(signed_in.get_by_test_id("engine-state-alpha")).to_have_text("마지막 상태: 가동 중")
+    expect(signed_in.get_by_test_id("stop-open")).to_be_enabled()
+    desk.call(setattr, desk.desk, "mute", False)
+    desk.call(desk.desk.drop_links)
+    expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live", timeout=15_000)
+    expect(signed_in.get_by_test_id("engine-state-alpha")).to_have_text("가동 중")
+
+
+def test_a_silent_server_shows_offline_in_the_health_panel_within_fifteen_seconds(page, desk, expect):
+    page.clock.install()
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    desk.call(setattr, desk.desk, "mute", True)
+    page.clock.run_for(6_000)
+    expect(page.get_by_test_id("stale-banner")).to_be_visible()
+    page.clock.run_for(9_000)
+    expect(page.get_by_test_id("health-offline")).to_be_visible()
+
+
+def test_records_that_were_missed_are_marked_where_they_are_missing(signed_in, desk, expect):
+    def lose():
+        desk.desk.tell("gap", {"topic": "trades", "from_offset": 61, "to_offset": 79, "cause": "lost"})
+        desk.desk.offsets["trades"] = 79
+        desk.desk.publish_many("trades", [desk.desk.log(500)])
+
+    desk.call(lose)
+    expect(signed_in.get_by_test_id("terminal-gap")).to_contain_text("19건")
+
+
+# --- the terminal -------------------------------------------------------------------------------------------------
+
+
+def test_trades_show_their_reason_and_filters_narrow_the_view(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-terminal").click()
+    expect(signed_in.get_by_test_id("terminal-reason").last).to_contain_text("20일선 돌파")
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("60 / 60")
+    signed_in.get_by_test_id("terminal-category-Trade").click()
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("20 / 60")
+    signed_in.get_by_test_id("terminal-engine").select_option("alpha")
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("10 / 60")
+    signed_in.get_by_test_id("terminal-search").fill("없는 말")
+    expect(signed_in.get_by_test_id("terminal-empty")).to_be_visible()
+
+
+def test_a_paused_view_stands_still_and_counts_what_arrives(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-terminal").click()
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("60 / 60")
+    signed_in.get_by_test_id("terminal-pause").click()
+    desk.call(lambda: desk.desk.publish_many("trades", [desk.desk.log(n) for n in range(100, 112)]))
+    expect(signed_in.get_by_test_id("terminal-waiting")).to_have_text("새 기록 12건")
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("60 / 60")
+    signed_in.get_by_test_id("terminal-pause").click()
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("72 / 72")
+
+
+def test_a_malformed_record_is_counted_and_quarantined_as_plain_text(signed_in, desk, expect):
+    bad = {"id": "bad", "engine_id": "alpha", "category": "Trade", "message": "<img src=x onerror=alert(1)>"}
+    desk.call(lambda: desk.desk.publish_many("trades", [bad]))
+    expect(signed_in.get_by_test_id("terminal-malformed")).to_have_text("형식 오류 1건")
+    expect(signed_in.get_by_test_id("terminal-quarantined")).to_contain_text("<img src=x")
+
+
+def test_thousands_of_records_make_few_elements_and_the_newest_is_in_view(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-terminal").click()
+    desk.call(
+        lambda: desk.desk.publish_many("trades", [desk.desk.log(n, message=f"기록 {n}") for n in range(1_000, 6_000)])
+    )
+    expect(signed_in.get_by_test_id("terminal-count")).to_have_text("5060 / 5060")
+    expect(signed_in.get_by_test_id("terminal-row").last).to_contain_text("기록 5999")
+    expect(signed_in.get_by_test_id("terminal-row").last).to_be_in_viewport()
+    assert signed_in.get_by_test_id("terminal-row").count() < 80
+
+
+# --- the emergency stop -------------------------------------------------------------------------------------------
+
+
+def test_the_stop_opens_by_key_from_inside_a_field_and_the_focus_is_on_cancel(signed_in, expect):
+    signed_in.get_by_test_id("terminal-search").focus()
+    signed_in.keyboard.press("Control+Shift+Period")
+    expect(signed_in.get_by_test_id("stop-dialog")).to_have_attribute("role", "alertdialog")
+    expect(signed_in.get_by_test_id("stop-cancel")).to_be_focused()
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_test_id("stop-dialog")).to_have_count(0)
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.keyboard.press("Escape")
+    expect(signed_in.get_by_test_id("stop-dialog")).to_have_count(0)
+    expect(signed_in.get_by_test_id("stop-open")).to_be_focused()
+
+
+def test_the_dialog_names_what_will_happen_and_to_whom(signed_in, expect):
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진 정지하고 청산")
+    expect(signed_in.get_by_test_id("stop-unreachable")).to_contain_text("1개 엔진")
+    expect(signed_in.get_by_test_id("stop-reach")).to_contain_text("7")
+    signed_in.get_by_test_id("stop-level-HALT").check()
+    expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진의 주문 중지")
+    signed_in.get_by_test_id("stop-scope").select_option("engine:alpha")
+    expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("1개 엔진의 주문 중지")
+
+
+def test_a_stop_is_sent_with_an_id_of_the_page_and_does_not_wait_for_its_end(signed_in, desk):
+    open_stop(signed_in, desk)
+    _, _, headers, body = last(desk, "POST", "/api/engines/emergency-stop")
+    assert headers["Prefer"] == "respond-async"
+    assert re.fullmatch(r"[0-9a-f-]{36}", body["request_id"])
+    assert (body["scope"], body["level"]) == ("all", "FLATTEN")
+
+
+def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    expect(signed_in.get_by_test_id("stop-phase-gamma")).to_have_text("도달 불가")
+    desk.call(desk.desk.progress, stop, "alpha", "frozen", ms_to_frozen=38)
+    expect(signed_in.get_by_test_id("stop-frozen-alpha")).to_have_text("38 ms")
+    expect(signed_in.get_by_test_id("stop-phase-alpha")).to_have_text("차단")
+    done = {"orders_cancelled": 2, "orders_remaining": 0, "positions_liquidated": 3, "positions_remaining": 0}
+    desk.call(desk.desk.progress, stop, "alpha", "verified", ms_to_frozen=38, flatness="FLAT", **done)
+    expect(signed_in.get_by_test_id("stop-summary")).to_contain_text("3개 엔진 중 1개 검증 완료")
+    residual = {"symbol": "000660", "quantity": 12, "reason": "하한가", "until": None}
+    desk.call(
+        desk.desk.progress, stop, "beta", "failed", ms_to_frozen=41, error="error_stop_failed", residuals=[residual]
+    )
+    expect(signed_in.get_by_test_id("stop-state")).to_have_text("실패 있음")
+    expect(signed_in.get_by_test_id("stop-residuals-beta")).to_contain_text("000660 12주: 하한가")
+    expect(signed_in.get_by_test_id("stop-manual")).to_contain_text("beta, gamma")
+
+
+def test_the_banner_stays_on_every_page_until_a_person_released_the_stop(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk, level="HALT")
+    for name in PAGES:
+        signed_in.get_by_test_id(f"nav-{name}").click()
+        expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("주문 중지")
+    assert "정지 중" in signed_in.title()
+    desk.call(desk.desk.release_stop, stop)
+    expect(signed_in.get_by_test_id("stop-banner")).to_have_count(0)
+
+
+def test_a_refused_stop_keeps_the_dialog_and_says_the_code(signed_in, desk, expect):
+    desk.call(setattr, desk.desk, "refuse_stop", True)
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-error")).to_contain_text("error_forbidden")
+    desk.call(setattr, desk.desk, "refuse_stop", False)
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-board")).to_be_visible()
+    tries = [r[3]["request_id"] for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop"]
+    assert len(tries) == 2
+    assert len(set(tries)) == 1
+
+
+def test_a_stop_without_an_answer_is_never_parked_and_names_the_other_ways(signed_in, desk, expect):
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.context.set_offline(True)
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-error")).to_contain_text("watchkeeper stop --local")
+    expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("같은 정지를 다시 보내기")
+    signed_in.get_by_test_id("stop-cancel").click()
+    signed_in.context.set_offline(False)
+    expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live", timeout=15_000)
+    assert not [r for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop"]
+
+
+def test_a_release_needs_the_password_a_reason_and_a_waiver_for_what_is_unproved(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    for engine in ("alpha", "beta"):
+        desk.call(desk.desk.progress, stop, engine, "verified")
+    expect(signed_in.get_by_test_id("stop-summary")).to_contain_text("2개 검증 완료")
+    signed_in.get_by_test_id("release-open").click()
+    signed_in.get_by_test_id("release-reason").fill("시세 정상")
+    signed_in.get_by_test_id("stepup-password").fill("wrong")
+    signed_in.get_by_test_id("release-submit").click()
+    expect(signed_in.get_by_test_id("release-error")).to_contain_text("error_bad_credentials")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("release-submit").click()
+    expect(signed_in.get_by_test_id("release-error")).to_contain_text("gamma is not verified")
+    signed_in.get_by_test_id("release-waive-gamma").check()
+    signed_in.get_by_test_id("release-waive-reason-gamma").fill("점검 중인 서버")
+    signed_in.get_by_test_id("release-submit").click()
+    expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("engines_verified")
+    body = last(desk, "POST", f"/api/stops/{stop}/release")[3]
+    assert body["waive"] == [{"engine_id": "gamma", "reason": "점검 중인 서버"}]
+    assert body["resume"] is False
+    signed_in.get_by_test_id("release-approve-open").click()
+    expect(signed_in.get_by_test_id("approve-cancel")).to_be_focused()
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("approve-submit").click()
+    expect(signed_in.get_by_test_id("stop-released")).to_be_visible()
+    expect(signed_in.get_by_test_id("stop-banner")).to_have_count(0)
+
+
+# --- parameters ---------------------------------------------------------------------------------------------------
+
+
+def change(page, name, value):
+    page.get_by_test_id("nav-strategies").click()
+    page.get_by_test_id(f"parameter-{name}").fill(value)
+    page.get_by_test_id("strategy-apply").click()
+
+
+def test_apply_to_live_shows_the_difference_then_the_values_in_effect(signed_in, desk, expect):
+    change(signed_in, "takeProfitPercent", "5.5")
+    expect(signed_in.get_by_test_id("apply-cancel")).to_be_focused()
+    expect(signed_in.get_by_test_id("apply-diff-takeProfitPercent")).to_contain_text("+37.5%")
+    expect(signed_in.get_by_test_id("apply-loosens")).to_be_visible()
+    signed_in.get_by_test_id("apply-confirm").click()
+    expect(signed_in.get_by_test_id("strategy-result")).to_have_attribute("data-status", "pending")
+    expect(signed_in.get_by_test_id("strategy-result")).to_have_attribute("data-status", "applied")
+    expect(signed_in.get_by_test_id("strategy-result")).to_contain_text("익절 기준 5.5%")
+    _, _, headers, body = last(desk, "PATCH", "/api/engines/alpha/parameters")
+    assert headers["If-Match"] == '"1"'
+    assert body["parameters"] == {"takeProfitPercent": 5.5}
+    expect(signed_in.get_by_test_id("strategy-version")).to_contain_text("버전 2")
+
+
+def test_a_change_the_engine_refuses_says_why_and_keeps_what_was_typed(signed_in, desk, expect):
+    desk.call(setattr, desk.desk, "answer_parameters", "failed")
+    change(signed_in, "riskPerTrade", "1.5")
+    signed_in.get_by_test_id("apply-confirm").click()
+    expect(signed_in.get_by_test_id("strategy-result")).to_have_attribute("data-status", "failed")
+    expect(signed_in.get_by_test_id("strategy-result")).to_contain_text("엔진의 위험 한도를 넘습니다")
+    expect(signed_in.get_by_test_id("parameter-riskPerTrade")).to_have_value("1.5")
+
+
+def test_a_value_out_of_range_never_reaches_the_review(signed_in, desk, expect):
+    change(signed_in, "stopLossPercent", "99")
+    expect(signed_in.get_by_test_id("parameter-stopLossPercent-error")).to_have_text("10 이하여야 합니다")
+    expect(signed_in.get_by_test_id("apply-dialog")).to_have_count(0)
+
+
+def test_a_change_that_came_second_is_told_and_reloads(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-strategies").click()
+    expect(signed_in.get_by_test_id("parameter-stopLossPercent")).to_have_value("2")
+    desk.call(
+        desk.desk.versions.__setitem__, ("alpha", "momentum"), (9, {"takeProfitPercent": 7.0, "stopLossPercent": 2.0})
+    )
+    signed_in.get_by_test_id("parameter-stopLossPercent").fill("3")
+    signed_in.get_by_test_id("strategy-apply").click()
+    signed_in.get_by_test_id("apply-confirm").click()
+    expect(signed_in.get_by_test_id("strategy-result-error")).to_contain_text("그사이 다른 변경")
+    expect(signed_in.get_by_test_id("parameter-takeProfitPercent")).to_have_value("7")
+    expect(signed_in.get_by_test_id("parameter-stopLossPercent")).to_have_value("3")
+
+
+def test_nothing_can_be_applied_while_offline(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-strategies").click()
+    signed_in.get_by_test_id("parameter-stopLossPercent").fill("3")
+    expect(signed_in.get_by_test_id("strategy-apply")).to_be_enabled()
+    desk.call(setattr, desk.desk, "mute", True)
+    desk.call(desk.desk.drop_links)
+    expect(signed_in.get_by_test_id("strategy-apply")).to_be_disabled()
+    expect(signed_in.get_by_test_id("stop-open")).to_be_enabled()
+
+
+def test_a_viewer_sees_everything_and_changes_nothing(page, desk, expect):
+    desk.call(setattr, desk.desk, "role", "viewer")
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("vera")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    page.get_by_test_id("nav-strategies").click()
+    expect(page.get_by_test_id("parameter-stopLossPercent")).to_be_disabled()
+    page.get_by_test_id("nav-settings").click()
+    expect(page.get_by_test_id("settings-forbidden")).to_be_visible()
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_stored_secrets_are_told_by_fingerprint_and_never_shown(signed_in, expect):
+    signed_in.get_by_test_id("nav-settings").click()
+    expect(signed_in.get_by_test_id("account-key-0")).to_have_value("")
+    expect(signed_in.get_by_test_id("account-0")).to_contain_text("…bb91a91f")
+    expect(signed_in.get_by_test_id("account-key-0")).to_have_attribute("type", "password")
+
+
+def test_new_keys_are_saved_only_after_the_broker_took_them(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-settings").click()
+    signed_in.get_by_test_id("account-key-0").fill("PSkey")
+    expect(signed_in.get_by_test_id("settings-unproved")).to_contain_text("주 계좌")
+    expect(signed_in.get_by_test_id("settings-save")).to_be_disabled()
+    signed_in.get_by_test_id("account-secret-0").fill("new-secret")
+    desk.call(setattr, desk.desk, "validation_ok", False)
+    signed_in.get_by_test_id("account-validate-0").click()
+    expect(signed_in.get_by_test_id("account-check-0-token")).to_contain_text("EGW00103")
+    expect(signed_in.get_by_test_id("settings-save")).to_be_disabled()
+    desk.call(setattr, desk.desk, "validation_ok", True)
+    signed_in.get_by_test_id("account-validate-0").click()
+    expect(signed_in.get_by_test_id("account-checks-0")).to_have_attribute("data-valid", "true")
+    signed_in.get_by_test_id("settings-save").click()
+    expect(signed_in.get_by_test_id("toast-ok")).to_contain_text("저장했습니다")
+    _, _, headers, body = last(desk, "POST", "/api/settings/user")
+    assert headers["If-Match"] == '"7"'
+    assert body["brokerage_accounts"][0]["api_secret"] == "new-secret"
+    expect(signed_in.get_by_test_id("account-secret-0")).to_have_value("")
+    expect(signed_in.get_by_test_id("settings-version")).to_contain_text("8")
+
+
+def test_settings_that_changed_elsewhere_are_not_overwritten(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-settings").click()
+    signed_in.get_by_test_id("limit-max_daily_loss").fill("5,000,000")
+    desk.call(lambda: setattr(desk.desk, "settings", attrs.evolve(desk.desk.settings, config_version=8)))
+    signed_in.get_by_test_id("settings-save").click()
+    expect(signed_in.get_by_test_id("settings-save-error")).to_contain_text("그사이 다른 사람이")
+    expect(signed_in.get_by_test_id("settings-version")).to_contain_text("8")
+    signed_in.get_by_test_id("settings-save").click()
+    expect(signed_in.get_by_test_id("toast-ok")).to_be_visible()
+    assert desk.desk.settings.risk_limits.max_daily_loss == 5_000_000
+
+
+# --- looks, words, access -----------------------------------------------------------------------------------------
+
+
+def test_language_and_theme_change_at_once_and_stay(signed_in, expect):
+    signed_in.get_by_test_id("language-toggle").click()
+    expect(signed_in.get_by_test_id("stop-open")).to_have_text("EMERGENCY STOP")
+    signed_in.get_by_test_id("theme-toggle").click()
+    signed_in.reload()
+    expect(signed_in.get_by_test_id("stop-open")).to_have_text("EMERGENCY STOP")
+    assert signed_in.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]") == [
+        "en",
+        "light",
+    ]
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, expect, width):
+    signed_in.set_viewport_size({"width": width, "height": 800})
+    for name in PAGES:
+        signed_in.get_by_test_id(f"nav-{name}").click()
+        time.sleep(0.2)
+        assert signed_in.evaluate("document.documentElement.scrollWidth") <= width, name
+        expect(signed_in.get_by_test_id("stop-open")).to_be_in_viewport()
+
+
+def complaints_of_axe(page):
+    page.evaluate(AXE.read_text())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+    return [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found["violations"]]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_on_any_page(signed_in, desk, theme):
+    if not AXE.is_file():
+        pytest.skip("SKIPPED, NOT TESTED: axe-core is not installed (cd ui && npm ci)")
+    if theme == "light":
+        signed_in.get_by_test_id("theme-toggle").click()
+    stop = open_stop(signed_in, desk)
+    desk.call(desk.desk.progress, stop, "alpha", "failed", ms_to_frozen=3, error="error_stop_failed")
+    desk.call(lambda: desk.desk.publish("alerts", "a1", desk.desk.alert("a1")))
+    for name in PAGES:
+        signed_in.get_by_test_id(f"nav-{name}").click()
+        time.sleep(0.4)
+        assert complaints_of_axe(signed_in) == [], name
+
+
+def test_axe_finds_nothing_in_the_dialogs_nor_offline(signed_in, desk):
+    if not AXE.is_file():
+        pytest.skip("SKIPPED, NOT TESTED: axe-core is not installed (cd ui && npm ci)")
+    signed_in.get_by_test_id("stop-open").click()
+    time.sleep(0.3)
+    assert complaints_of_axe(signed_in) == []
+    signed_in.keyboard.press("Escape")
+    change(signed_in, "takeProfitPercent", "5.5")
+    signed_in.get_by_test_id("apply-dialog").wait_for()
+    assert complaints_of_axe(signed_in) == []
+    signed_in.keyboard.press("Escape")
+    signed_in.get_by_test_id("nav-overview").click()
+    desk.call(setattr, desk.desk, "mute", True)
+    desk.call(desk.desk.drop_links)
+    signed_in.get_by_test_id("offline-banner").wait_for()
+    assert complaints_of_axe(signed_in) == []
