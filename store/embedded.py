@@ -12,6 +12,7 @@ by its number alone; one owner at a time holds the file lock. A second process o
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -27,6 +28,7 @@ from urllib.parse import quote
 
 import attrs
 import psutil
+import trio
 
 from store.embedded_bins import Account, account_for, find_bins, reachable_bins, setpriv
 from store.errors import EmbeddedError
@@ -57,6 +59,9 @@ _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 _LONGEST_LOG = 4 * 1024 * 1024
 _START_SECONDS = 300.0  # a long crash recovery is still a start
 _FAST_SECONDS, _IMMEDIATE_SECONDS, _KILL_SECONDS = 20.0, 10.0, 10.0
+_WATCH_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 15.0
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +125,26 @@ class EmbeddedPostgres:
             self._lock.close()
             self._lock = None
 
+    async def keep(self) -> None:
+        """Runs for ever: brings the server up again when it has died (killed, or its disk was full).
+
+        What waits does so in threads; the launch itself stays on this one.
+        """
+        pause = _WATCH_SECONDS
+        while True:
+            await trio.sleep(pause)
+            if self._lock is None or self.pid is not None:
+                pause = _WATCH_SECONDS
+                continue
+            log.warning("the embedded PostgreSQL has ended; starting it again")
+            try:
+                bins, meta = await trio.to_thread.run_sync(self._prepare, abandon_on_cancel=True)
+                self._launch(bins, Path(meta.socket_folder))
+                await trio.to_thread.run_sync(self._await_ready, _START_SECONDS, abandon_on_cancel=True)
+            except (EmbeddedError, OSError) as error:
+                log.error("the embedded PostgreSQL cannot start again: %s", error)
+                pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+
     # --- owner or guest -----------------------------------------------------------------------------------------
 
     def _make_root(self) -> None:
@@ -148,12 +173,17 @@ class EmbeddedPostgres:
         return self._dsn(meta)
 
     def _own(self, patience: float) -> str:
-        bins = reachable_bins(find_bins(self._data_version()), self._account, self.root)
-        meta = self._cluster(bins)
-        self._end_leftovers()
+        bins, meta = self._prepare()
         self._launch(bins, Path(meta.socket_folder))
         self._await_ready(patience)
         return self._dsn(meta)
+
+    def _prepare(self) -> tuple[Path, _Meta]:
+        """Everything before the launch, for any thread."""
+        bins = reachable_bins(find_bins(self._data_version()), self._account, self.root)
+        meta = self._cluster(bins)
+        self._end_leftovers()
+        return bins, meta
 
     # --- the cluster --------------------------------------------------------------------------------------------
 
@@ -288,10 +318,10 @@ class EmbeddedPostgres:
             command = [*command[:at], program, "--pdeathsig", "QUIT", "--", *command[at:]]
         if self.log_path.exists() and self.log_path.stat().st_size > _LONGEST_LOG:
             self.log_path.rename(self.log_path.with_name("log.old"))
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as output:
             self.log_path.chmod(0o600)
             self._server = subprocess.Popen(
-                command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
 
     def _as_account(self, command: list[str]) -> list[str]:

@@ -13,8 +13,10 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+import trio
 
 from store import embedded_bins
+from store.database import Database
 from store.embedded import EmbeddedPostgres
 from store.embedded_bins import find_bins, major_version
 from store.errors import EmbeddedError
@@ -131,6 +133,25 @@ def test_a_killed_server_recovers_its_rows_at_the_next_start(server):
     os.kill(server.pid, signal.SIGKILL)
     server.stop()
     assert ask(server.start(), "select x from t") == [7]
+
+
+async def test_a_server_that_dies_while_it_is_kept_comes_back_with_its_rows(server):
+    async with Database(server.start(), size=1).open() as db, trio.open_nursery() as nursery:
+        nursery.start_soon(server.keep)
+        await db.run(execute, "create table t as select 5 as x")
+        killed = server.pid
+        os.kill(killed, signal.SIGKILL)
+        assert await db.retry(value, "select x from t", attempts=30, base=0.5) == 5
+        assert server.pid not in (None, killed)
+        nursery.cancel_scope.cancel()
+
+
+async def execute(conn, sql):
+    await conn.execute(sql)
+
+
+async def value(conn, sql):
+    return await conn.fetchval(sql)
 
 
 def test_a_postmaster_that_outlived_its_owner_is_ended_first(server, home):

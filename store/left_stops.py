@@ -1,0 +1,74 @@
+"""Stops left for the next start: how a local operator stops everything while no platform runs.
+
+Each is one file in ``<home>/stops.left``, 0600, synced before it counts. The platform opens them at its start, in the
+journal and everywhere else, and only then forgets the files. A file that cannot be read means HALT on everything.
+"""
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from store.journal_records import StopNoted, evolve
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.stops import Level, Scope
+
+FOLDER = "stops.left"
+UNREADABLE = "left_stop_unreadable"
+
+
+def leave(home: Path, stop: StopNoted) -> Path:
+    """Returns the file once it is on the disk. ``stop_epoch`` is given at the start. Raises OSError."""
+    folder = home / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{secrets.token_hex(8)}.json"
+    unfinished = path.with_suffix(".new")
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(encode(evolve(stop, stop_epoch=0)))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    for changed in (folder, home):
+        _sync_folder(changed)
+    return path
+
+
+def collect(home: Path, now: datetime) -> list[tuple[Path, StopNoted]]:
+    """What was left, oldest first. The files stay until ``forget``."""
+    folder = home / FOLDER
+    if not folder.is_dir():
+        return []
+    paths = sorted(folder.glob("*.json"), key=lambda path: path.lstat().st_mtime_ns)
+    return [(path, _read(path, now)) for path in paths]
+
+
+def forget(path: Path) -> None:
+    """After the stop is in the journal or the database."""
+    path.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _read(path: Path, now: datetime) -> StopNoted:
+    try:
+        return decode(path.read_bytes(), StopNoted)
+    except (OSError, WireError):
+        return StopNoted(
+            stop_id=f"left-{path.stem}"[:64],
+            request_id=f"left-{path.stem}"[:64],
+            scope=Scope.everything(),
+            level=Level.HALT,
+            stop_epoch=0,
+            user_id="local",
+            reason="a stop was left by the local operator, but its file cannot be read",
+            cause=UNREADABLE,
+            at=now,
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,53 @@
+"""A stop left while no platform runs is there at the next start, whatever happened to its file."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from store.journal_records import StopNoted
+from store.left_stops import FOLDER, UNREADABLE, collect, forget, leave
+from wire.stops import Level, Scope
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def a_stop(stop_id, level=Level.FLATTEN):
+    return StopNoted(
+        stop_id=stop_id,
+        request_id=stop_id,
+        scope=Scope.everything(),
+        level=level,
+        stop_epoch=0,
+        user_id="local",
+        reason="불",
+        cause="local",
+        at=NOW,
+    )
+
+
+def test_nothing_was_left(tmp_path):
+    assert collect(tmp_path, NOW) == []
+
+
+def test_what_was_left_is_collected_until_it_is_forgotten(tmp_path):
+    paths = [leave(tmp_path, a_stop("A")), leave(tmp_path, a_stop("B", Level.HALT))]
+    assert {stop.stop_id for _, stop in collect(tmp_path, NOW)} == {"A", "B"}
+    assert dict(collect(tmp_path, NOW))[paths[0]] == a_stop("A")
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in paths)
+    forget(paths[0])
+    forget(paths[0])
+    assert [stop for _, stop in collect(tmp_path, NOW)] == [a_stop("B", Level.HALT)]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"stop_id": "A"}', b"\xff", b"[" * 10_000])
+def test_a_file_that_cannot_be_read_halts_everything(tmp_path, text):
+    path = leave(tmp_path, a_stop("A"))
+    path.write_bytes(text)
+    [(_, stop)] = collect(tmp_path, NOW)
+    assert (stop.scope, stop.level, stop.cause) == (Scope.everything(), Level.HALT, UNREADABLE)
+
+
+def test_a_write_that_was_cut_off_is_no_stop(tmp_path):
+    leave(tmp_path, a_stop("A"))
+    (tmp_path / FOLDER / "half.new").write_text("{")
+    assert [stop.stop_id for _, stop in collect(tmp_path, NOW)] == ["A"]
