@@ -52,6 +52,8 @@ class Overflow(enum.Enum):
 class Why(enum.Enum):
     """Why a message was dropped."""
 
+    __hash__ = object.__hash__  # members are singletons, and the inherited hash is a Python function
+
     FULL = "full"
     EVICTED = "evicted"
     CONFLATED = "conflated"

@@ -29,6 +29,8 @@ __all__ = [
 class Restart(enum.Enum):
     """When a child that ended by itself is started again."""
 
+    __hash__ = object.__hash__  # members are singletons, and the inherited hash is a Python function
+
     PERMANENT = "permanent"
     TRANSIENT = "transient"
     TEMPORARY = "temporary"

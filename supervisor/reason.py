@@ -11,6 +11,8 @@ __all__ = ["NORMAL", "SHUTDOWN", "ExitKind", "ExitReason", "crash", "leaves"]
 class ExitKind(enum.Enum):
     """The kinds of end. Which of them restart a transient child is decided in `supervisor.policy`."""
 
+    __hash__ = object.__hash__  # members are singletons, and the inherited hash is a Python function
+
     NORMAL = "normal"
     SHUTDOWN = "shutdown"
     CANCELLED = "cancelled"

@@ -62,14 +62,16 @@ LATE: Final = object()
 INTERRUPTED: Final = object()
 
 
-@attrs.frozen
 class ChildExited:
     """A child's last word, in its supervisor's system lane."""
 
     __internal__ = True
-    cell: Cell
-    incarnation: int
-    reason: ExitReason
+    __slots__ = ("cell", "incarnation", "reason")
+
+    def __init__(self, cell: Cell, incarnation: int, reason: ExitReason) -> None:
+        self.cell = cell
+        self.incarnation = incarnation
+        self.reason = reason
 
 
 @attrs.frozen
@@ -89,6 +91,7 @@ class Child:
     cell: Cell
     failures: int = 0
     last_failure: float = -math.inf
+    up_since: float = -math.inf
     attempt: int = 0
     alarm: Alarm | None = None
 
@@ -280,6 +283,8 @@ class Supervisor(Actor):
             return
         self._report(Event.CHILD_CRASHED if exit.reason.abnormal else Event.CHILD_ENDED, child, exit.reason)
         self._last_error = exit.reason.error or self._last_error
+        if not isinstance(exit.reason.error, Exception | None):
+            return  # Ctrl-C or an exit: the root is stopping everything, so nobody is restarted
         if wants_restart(child.spec.restart, exit.reason):
             await self._restart(child)
         else:
@@ -335,7 +340,7 @@ class Supervisor(Actor):
         backoff = child.spec.backoff
         if backoff is None:
             return 0.0
-        if now - max(child.last_failure, child.cell.since) >= backoff.quiet_period:
+        if now - max(child.last_failure, child.up_since) >= backoff.quiet_period:
             child.failures = 0
         delay = backoff.delay(child.failures, self._cell.kernel.random)
         child.failures += 1
@@ -343,6 +348,8 @@ class Supervisor(Actor):
         return delay
 
     def _group(self, child: Child) -> tuple[Child, ...]:
+        if self._strategy is Strategy.ONE_FOR_ONE:
+            return (child,)
         ids = restart_group(self._strategy, tuple(self._children), child.spec.id)
         return tuple(self._children[id] for id in ids)
 
@@ -352,13 +359,12 @@ class Supervisor(Actor):
                 continue
             member.forget_restart()
             try:
-                await self._start(member)
+                await self._start(member, Event.CHILD_RESTARTED)
             except StartError as error:
                 self._last_error = error.__cause__ or error
                 self._schedule(member, self._count_restart(member))
                 return
             member.cell.restarts += 1
-            self._report(Event.CHILD_RESTARTED, member)
 
     def _schedule(self, child: Child, delay: float) -> None:
         """Try again later. Behind the waiting requests, so that a terminate_child gets in between."""
@@ -388,7 +394,7 @@ class Supervisor(Actor):
 
     # starting and stopping one child
 
-    async def _start(self, child: Child) -> None:
+    async def _start(self, child: Child, success: Event = Event.CHILD_STARTED) -> None:
         """Returns when `started()` has; raises `StartError` when the child ended or was too slow before that."""
         cell = child.cell
         cell.reopen()
@@ -410,7 +416,8 @@ class Supervisor(Actor):
             self._cell.waiting_on = None
             alarm.cancel()
         if outcome is STARTED:
-            self._report(Event.CHILD_STARTED, child)
+            child.up_since = cell.since
+            self._report(success, child)
         else:
             await self._start_failed(child, outcome)
 

@@ -178,7 +178,7 @@ class System:
         if not self._stopping and reason.abnormal:
             self.stop(reason)
         else:
-            self.stop_reason = self.stop_reason or reason
+            self.stop_reason = self.stop_reason or (SHUTDOWN if self._stopping else reason)
 
     def _interrupted(self, error: BaseException) -> None:
         self._interrupt = self._interrupt or error

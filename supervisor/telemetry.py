@@ -21,6 +21,8 @@ logger = logging.getLogger("supervisor")
 class Event(enum.Enum):
     """The whole list. Adding to it is an interface change."""
 
+    __hash__ = object.__hash__  # members are singletons, and the inherited hash is a Python function
+
     CHILD_STARTED = "child_started"
     CHILD_START_FAILED = "child_start_failed"
     CHILD_IGNORED = "child_ignored"

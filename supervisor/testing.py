@@ -252,8 +252,9 @@ def schedule(seed: int) -> Iterator[None]:
     By itself it only ever reverses whole batches (2 of the 24 orders of four tasks). With its deterministic flag it
     sorts and shuffles them, so every order can appear, and the same seed gives the same one.
     """
-    from trio._core import _run
+    from trio._core import _run as module
 
+    _run: Any = module
     flag, state = _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate()
     _run._ALLOW_DETERMINISTIC_SCHEDULING = True
     _run._r.seed(seed)
