@@ -6,7 +6,7 @@ its successor starts from the ledger, and so nothing that was not kept has ever 
 
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import trio
 
@@ -35,7 +35,7 @@ from wire.exchange.accounts import Account
 from wire.exchange.calendar import MarketTime, Pace
 from wire.exchange.exchange import Accepted, DayOpened, Event, Exchange, Filled
 from wire.exchange.fees import Side
-from wire.exchange.market import Market, read_bars
+from wire.exchange.market import Market
 from wire.exchange.orders import Amendment, Kind, Lifetime, Order, Purpose, Refusal, Ticket
 from wire.kis.codes import MOCK_ORDER_TYPES, AmendKind, OrderType, Profile
 from wire.kis.rest import answer
@@ -62,13 +62,6 @@ _KINDS = {
 
 class AccountTaken(Refused):
     """The account or the app key belongs to somebody else."""
-
-
-def make_market(options: SimulatorOptions) -> Market:
-    """The market of the options. Raises MarketFileError for a file that cannot be used."""
-    bars = read_bars(options.data) if options.data else None
-    first = min(rows[0].day for rows in bars.values()) if bars else datetime.now(KST).date()
-    return Market(options.seed, first_day=options.start or first, bars=bars)
 
 
 class Floor(Actor):

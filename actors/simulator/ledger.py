@@ -114,6 +114,14 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def first_day(self, wanted: date) -> date:
+        """The day the market of these books began: ``wanted`` in a new file. A modelled market depends on it."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'first_day'").fetchone()
+        if row is None:
+            self._put("meta", key="first_day", value=wanted.isoformat())
+            return wanted
+        return date.fromisoformat(row[0])
+
     def load(self) -> Books:
         """Everything a start needs."""
         meta = dict(self._db.execute("SELECT key, value FROM meta"))

@@ -6,7 +6,8 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +22,16 @@ from actors.simulator.broker import Broker
 from actors.simulator.customers import Customers
 from actors.simulator.faults import FaultBoard
 from actors.simulator.feeds import Feeds
-from actors.simulator.floor import Floor, make_market
+from actors.simulator.floor import KST, Floor
 from actors.simulator.ledger import Ledger, books_path
 from actors.simulator.market_clock import MarketClock
 from actors.simulator.options import SimulatorOptions, parse
 from actors.simulator.stream_client import Sessions
 from actors.simulator.web import Parts, make_app
 from supervisor.dynamic import DynamicSupervisor
-from supervisor.policy import Strategy
 from supervisor.spec import ChildSpec
 from supervisor.system import System, open_system
-from wire.exchange.market import Market, MarketFileError
+from wire.exchange.market import Bar, Market, MarketFileError, read_bars
 
 GONE_PEER_MS = 3_000  # a peer that takes nothing for so long is cut off: sends of the server cannot be timed out
 MAX_MESSAGE = 16 * 1024
@@ -43,21 +43,16 @@ async def serve(options: SimulatorOptions, *, task_status: trio.TaskStatus[Addre
 
     Raises Refused, one clear line, for a busy port, an unusable home folder or an unreadable data file.
     """
-    market = await trio.to_thread.run_sync(_market, options)
-    listener = _listen(options.listen)
-    try:
-        address = options.listen.at(listener.getsockname()[1])
+    bars = await trio.to_thread.run_sync(_bars, options)
+    with ExitStack() as opened:
+        listener = opened.enter_context(_listen(options.listen))
         admin_token = options.admin_token or _keep_token(options.home)
-        ledger = Ledger(books_path(options.home, options.data, options.seed))
-    except BaseException:
-        listener.close()
-        raise
-    try:
-        await _run(options, market, ledger, listener, address, admin_token, task_status)
-    finally:
-        ledger.close()
+        ledger = opened.enter_context(closing(Ledger(books_path(options.home, options.data, options.seed))))
+        first = min(rows[0].day for rows in bars.values()) if bars else datetime.now(KST).date()
+        market = Market(options.seed, first_day=ledger.first_day(options.start or first), bars=bars)
         if options.port_file:
-            options.port_file.unlink(missing_ok=True)
+            opened.callback(options.port_file.unlink, missing_ok=True)
+        await _run(options, market, ledger, listener, admin_token, task_status)
 
 
 async def _run(
@@ -65,27 +60,23 @@ async def _run(
     market: Market,
     ledger: Ledger,
     listener: socket.socket,
-    address: Address,
     admin_token: str,
     task_status: trio.TaskStatus[Address],
 ) -> None:
+    address = options.listen.at(listener.getsockname()[1])
     customers, faults, feeds = Customers(), FaultBoard(), Feeds()
     children = [
         ChildSpec(id="floor", factory=lambda: Floor(options, market, ledger, customers, faults, feeds)),
         ChildSpec(id="clock", factory=lambda: MarketClock("floor")),
         ChildSpec(id="clients", factory=DynamicSupervisor),
     ]
-    with listener:
-        async with open_system(
-            name="simulator", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=10, period=10.0
-        ) as system:
-            app = make_app(_parts(system, market, customers, faults, feeds, options, admin_token))
-            async with trio.open_nursery() as nursery:
-                config = _http_config(listener)
-                await nursery.start(partial(serve_http, app, config, mode="asgi"))
-                if options.port_file:
-                    _write_atomically(options.port_file, str(address))
-                task_status.started(address)
+    async with open_system(name="simulator", children=children, intensity=10, period=10.0) as system:
+        app = make_app(_parts(system, market, customers, faults, feeds, options, admin_token))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_http, app, _http_config(listener), mode="asgi"))
+            if options.port_file:
+                _write_atomically(options.port_file, str(address))
+            task_status.started(address)
 
 
 def _parts(
@@ -109,9 +100,9 @@ def _parts(
     )
 
 
-def _market(options: SimulatorOptions) -> Market:
+def _bars(options: SimulatorOptions) -> dict[str, tuple[Bar, ...]] | None:
     try:
-        return make_market(options)
+        return read_bars(options.data) if options.data else None
     except MarketFileError as error:
         raise Refused(f"cannot use the market data: {error}") from error
 
@@ -141,6 +132,7 @@ def _http_config(listener: socket.socket) -> Config:
     config.accesslog = None
     config.errorlog = logging.getLogger("actors.simulator.http")
     config.loglevel = "WARNING"
+    config.keep_alive_timeout = 75.0
     config.graceful_timeout = 1.0
     config.shutdown_timeout = 1.0
     return config
@@ -196,7 +188,3 @@ def run(argv: list[str]) -> int:
 def _first(group: BaseExceptionGroup[Refused]) -> Refused:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-if __name__ == "__main__":
-    raise SystemExit(run(sys.argv[1:]))

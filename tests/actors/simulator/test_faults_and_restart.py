@@ -1,9 +1,13 @@
 """What the simulator does wrong on demand, and what it still knows after a restart."""
 
+import sqlite3
+from datetime import date
+
 import pytest
 import trio
 
 from actors.errors import Refused
+from actors.simulator.ledger import Ledger
 from actors.simulator.server import serve
 from wire.kis import quotes, stream, trading
 from wire.kis.codes import Advice, Call, OrderType
@@ -122,7 +126,7 @@ async def test_a_restart_keeps_orders_cash_positions_numbers_and_the_time(start_
     before = await customer.balance()
     await simulator.stop()
 
-    again = await start_simulator(at_noon=False)
+    again = await start_simulator(at_noon=False, start=date(2026, 7, 1))  # the books know when the market began
     customer.simulator = again
     assert (await customer.balance()).advice is Advice.NEW_TOKEN
     assert (await customer.login()).status == 200
@@ -136,6 +140,22 @@ async def test_a_restart_keeps_orders_cash_positions_numbers_and_the_time(start_
     assert following.order_no == f"{int(number) + 1:010d}"
     assert following.time >= "120000"
     assert [entry["accepted"] for entry in await again.log()] == [True, True, True]
+
+
+async def test_what_could_not_be_kept_was_never_done(monkeypatch, simulator, customer):
+    kept, failures = Ledger.commit, [sqlite3.OperationalError("disk I/O error")]
+
+    def commit(ledger, changes):
+        if changes.orders and failures:
+            raise failures.pop()
+        kept(ledger, changes)
+
+    monkeypatch.setattr(Ledger, "commit", commit)
+    reply = await customer.order(quantity=5)
+    assert reply.advice is Advice.RECONCILE
+    balance = await customer.balance()
+    assert balance.rows(trading.Holding, "output1") == []
+    assert (await customer.order(quantity=5)).one(OrderAccepted).order_no == "0000000001"
 
 
 async def test_two_simulators_never_share_their_books(start_simulator):

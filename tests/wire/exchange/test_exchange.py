@@ -4,7 +4,7 @@ import itertools
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire.exchange.calendar import CLOSE, CLOSING_CALL, DAY_START, OPENING, MarketTime
@@ -275,6 +275,17 @@ def act(exchange, action):
 
 @given(st.integers(0, 1_000), st.lists(ACTIONS, max_size=40))
 def test_cash_and_shares_are_conserved_to_the_won_and_nothing_goes_below_zero(make_exchange, seed, actions):
+    check_books(make_exchange, seed, actions)
+
+
+@pytest.mark.deep
+@settings(max_examples=3_000, deadline=None)
+@given(st.integers(0, 10**6), st.lists(ACTIONS, max_size=120))
+def test_books_balance_over_long_histories(make_exchange, seed, actions):
+    check_books(make_exchange, seed, actions)
+
+
+def check_books(make_exchange, seed, actions):
     start = {"A": 30_000_000, "B": 500_000_000}
     exchange = make_exchange(seed, cash=start)
     booked = dict(start)
