@@ -47,7 +47,7 @@ async def engines_status(call: Call) -> Answer:
 
 
 async def engines_health(call: Call) -> Answer:
-    return Answer(value=await call.services.system.ref(HEALTH).ask(ListHealth(), timeout=5.0))
+    return Answer(value=await call.services.system.ref(FLEET).ask(ListHealth(), timeout=5.0))
 
 
 async def system_health(call: Call) -> Answer:

@@ -41,7 +41,8 @@ def _refusal(face: Face) -> Problem | None:
     origin = websocket.headers.get("Origin")
     if not face.doors.allows(origin):
         return Problem(403, "error_origin", "pages of this origin may not open the link")
-    if SUBPROTOCOL not in websocket.requested_subprotocols:
+    offered = (name.strip() for name in websocket.headers.get("Sec-WebSocket-Protocol", "").split(","))
+    if SUBPROTOCOL not in offered:
         return Problem(426, "error_version", f"the subprotocol is {SUBPROTOCOL}", headers={"Upgrade": "websocket"})
     if face.doors.draining:
         return Problem(503, "error_draining", "the platform is going down", headers={"Retry-After": "5"})
