@@ -4,6 +4,7 @@ Each is one file in ``<home>/stops.left``, 0600, synced before it counts. The pl
 journal and everywhere else, and only then forgets the files. A file that cannot be read means HALT on everything.
 """
 
+import hashlib
 import os
 import secrets
 from datetime import datetime
@@ -53,9 +54,10 @@ def _read(path: Path, now: datetime) -> StopNoted:
     try:
         return decode(path.read_bytes(), StopNoted)
     except (OSError, WireError):
+        stop_id = f"left-{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}"  # the same each time
         return StopNoted(
-            stop_id=f"left-{path.stem}"[:64],
-            request_id=f"left-{path.stem}"[:64],
+            stop_id=stop_id,
+            request_id=stop_id,
             scope=Scope.everything(),
             level=Level.HALT,
             stop_epoch=0,

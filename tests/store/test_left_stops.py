@@ -41,9 +41,10 @@ def test_what_was_left_is_collected_until_it_is_forgotten(tmp_path):
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"stop_id": "A"}', b"\xff", b"[" * 10_000])
 def test_a_file_that_cannot_be_read_halts_everything(tmp_path, text):
-    path = leave(tmp_path, a_stop("A"))
+    path = leave(tmp_path, a_stop("A")).rename(tmp_path / FOLDER / "- odd name.json")
     path.write_bytes(text)
     [(_, stop)] = collect(tmp_path, NOW)
+    assert collect(tmp_path, NOW) == [(path, stop)]
     assert (stop.scope, stop.level, stop.cause) == (Scope.everything(), Level.HALT, UNREADABLE)
 
 
