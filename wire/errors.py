@@ -73,3 +73,15 @@ class Forbidden(WireError):
     """A valid token that may not do this."""
 
     code = "error_forbidden"
+
+
+class NotFound(WireError):
+    """There is no such thing."""
+
+    code = "error_not_found"
+
+
+class Overloaded(WireError):
+    """No room at the moment; trying again later may help."""
+
+    code = "error_overloaded"

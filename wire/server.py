@@ -1,0 +1,311 @@
+"""The listener of the engine links: WebSockets at ``/ws/engine/{engine_id}`` and plain HTTP on the same port.
+
+Every connection has its own task, nursery and deadlines; nothing that happens on one of them reaches the listener or
+another connection. A handshake is judged by us before trio-websocket sees it, so a refusal is a plain HTTP answer.
+"""
+
+import logging
+import re
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import attrs
+import trio
+from trio_websocket import wrap_server_stream
+
+from wire.closing import CloseCode
+from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized, UnknownType, WireError
+from wire.messages import SUBPROTOCOL
+from wire.plain import BadRequest, PlainConnection, PlainRequest, PlainResponse
+from wire.sockets import (
+    MESSAGE_QUEUE,
+    RECEIVE_BYTES,
+    GuardedStream,
+    LinkClosed,
+    ReaderGuard,
+    Socket,
+    SocketLimits,
+    background,
+)
+from wire.stops import IDENTIFIER
+from wire.tokens import Claims
+
+log = logging.getLogger(__name__)
+
+_PATH = re.compile(rf"/ws/engine/({IDENTIFIER})")
+
+Authorize = Callable[[str, str], Claims]
+Handler = Callable[[Socket, str, Claims], Awaitable[None]]
+HttpHandler = Callable[[PlainRequest], Awaitable[PlainResponse]]
+
+
+@attrs.frozen(kw_only=True)
+class ServerLimits:
+    """Bounds of a listener; times in seconds. ``connections`` counts everything that holds a socket."""
+
+    connections: int = 256
+    handshakes_per_address: int = 32
+    handshake_timeout: float = 5.0
+    http_timeout: float = 15.0
+    socket: SocketLimits = attrs.field(factory=SocketLimits)
+
+
+@attrs.frozen(kw_only=True)
+class ServerStatistics:
+    connections: int
+    handshakes: int
+    accepted: int
+    refused: int
+    failed: int
+
+
+async def open_listeners(
+    host: str, port: int, *, ssl_context: ssl.SSLContext | None = None, backlog: int = 128
+) -> list[trio.SocketListener] | list[trio.SSLListener[trio.SocketStream]]:
+    """Bound sockets; port 0 takes a free one. Raises OSError when the address is in use."""
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
+    if ssl_context is None:
+        return listeners
+    return [trio.SSLListener(listener, ssl_context, https_compatible=True) for listener in listeners]
+
+
+class EngineListener:
+    """``authorize(engine_id, token)`` returns the token's claims or raises Unauthorized, Forbidden, NotFound or
+    Overloaded; that the subject is the engine of the path is checked here. ``handler(socket, engine_id, claims)`` owns
+    an open link. When it returns or raises LinkClosed the link is closed; anything else it raises is a 1011 for the
+    peer. ``http`` answers all other requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        authorize: Authorize,
+        handler: Handler,
+        http: HttpHandler | None = None,
+        limits: ServerLimits = ServerLimits(),  # frozen
+    ) -> None:
+        self._authorize = authorize
+        self._handler = handler
+        self._http = http
+        self._limits = limits
+        self._connections = 0
+        self._handshakes: Counter[str] = Counter()
+        self._accepted = self._refused = self._failed = 0
+
+    async def serve(
+        self,
+        listeners: list[trio.SocketListener] | list[trio.SSLListener[trio.SocketStream]],
+        *,
+        task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serves until cancelled; then every connection is cut. Start it with ``nursery.start``."""
+        await trio.serve_listeners(self._serve_accepted, cast("Any", listeners), task_status=task_status)
+
+    async def _serve_accepted(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
+        await self.serve_stream(stream, remote=_address(stream))
+
+    async def serve_stream(self, stream: trio.abc.Stream, *, remote: str = "") -> None:
+        """One connection from its first byte to its end. Raises nothing but cancellation."""
+        try:
+            with self._counted(), self._handshaking(remote) as finish_handshake:
+                await self._serve_one(stream, remote, finish_handshake)
+        except Overloaded as error:
+            await self._turn_away(stream, error)
+        except Exception:
+            self._failed += 1
+            log.exception("a connection of the engine listener failed", extra={"remote": remote})
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _serve_one(self, stream: trio.abc.Stream, remote: str, finish_handshake: Callable[[], None]) -> None:
+        async with background() as nursery:
+            opened = None
+            with trio.move_on_after(self._limits.handshake_timeout) as handshake:
+                plain = PlainConnection(stream, remote)
+                request = await self._head(plain)
+                if request is None:
+                    return
+                if not _wants_websocket(request):
+                    handshake.deadline = trio.current_time() + self._limits.http_timeout
+                    return await self._serve_plain(plain, request)
+                opened = await self._open(nursery, stream, plain, request)
+            finish_handshake()
+            if opened is not None:
+                await self._run_handler(*opened)
+
+    # --- WebSocket ------------------------------------------------------------------------------------------------
+
+    async def _open(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, plain: PlainConnection, request: PlainRequest
+    ) -> tuple[Socket, str, Claims] | None:
+        try:
+            engine_id, claims = self._admit(request)
+        except WireError as error:
+            self._refused += 1
+            await plain.answer(_refusal(error))
+            return None
+        socket = await self._accept(nursery, stream, plain.received, request.remote)
+        if socket is None:
+            return None
+        self._accepted += 1
+        return socket, engine_id, claims
+
+    def _admit(self, request: PlainRequest) -> tuple[str, Claims]:
+        """Raises what the refusal says: 404, 426, 401 or 403, in this order."""
+        match = _PATH.fullmatch(request.path)
+        if match is None:
+            raise NotFound("engines connect to /ws/engine/{engine_id}")
+        if request.headers.get("sec-websocket-version") != "13" or request.method != "GET":
+            raise UnknownType("the WebSocket version is 13", code="error_upgrade_required")
+        if SUBPROTOCOL not in _tokens(request, "sec-websocket-protocol"):
+            raise UnknownType(f"the subprotocol is {SUBPROTOCOL}", code="error_upgrade_required")
+        if request.bearer is None:
+            raise Unauthorized("an engine link needs Authorization: Bearer with an engine token")
+        claims = self._authorize(match[1], request.bearer)
+        if claims.sub != match[1]:
+            raise Forbidden("the token is of another engine", code="error_engine_mismatch")
+        return match[1], claims
+
+    async def _accept(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, received: bytes, remote: str
+    ) -> Socket | None:
+        limits = self._limits.socket
+        guarded = GuardedStream(stream, limits, replay=received)
+        reader = ReaderGuard(nursery)
+        with reader.handshake:
+            request = await wrap_server_stream(
+                cast("Any", reader),
+                guarded,
+                message_queue_size=MESSAGE_QUEUE,
+                max_message_size=limits.max_message_bytes,
+                receive_buffer_size=RECEIVE_BYTES,
+            )
+            connection = await request.accept(subprotocol=SUBPROTOCOL)
+            return Socket(connection, guarded, limits=limits, remote=remote)
+        return None
+
+    async def _run_handler(self, socket: Socket, engine_id: str, claims: Claims) -> None:
+        try:
+            await self._handler(socket, engine_id, claims)
+        except LinkClosed as end:
+            log.info("an engine link ended", extra={"engine_id": engine_id, "code": end.code})
+        except Exception:
+            self._failed += 1
+            log.exception("the handler of an engine link failed", extra={"engine_id": engine_id})
+            await socket.close(CloseCode.BUG, CloseCode.BUG.reason)
+        finally:
+            await socket.close()
+
+    # --- plain HTTP -----------------------------------------------------------------------------------------------
+
+    async def _head(self, plain: PlainConnection) -> PlainRequest | None:
+        try:
+            return await plain.head()
+        except BadRequest as error:
+            await plain.answer(_bad_request(error))
+            return None
+
+    async def _serve_plain(self, plain: PlainConnection, request: PlainRequest) -> None:
+        try:
+            response = await self._respond(await plain.body(request))
+        except BadRequest as error:
+            response = _bad_request(error)
+        except WireError as error:
+            response = PlainResponse.of_error(error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+        except Exception:
+            self._failed += 1
+            log.exception("a plain request failed", extra={"path": request.path})
+            response = PlainResponse.of_json(500, {"error": "error_internal", "reason": "an internal error"})
+        await plain.answer(response)
+
+    async def _respond(self, request: PlainRequest) -> PlainResponse:
+        if _PATH.fullmatch(request.path):
+            return _refusal(UnknownType("this path is a WebSocket", code="error_upgrade_required"))
+        if self._http is None:
+            raise NotFound("there is nothing here")
+        return await self._http(request)
+
+    # --- bounds ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._connections >= self._limits.connections:
+            raise Overloaded("too many connections")
+        self._connections += 1
+        try:
+            yield
+        finally:
+            self._connections -= 1
+
+    @contextmanager
+    def _handshaking(self, remote: str) -> Iterator[Callable[[], None]]:
+        """Counts the unfinished handshakes of an address until the returned function is called."""
+        if self._handshakes[remote] >= self._limits.handshakes_per_address:
+            raise Overloaded("too many handshakes from this address", code="error_rate_limited")
+        self._handshakes[remote] += 1
+        finished = False
+
+        def finish() -> None:
+            nonlocal finished
+            if not finished:
+                finished = True
+                self._handshakes -= Counter([remote])
+
+        try:
+            yield finish
+        finally:
+            finish()
+
+    async def _turn_away(self, stream: trio.abc.Stream, error: Overloaded) -> None:
+        self._refused += 1
+        status = 429 if error.code == "error_rate_limited" else 503
+        with trio.move_on_after(1):
+            await PlainConnection(stream).answer(PlainResponse.of_error(error, status))
+
+    def statistics(self) -> ServerStatistics:
+        return ServerStatistics(
+            connections=self._connections,
+            handshakes=self._handshakes.total(),
+            accepted=self._accepted,
+            refused=self._refused,
+            failed=self._failed,
+        )
+
+
+def _wants_websocket(request: PlainRequest) -> bool:
+    upgrades = [t.lower() for t in _tokens(request, "upgrade")]
+    return "websocket" in upgrades and "upgrade" in [t.lower() for t in _tokens(request, "connection")]
+
+
+def _tokens(request: PlainRequest, header: str) -> list[str]:
+    return [token.strip() for token in request.headers.get(header, "").split(",")]
+
+
+def _refusal(error: WireError) -> PlainResponse:
+    if error.code != "error_upgrade_required":
+        return PlainResponse.of_error(error)
+    headers = {
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-protocol": SUBPROTOCOL,
+    }
+    return PlainResponse.of_json(426, {"error": error.code, "reason": error.reason}, headers)
+
+
+def _bad_request(error: BadRequest) -> PlainResponse:
+    return PlainResponse.of_json(
+        error.status, {"error": "error_malformed", "reason": "not a sound HTTP request, or one over the bounds"}
+    )
+
+
+def _address(stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> str:
+    transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    try:
+        return str(transport.socket.getpeername()[0])
+    except OSError:
+        return ""
