@@ -197,8 +197,11 @@ class Broker(Actor):
             try:
                 read = await self._read()
             except EngineError as error:
-                return self._unread(error)
-            return self._reconciliation.apply(read, patience=patience)
+                outcome = self._unread(error)
+            else:
+                outcome = self._reconciliation.apply(read, patience=patience)
+            self._desk.viewed(outcome.view)
+            return outcome
 
     async def _read(self) -> BrokerRead:
         client, clock = self._client, self._desk.clock

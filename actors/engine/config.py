@@ -81,7 +81,7 @@ class EngineConfig:
 
 
 def read_config(path: Path, home: Path) -> EngineConfig:
-    """Raises Refused with one line. Relative paths are relative to the file; ``home`` holds state unless it says else."""
+    """Raises Refused with one line. Relative paths start at the file; state lies in ``home`` by default."""
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from actors.engine.lease import Lease
 from actors.engine.ledger import Ledger
 from actors.engine.orders import Order, OrderBook
 from actors.engine.outlet import Outlet, new_id
+from actors.engine.stopping import View
 from actors.engine.strategy import Place, Resting, Standing, Withdraw
 from wire.kis.notices import Notice
 from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
@@ -59,7 +60,7 @@ def _nothing() -> None:
 class Desk:
     """Hooks: ``send`` and ``withdraw`` hand an order or a cancel to the broker's actor, ``discard`` ends the task of an
     order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon,
-    ``over``, ``filled`` and ``turned_down`` tell the stop executor what became of orders."""
+    ``over``, ``filled``, ``turned_down`` and ``viewed`` tell the stop executor what became of orders and of reads."""
 
     def __init__(self, *, identity: Identity, clock: Clock, lease: Lease, outlet: Outlet, ledger: Journal) -> None:
         self.identity = identity
@@ -84,6 +85,7 @@ class Desk:
         self.over: Callable[[Order], None] = lambda _order: None
         self.turned_down: Callable[[Order, str], None] = lambda _order, _code: None
         self.filled: Callable[[], None] = _nothing
+        self.viewed: Callable[[View], None] = lambda _view: None
         self.ledger = Ledger(ledger, self.orders, self.books)
         self._inbox = Inbox(
             self.orders,

@@ -5,14 +5,13 @@ order inside a batch is the order of safety: every stop of a batch closes the ga
 counts only after the stops of its frame, and an acknowledgement goes out only when the matter is on stable storage.
 """
 
+import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
-from wire.client import dial
-from wire.sockets import LinkClosed, Socket
 
 from actors.engine.desk import Desk
 from actors.engine.halting import Halting
@@ -21,6 +20,7 @@ from actors.engine.platform import Credential, PlatformAway, Token, Unwelcome, f
 from actors.engine.strategy_actor import ApplyParameters
 from supervisor.actor import Actor
 from supervisor.errors import Failure, UnknownActor
+from wire.client import DialFailed, DialRefused, dial, reconnect_delay
 from wire.http import HttpClient
 from wire.messages import (
     Ack,
@@ -55,11 +55,11 @@ from wire.session import (
     Vitals,
     may_reconnect,
 )
+from wire.sockets import LinkClosed, Socket, background
 from wire.stops import Level, StopSnapshot
 
 _FED = 1_000  # messages handed to the session at a time; the rest waits in the spool
-_LONGEST_PAUSE = 30.0
-_QUICK = 1.0
+_FINAL = (403, 404, 426)  # a person must look; 401 is answered with a new token
 _DIAL_TIMEOUT = 10.0
 _PARAMETER_TIMEOUT = 5.0
 
@@ -98,6 +98,8 @@ class Link(Actor):
         self._commits: deque[_Commit] = deque()
         self._commit_waits = trio.Event()
         self._closing: CloseLink | None = None
+        self._ended: LinkClosed | None = None
+        self._conversations = 0
         self._foreign = False
         self._pause_asked: float | None = None
         self._told_away = False
@@ -116,40 +118,46 @@ class Link(Actor):
     async def _keep_connected(self) -> None:
         attempt = 0
         while True:
+            ups = self._conversations
             try:
-                token = await fetch_token(self._parts.http, self._parts.credential)
-                with trio.fail_after(_DIAL_TIMEOUT):
-                    socket = await dial(self._parts.credential.link_url, token.value, timeout=_DIAL_TIMEOUT)
-                attempt = 0
-                code = await self._converse(socket)
+                code = await self._connect()
             except Unwelcome as error:
                 self._give_up(error.reason)
                 return
-            except LinkClosed as error:
-                code = error.code
-            except (PlatformAway, OSError, trio.TooSlowError) as error:
-                code = 1006
-                self._say_away(error)
             if not may_reconnect(code):
-                self._give_up(f"the platform closed the link with {code}: a person must look")
+                self._give_up(f"the platform closed the link with {code}")
                 return
+            attempt = 0 if self._conversations > ups else attempt + 1
             await trio.sleep(self._pause(attempt))
-            attempt += 1
+
+    async def _connect(self) -> int:
+        """One connection from dialling to its end; the code it ended with, 1006 when there was none."""
+        credential = self._parts.credential
+        try:
+            token = await fetch_token(self._parts.http, credential)
+            async with dial(credential.link_url, token.value, timeout=_DIAL_TIMEOUT) as socket:
+                return await self._converse(socket)
+        except DialRefused as error:
+            if error.status in _FINAL:
+                raise Unwelcome(f"the platform refuses this engine's link ({error.status})") from error
+            self._say_away(f"the platform refused the link for now ({error.status})")
+        except DialFailed as error:
+            self._say_away(str(error))
+        except PlatformAway as error:
+            self._say_away(error.reason)
+        return 1006
 
     def _pause(self, attempt: int) -> float:
-        """Full jitter, except that the platform's own wish counts, and that a resumable session tries soon."""
+        """Full jitter, unless the platform asked for a time of its own."""
         asked, self._pause_asked = self._pause_asked, None
         if asked is not None:
             return asked
-        ceiling = (
-            _QUICK if attempt == 0 and self._session.is_resumable else min(_LONGEST_PAUSE, 2.0 ** min(attempt, 10))
-        )
-        return random.uniform(0.0, ceiling)
+        return reconnect_delay(attempt, resumable=self._session.is_resumable, rng=random.Random())
 
-    def _say_away(self, error: Exception) -> None:
-        reason = error.reason if isinstance(error, PlatformAway) else "the platform's link cannot be opened"
-        level = self.context.log.info if self._told_away else self.context.log.warning
-        level("%s: trying again; no order leaves before it answers", reason)
+    def _say_away(self, reason: str) -> None:
+        """One clear line when it begins; the repetitions are details."""
+        level = logging.INFO if self._told_away else logging.WARNING
+        self.context.log.log(level, "%s: trying again; no order leaves before the platform answers", reason)
         self._told_away = True
 
     def _give_up(self, reason: str) -> None:
@@ -160,36 +168,38 @@ class Link(Actor):
 
     async def _converse(self, socket: Socket) -> int:
         """Until the connection ends; the code it ended with."""
-        session, clock = self._session, self._desk.clock
-        self._closing = None
-        session.connected(clock.now())
-        code = 1006
-        async with trio.open_nursery() as nursery:
-
-            async def read() -> None:
-                nonlocal code
-                try:
-                    while self._closing is None:
-                        self._take(session.receive(await socket.receive(), clock.now()))
-                except LinkClosed as error:
-                    code = error.code
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(read)
-            nursery.start_soon(self._renew_token)
-            try:
+        session = self._session
+        self._closing, self._ended = None, None
+        session.connected(self._desk.clock.now())
+        try:
+            async with background() as nursery:
+                nursery.start_soon(self._read, socket, nursery.cancel_scope)
+                nursery.start_soon(self._renew_token)
                 await self._write(socket)
-            except LinkClosed as error:
-                code = error.code
-            nursery.cancel_scope.cancel()
-        session.disconnected()
+        except LinkClosed as error:
+            self._ended = error
+        finally:
+            session.disconnected()
+        return await self._farewell(socket)
+
+    async def _farewell(self, socket: Socket) -> int:
+        """Closes with the session's own code if it ended the link; the code that counts."""
         if self._closing is not None:
-            code = int(self._closing.code)
-            await socket.close(code, self._closing.reason)
-        else:
-            with trio.CancelScope(shield=True):
-                await socket.close(1000, "")
-        return code
+            await socket.close(int(self._closing.code), self._closing.reason)
+            return int(self._closing.code)
+        return self._ended.code if self._ended is not None else 1006
+
+    async def _read(self, socket: Socket, scope: trio.CancelScope) -> None:
+        """Every frame that arrives, as long as the session looks at them."""
+        try:
+            while not self._is_closing():
+                self._take(self._session.receive(await socket.receive(), self._desk.clock.now()))
+        except LinkClosed as error:
+            self._ended = error
+            scope.cancel()
+
+    def _is_closing(self) -> bool:
+        return self._closing is not None
 
     async def _write(self, socket: Socket) -> None:
         """Everything that is to be written, as long as the session lives, and then what its end still says."""
@@ -203,7 +213,7 @@ class Link(Actor):
                 await socket.send(frame)
             if frames:
                 continue
-            if self._closing is not None:
+            if self._is_closing():
                 return
             deadline = session.deadline()
             with trio.move_on_after(max(0.0, deadline - clock.now()) if deadline is not None else 60.0):
@@ -279,6 +289,7 @@ class Link(Actor):
         own = self._halting.latch.platform_id or self._parts.credential.platform_id
         self._foreign = own is not None and own != welcome.platform_id
         self._told_away = False
+        self._conversations += 1
         if self._foreign:
             self._session.revoke_lease()
             self._desk.gate.fenced = "this is not the engine's own platform"

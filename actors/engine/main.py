@@ -178,9 +178,6 @@ class Engine:
     def _strategies(self) -> Supervisor:
         return Supervisor([self._strategy(p) for p in self.config.strategies], intensity=_NEVER_GIVE_UP)
 
-    def _strategies(self) -> Supervisor:
-        return Supervisor([self._strategy(p) for p in self.config.strategies], intensity=_NEVER_GIVE_UP)
-
     def _strategy(self, plan: StrategyPlan) -> ChildSpec:
         return ChildSpec(
             id=plan.id,

@@ -43,6 +43,7 @@ class StopExecutor(Actor):
         self._desk.over = self._order_over
         self._desk.filled = self._filled
         self._desk.turned_down = self._turned_down
+        self._desk.viewed = self._viewed
         self.context.spawn(self._work)
 
     def _wake(self) -> None:
@@ -60,11 +61,8 @@ class StopExecutor(Actor):
                 await self._woken.wait()
 
     async def _round(self) -> None:
-        stopping, desk = self._halting.stopping, self._desk
         view = await self._read()
-        for report in stopping.observe(view):
-            self._tell(report)
-        for action in stopping.plan(view, desk.clock.now()):
+        for action in self._halting.stopping.plan(view, self._desk.clock.now()):
             self._carry_out(action)
 
     async def _read(self) -> View:
@@ -73,7 +71,14 @@ class StopExecutor(Actor):
         except Failure as error:
             now = self._desk.clock.now()
             words = f"the broker was not read: {type(error).__name__}"
-            return View(began=now, ended=now, at=self._desk.clock.wall(), problem=words)
+            view = View(began=now, ended=now, at=self._desk.clock.wall(), problem=words)
+            self._viewed(view)
+            return view
+
+    def _viewed(self, view: View) -> None:
+        """Every read of the broker, whoever asked for it, is evidence."""
+        for report in self._halting.stopping.observe(view):
+            self._tell(report)
 
     def _carry_out(self, action: Action) -> None:
         match action:

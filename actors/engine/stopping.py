@@ -16,6 +16,7 @@ import attrs
 
 from actors.engine.latch import LatchedStop
 from wire.messages import Flatness, Residual, Side, StopPhase, StopProgress
+from wire.schema import changed
 from wire.stops import Level, Scope, ScopeKind
 
 CANCEL_AGAIN_AFTER = 2.0  # seconds before a cancel without visible effect is sent again
@@ -163,14 +164,14 @@ class StopRun:
 
     def observe(self, view: View, *, unresolved: int, last_fill: float, covers: Covers, blocked: BlockedFor) -> bool:
         """Takes one read into account. True when the report changed."""
-        before = attrs.evolve(self.report(), flatness_as_of=None)
+        before = changed(self.report(), flatness_as_of=None)
         self._view = view
         if view.problem is None:
             self._measure(view, covers, blocked)
             self._advance(view, unresolved, last_fill)
         else:
             self._clean = None
-        return attrs.evolve(self.report(), flatness_as_of=None) != before
+        return changed(self.report(), flatness_as_of=None) != before
 
     def tick(self, now: float) -> bool:
         """True when the time is over: reported once, while the work goes on."""
@@ -350,7 +351,7 @@ class Stopping:
 
     def observe(self, view: View) -> list[StopProgress]:
         """Takes a read into account and returns the reports that changed by it."""
-        changed = []
+        reports = []
         self._last = view
         for run in self.runs:
             unresolved = self._unresolved(run.scope)
@@ -361,8 +362,8 @@ class Stopping:
                 covers=self._covers,
                 blocked=self._blocked_for,
             ):
-                changed.append(run.report())
-        return changed
+                reports.append(run.report())
+        return reports
 
     def tick(self, now: float) -> list[StopProgress]:
         return [run.report() for run in self.runs if run.tick(now)]

@@ -5,12 +5,15 @@ back as it is. Keys for the notices are new on every connection. When this retur
 and everything said since may have been missed.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, DisconnectionTimeout, HandshakeError, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from actors.engine.errors import BrokerRefused, BrokerUnavailable
 from wire.errors import WireError
@@ -30,11 +33,14 @@ from wire.kis.stream import (
     encode_registration,
 )
 from wire.kis.ticker import Trade, trades_of
+from wire.sockets import ReaderGuard, background
 
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 10.0
 SILENCE = 45.0  # seconds: the broker pings every ten
 SEND_TIMEOUT = 10.0
+QUEUE = 256
+MAX_MESSAGE = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -60,9 +66,7 @@ async def listen(
     """Connects, registers and listens until the connection ends, which raises BrokerUnavailable (or BrokerRefused,
     ApprovalRefused when the broker does not want this connection)."""
     try:
-        async with open_websocket_url(
-            url + STREAM_PATH, connect_timeout=CONNECT_TIMEOUT, disconnect_timeout=2, message_queue_size=256
-        ) as socket:
+        async with _connected(url) as socket:
             session = _Session(socket, approval_key, profile, listener)
             await session.register(SERVICES[profile].notice_tr_id, hts_id)
             listener.up()
@@ -71,10 +75,37 @@ async def listen(
             while True:
                 session.handle(await session.receive(SILENCE))
                 await session.answer_ping()
-    except (ConnectionClosed, DisconnectionTimeout) as error:
+    except ConnectionClosed as error:
         raise BrokerUnavailable("the broker's stream ended") from error
-    except (HandshakeError, OSError, trio.TooSlowError) as error:
+    except (OSError, trio.TooSlowError) as error:
         raise BrokerUnavailable("the broker's stream cannot be reached") from error
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[WebSocketConnection]:
+    """An open WebSocket whose TCP connection ends with the block, whatever the other side does."""
+    parts = urlsplit(url + STREAM_PATH)
+    secure = parts.scheme == "wss"
+    with trio.fail_after(CONNECT_TIMEOUT):
+        stream: trio.abc.Stream = await trio.open_tcp_stream(
+            parts.hostname or "", parts.port or (443 if secure else 80)
+        )
+    try:
+        if secure:
+            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=parts.hostname)
+        async with background() as nursery:
+            guard: Any = ReaderGuard(nursery)  # stands in for a nursery
+            connection = None
+            guard.handshake.deadline = trio.current_time() + CONNECT_TIMEOUT
+            with guard.handshake:
+                connection = await wrap_client_stream(
+                    guard, cast("Any", stream), parts.netloc, parts.path, message_queue_size=QUEUE, max_message_size=MAX_MESSAGE
+                )
+            if connection is None:
+                raise BrokerUnavailable("the broker's stream did not take the connection")
+            yield connection
+    finally:
+        await trio.aclose_forcefully(stream)
 
 
 class _Session:
