@@ -103,6 +103,8 @@ class Desk:
         self.mute = False
         self.refuse_stop = False
         self.role = "admin"
+        self.token_seconds = 900
+        self.session_over = False
         self.requests: list[tuple[str, str, dict, dict]] = []
         self.versions: dict[tuple[str, str], tuple[int, dict]] = {}
         self.answer_parameters = "applied"
@@ -395,7 +397,12 @@ def application(desk: Desk) -> QuartTrio:
 
     def token():
         user = {"id": "admin", "username": "admin", "role": desk.role}
-        return {"access_token": f"t.{secrets.token_hex(8)}", "expires_in": 900, "token_type": "Bearer", "user": user}
+        return {
+            "access_token": f"t.{secrets.token_hex(8)}",
+            "expires_in": desk.token_seconds,
+            "token_type": "Bearer",
+            "user": user,
+        }
 
     @app.before_request
     async def note():
@@ -408,6 +415,8 @@ def application(desk: Desk) -> QuartTrio:
             and "authorization" not in request.headers
         ):
             return refusal(401, "error_unauthorized")
+        if desk.session_over and request.path.startswith("/api") and request.path not in open_paths:
+            return refusal(401, "error_token_expired")
         return None
 
     @app.after_request
@@ -421,13 +430,14 @@ def application(desk: Desk) -> QuartTrio:
         body = await request.get_json()
         if body.get("password") != PASSWORD:
             return refusal(401, "error_bad_credentials", "wrong name or password")
+        desk.session_over = False
         response = await app.make_response(token())
         response.set_cookie("refresh", "r1", httponly=True, samesite="Strict")
         return response
 
     @app.post("/api/auth/refresh")
     async def refresh():
-        if request.cookies.get("refresh") is None:
+        if request.cookies.get("refresh") is None or desk.session_over:
             return refusal(401, "error_unauthorized", "no session")
         return token()
 
@@ -626,6 +636,7 @@ def application(desk: Desk) -> QuartTrio:
 
     @app.websocket("/ws")
     async def link():
+        assert "watchkeeper-ui.v1" in websocket.requested_subprotocols
         await websocket.accept(subprotocol="watchkeeper-ui.v1")
         hello = await websocket.receive_json()
         assert hello["type"] == "hello", hello
@@ -639,7 +650,7 @@ def application(desk: Desk) -> QuartTrio:
             "bookmark_ms": 2000,
             "offline_ms": 10000,
             "server_time": now().isoformat(),
-            "token_expires": (now() + timedelta(minutes=15)).isoformat(),
+            "token_expires": (now() + timedelta(seconds=desk.token_seconds)).isoformat(),
         }
         if not desk.mute:
             await websocket.send(envelope("welcome", welcome))
@@ -770,7 +781,8 @@ def page(browser, desk):
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.on("console", lambda message: message.type == "error" and _note(complaints, message))
     tab.add_init_script(
-        "window.violations = []; addEventListener('securitypolicyviolation', e => window.violations.push(e.violatedDirective))"
+        "window.violations = [];"
+        "addEventListener('securitypolicyviolation', e => window.violations.push(e.violatedDirective))"
     )
     yield tab
     violations = tab.evaluate("window.violations ?? []")

@@ -1,4 +1,4 @@
-"""The dashboard in a real Chromium, under the strict content security policy, against a platform that speaks the contract."""
+"""The dashboard in a real Chromium, under the strict content security policy, against a platform of the contract."""
 
 import re
 import time
@@ -63,6 +63,37 @@ def test_signing_out_ends_at_the_sign_in_page(signed_in, expect):
     expect(signed_in.get_by_test_id("login-submit")).to_be_visible()
     signed_in.reload()
     expect(signed_in.get_by_test_id("login-submit")).to_be_visible()
+
+
+def test_a_session_that_ends_asks_for_the_password_and_keeps_what_was_typed(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-strategies").click()
+    signed_in.get_by_test_id("parameter-stopLossPercent").fill("3.5")
+    desk.call(setattr, desk.desk, "session_over", True)
+    signed_in.get_by_test_id("strategy-apply").click()
+    signed_in.get_by_test_id("apply-confirm").click()
+    expect(signed_in.get_by_test_id("login-again")).to_contain_text("admin")
+    signed_in.get_by_test_id("login-password").fill("correct horse")
+    signed_in.get_by_test_id("login-submit").click()
+    expect(signed_in.get_by_test_id("login-again")).to_have_count(0)
+    expect(signed_in.get_by_test_id("parameter-stopLossPercent")).to_have_value("3.5")
+    expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+
+
+def test_the_link_gets_a_new_token_before_the_old_one_ends_and_stays_open(page, desk, expect):
+    desk.call(setattr, desk.desk, "token_seconds", 40)
+    page.clock.install()
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    for _ in range(5):
+        desk.call(desk.desk.tell, "ack", {"re": "x"})
+        page.clock.run_for(5_000)
+    page.wait_for_timeout(300)
+    said = [kind for where, kind, *_ in desk.desk.requests if where == "WS"]
+    assert "auth" in said
+    assert len(desk.desk.sockets) == 1
 
 
 # --- engines and health -------------------------------------------------------------------------------------------

@@ -133,7 +133,10 @@ def test_after_silence_a_snapshot_alone_is_not_trusted(kit):
 def test_a_refused_token_is_renewed_once_and_then_the_person_is_asked(kit):
     steps = """
         let now = 0, link = TK.initial(); const done = [];
-        const tell = (event) => { const [next, commands] = TK.step(link, event, now, 0); link = next; done.push(...commands); };
+        const tell = (event) => {
+            const [next, commands] = TK.step(link, event, now, 0);
+            link = next; done.push(...commands);
+        };
         const refuse = () => tell({type: 'closed', socket: link.socket, code: 4504, reason: 'error_auth_invalid'});
         tell({type: 'start'}); refuse(); now = 5000; tell({type: 'tick'}); refuse();
         return [link.phase, done.map(c => c.do + (c.freshToken ? '!' : ''))];
@@ -312,10 +315,11 @@ def test_a_secret_that_was_not_typed_is_kept_and_never_sent(kit):
 
 def test_new_keys_hold_the_saving_back_until_a_broker_took_exactly_them(kit):
     script = """
-        const account = {id: 'a', name: 'n', type: 'kis', account_number: '1', api_key: 'k', api_secret: 's', stored: true};
+        const account = {id: 'a', name: 'n', type: 'kis', account_number: '1', api_key: 'k', api_secret: 's'};
         const proof = (of, ok) => ({a: {of, result: {is_valid: ok, errors: [], warnings: [], checks: []}}});
         const key = TK.proofKey(account), other = TK.proofKey({...account, api_key: 'x'});
-        return [{}, proof(other, true), proof(key, false), proof(key, true)].map(p => TK.unprovedAccounts([account], p).length);
+        const cases = [{}, proof(other, true), proof(key, false), proof(key, true)];
+        return cases.map(p => TK.unprovedAccounts([account], p).length);
     """
     assert kit(script) == [1, 1, 1, 0]
 
@@ -325,7 +329,8 @@ def test_new_keys_hold_the_saving_back_until_a_broker_took_exactly_them(kit):
 
 def test_both_languages_have_the_same_texts_with_the_same_slots(kit):
     ko, en = kit(
-        "return ['ko', 'en'].map(l => Object.fromEntries(Object.entries(TK.dictionaries[l]).map(([k, v]) => [k, TK.slotsOf(v)])))"
+        "const slots = d => Object.fromEntries(Object.entries(d).map(([k, v]) => [k, TK.slotsOf(v)]));"
+        "return [slots(TK.dictionaries.ko), slots(TK.dictionaries.en)]"
     )
     assert ko == en
 

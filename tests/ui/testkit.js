@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 95123217f5155581a9667cee37a851f27eb265424b651fcf45420052d1ccc54b */
+/* built from ui/src by `npm run build`; sources 556266e0c0d227d2d0bfd77185b1b972e18c1a63ecb195fd925eb89814862bf3 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -324,6 +324,8 @@ var TK = (function(exports) {
 			"engine.stopping": "멈추는 중",
 			"engine.stopped": "꺼짐",
 			"engine.error": "오류",
+			"engine.held": "정지됨",
+			"engine.held_at": "정지됨: {level}",
 			"engine.halted_by_lease": "허가 만료로 정지",
 			"engine.no_report": "보고 없음",
 			"engine.heartbeat": "마지막 하트비트",
@@ -345,7 +347,7 @@ var TK = (function(exports) {
 			"strategy.halted": "주문 중지",
 			"strategy.reduce_only": "축소 주문만",
 			"strategy.stop_this": "이 전략 정지",
-			"strategy.stopped_note": "정지 상태입니다. 지금 적용한 값은 닫힌 문 뒤에서 저장되고, 해제된 뒤의 주문부터 쓰입니다. 위험 관리 권한이 필요합니다.",
+			"strategy.stopped_note": "정지 상태입니다. 지금 적용한 값은 저장되며, 해제된 뒤의 주문부터 쓰입니다. 위험 관리 권한이 필요합니다.",
 			"strategies.list": "전략 목록",
 			"strategies.none": "아직 전략이 없습니다",
 			"strategies.none.next": "엔진이 접속하면 그 엔진의 전략이 여기에 나타납니다.",
@@ -668,7 +670,7 @@ var TK = (function(exports) {
 			"error.error_unknown_strategy": "이 엔진에 없는 전략입니다",
 			"error.error_unknown_stop": "없는 정지입니다",
 			"error.error_engine_offline": "엔진의 소식이 끊겼습니다",
-			"error.error_account_id_in_use": "다른 사용자가 이미 쓰고 있는 계좌 이름표입니다",
+			"error.error_account_id_in_use": "다른 사용자가 이미 쓰는 계좌 ID입니다",
 			"error.error_token_too_soon": "토큰은 60초에 한 번만 발급됩니다. 잠시 뒤 다시 확인하세요",
 			"error.error_stop_not_taken": "플랫폼이 정지를 받지 못했습니다. 비상 정지 페이지나 서버의 명령줄을 쓰세요",
 			"error.error_stop_failed": "엔진이 정지를 끝내지 못했습니다",
@@ -760,6 +762,8 @@ var TK = (function(exports) {
 			"engine.stopping": "Stopping",
 			"engine.stopped": "Off",
 			"engine.error": "Error",
+			"engine.held": "Stopped",
+			"engine.held_at": "Stopped: {level}",
 			"engine.halted_by_lease": "Halted: lease expired",
 			"engine.no_report": "No report",
 			"engine.heartbeat": "Last heartbeat",

@@ -1,3 +1,4 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Route, Switch } from "wouter";
 import { Empty } from "../kit/Panel";
@@ -15,11 +16,16 @@ import { Shell } from "./Shell";
 
 export function App() {
   const session = useSession();
+  const queries = useQueryClient();
   useEffect(() => void restore(), []);
   useEffect(() => {
-    if (session.phase === "in") openLink();
+    if (session.phase === "in") {
+      openLink();
+      // What failed because the session had ended is asked for again.
+      void queries.invalidateQueries();
+    }
     if (session.phase === "out") closeLink();
-  }, [session.phase]);
+  }, [session.phase, queries]);
   if (session.phase === "restoring") return <Waiting />;
   if (session.phase === "out") return <Login />;
   return (

@@ -76,6 +76,8 @@ export const en: Record<Key, string> = {
   "engine.stopping": "Stopping",
   "engine.stopped": "Off",
   "engine.error": "Error",
+  "engine.held": "Stopped",
+  "engine.held_at": "Stopped: {level}",
   "engine.halted_by_lease": "Halted: lease expired",
   "engine.no_report": "No report",
   "engine.heartbeat": "Last heartbeat",

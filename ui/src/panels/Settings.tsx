@@ -38,7 +38,7 @@ export function Settings() {
         <Notice tone="idle" testId="settings-forbidden">
           {t("settings.needs_operator")}
         </Notice>
-      ) : settings.error ? (
+      ) : settings.error && !settings.data ? (
         <Notice tone="crit" shape="cross" role="alert" testId="settings-error">
           {errorText(settings.error, t)}{" "}
           <button type="button" className="link" onClick={() => void settings.refetch()} data-testid="settings-retry">

@@ -131,18 +131,15 @@ function StrategyDetail({ strategy }: { strategy: Strategy }) {
         }
         testId="strategy-detail"
       >
-        {stored.error ? (
+        {stored.error && (
           <Notice tone="crit" shape="cross" role="alert" testId="strategy-error">
             {errorText(stored.error, t)}{" "}
             <button type="button" className="link" onClick={() => void stored.refetch()} data-testid="strategy-retry">
               {t("retry")}
             </button>
           </Notice>
-        ) : stored.data ? (
-          <ParameterForm strategy={strategy} stored={stored.data.value} etag={stored.data.etag} offline={offline} />
-        ) : (
-          <Skeleton rows={4} />
         )}
+        {stored.data ? <ParameterForm strategy={strategy} stored={stored.data.value} etag={stored.data.etag} offline={offline} /> : !stored.error && <Skeleton rows={4} />}
       </Panel>
       <ParameterHistory strategy={strategy} stored={stored.data?.value ?? null} etag={stored.data?.etag ?? null} offline={offline} />
     </div>

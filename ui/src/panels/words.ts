@@ -10,12 +10,18 @@ export function engineLook(engine: EngineStatus, t: Translate): Look {
   if (engine.connection === "offline") return { shape: "square", tone: "crit", word: t("engine.offline") };
   if (engine.connection === "suspect") return { shape: "triangle", tone: "warn", word: t("engine.suspect") };
   if (engine.status === "error") return { shape: "cross", tone: "crit", word: t("engine.error") };
-  if (engine.level !== "NORMAL") return { shape: "octagon", tone: "warn", word: levelWord(engine.level, t) };
+  if (engine.level !== "NORMAL") return { shape: "octagon", tone: "warn", word: heldWord(engine, t) };
   if (engine.halted_by_lease) return { shape: "octagon", tone: "warn", word: t("engine.halted_by_lease") };
   if (engine.status === "running") return { shape: "dot", tone: "ok", word: t("engine.running") };
   if (engine.status === "stopping") return { shape: "pause", tone: "warn", word: t("engine.stopping") };
   if (engine.status === "stopped") return { shape: "ring", tone: "idle", word: t("engine.stopped") };
   return { shape: "diamond", tone: "idle", word: t("engine.starting") };
+}
+
+/** The level stands in the chips of the stops; where none is told, the word names it. */
+function heldWord(engine: EngineStatus, t: Translate): string {
+  if (engine.level === "REDUCE_ONLY") return levelWord(engine.level, t);
+  return engine.stops.length > 0 ? t("engine.held") : t("engine.held_at", { level: levelWord(engine.level, t) });
 }
 
 /** What was true when the page last heard. Hollow and grey: it may not be true now. */
