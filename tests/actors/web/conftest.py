@@ -1,10 +1,16 @@
 """A web face over scripted parts: real routes, tokens, hub, keys and actors; a database that answers from a table."""
 
+import asyncio
+import itertools
 import json
+import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import attrs
 import pytest
 import trio
@@ -36,10 +42,13 @@ from actors.services import Services
 from actors.web.app import Face, build_app
 from actors.web.doors import Doors
 from actors.web.live import add_link
-from store import users
+from store import engines, sessions, users
+from store.database import Database
+from store.embedded import EmbeddedPostgres
 from store.engines import EngineRow, secret_hash
 from store.errors import Unavailable
 from store.keyring import KeyRing
+from store.migrate import SQL, migrate
 from store.passwords import Passwords
 from supervisor.actor import Actor, handles
 from supervisor.dynamic import DynamicSupervisor
@@ -62,6 +71,7 @@ from wire.tokens import TokenKeys
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ORIGIN = "http://127.0.0.1:8700"
+_numbers = itertools.count(1)
 CANARY = "CANARY-7f3a91-do-not-show"
 
 
@@ -69,7 +79,7 @@ class ScriptedDatabase:
     """Stands in for store.database.Database: each repository function has its answer in a table."""
 
     def __init__(self) -> None:
-        self.answers: dict[Any, Any] = {}
+        self.answers: dict[Any, Any] = {users.everyone: [], sessions.revoked_since: []}
         self.calls: list[tuple[Any, tuple[Any, ...]]] = []
         self.down_since: datetime | None = None
 
@@ -257,6 +267,7 @@ class Desk:
     app: Any = None
     client: Any = None
     face: Any = None
+    address: Any = None
 
     def token(self, role: str = "admin", *, user: str | None = None, age: int = 0, **claims: Any) -> str:
         auth_time = int(datetime.now(UTC).timestamp()) - age
@@ -359,3 +370,56 @@ def kit():
     kit.open_desk, kit.stop_of, kit.user_row, kit.NOW = open_desk, stop_of, user_row, NOW
     kit.ORIGIN, kit.CANARY = ORIGIN, CANARY
     return kit
+
+
+# --- with a real database ---------------------------------------------------------------------------------------------
+
+
+def _administer(dsn: str, *statements: str) -> None:
+    async def session() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(session())
+
+
+def _of(dsn: str, database: str) -> str:
+    return dsn.replace("@/postgres?", f"@/{database}?")
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn():
+    home = Path(tempfile.mkdtemp(prefix="wk-"))
+    server = EmbeddedPostgres(home)
+    try:
+        dsn = server.start()
+        _administer(dsn, "create database web_template")
+        asyncio.run(migrate(_of(dsn, "web_template"), SQL))
+        yield dsn
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+def database_dsn(postgres_dsn):
+    name = f"web_{next(_numbers)}"
+    _administer(postgres_dsn, f"create database {name} template web_template")
+    yield _of(postgres_dsn, name)
+    _administer(postgres_dsn, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def real(tmp_path, database_dsn):
+    """The desk on a real PostgreSQL, with a user of every role; each password is "<role>-password"."""
+    async with Database(database_dsn, size=4).open() as db, open_desk(tmp_path, db) as desk:
+        db.audit_key = b"k" * 32
+        for role in Role:
+            hashed = await desk.face.doors.passwords.hash(f"{role.value}-password")
+            await db.run(users.add, f"u-{role.value}", role.value, hashed, role)
+        await db.run(engines.enrol, "E1", "E1", "A-E1", b"h" * 32, None)
+        yield desk
