@@ -480,6 +480,24 @@ def test_language_and_theme_change_at_once_and_stay(signed_in, expect):
     ]
 
 
+def test_a_stop_is_notified_to_someone_who_looks_at_another_tab(page, desk, expect):
+    page.add_init_script("""
+        window.told = [];
+        window.Notification = class { constructor(title, {body}) { window.told.push(body); } };
+        Notification.permission = 'granted';
+        Object.defineProperty(document, 'hidden', {get: () => window.away ?? false});
+    """)
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    page.evaluate("window.away = true")
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    expect(page).to_have_title(re.compile("정지 중"))
+    assert page.evaluate("window.told") == ["정지 중: 전체 · 주문 중지"]
+
+
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, expect, width):
     signed_in.set_viewport_size({"width": width, "height": 800})
@@ -497,12 +515,12 @@ def complaints_of_axe(page):
     return [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found["violations"]]
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("theme", ["dark", "light", "contrast"])
 def test_axe_finds_nothing_on_any_page(signed_in, desk, theme):
     if not AXE.is_file():
         pytest.skip("SKIPPED, NOT TESTED: axe-core is not installed (cd ui && npm ci)")
-    if theme == "light":
-        signed_in.get_by_test_id("theme-toggle").click()
+    signed_in.get_by_test_id("nav-settings").click()
+    signed_in.get_by_test_id("preference-theme").select_option(theme)
     stop = open_stop(signed_in, desk)
     desk.call(desk.desk.progress, stop, "alpha", "failed", ms_to_frozen=3, error="error_stop_failed")
     desk.call(lambda: desk.desk.publish("alerts", "a1", desk.desk.alert("a1")))

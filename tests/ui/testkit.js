@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 556266e0c0d227d2d0bfd77185b1b972e18c1a63ecb195fd925eb89814862bf3 */
+/* built from ui/src by `npm run build`; sources 937a52b34e3afd273d927ba6961f41da74fedcbdd7936f74072255ec31590755 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -294,6 +294,7 @@ var TK = (function(exports) {
 			"nav.stops": "정지",
 			"nav.settings": "설정",
 			"theme.dark": "어두운 화면",
+			"theme.contrast": "고대비 화면",
 			"theme.light": "밝은 화면",
 			"updown.kr": "상승 빨강 · 하락 파랑",
 			"updown.us": "상승 초록 · 하락 빨강",
@@ -637,7 +638,7 @@ var TK = (function(exports) {
 			"preference.auto_save": "자동 저장 간격 (초)",
 			"preference.auto_save.hint": "화면과 알림 설정만 자동으로 저장합니다.",
 			"preference.notifications": "알림",
-			"preference.notifications.on": "알림 받기",
+			"preference.notifications.on": "다른 탭을 볼 때 정지와 심각한 알림을 브라우저 알림으로 받기",
 			"timeframe.1m": "1분",
 			"timeframe.5m": "5분",
 			"timeframe.15m": "15분",
@@ -732,6 +733,7 @@ var TK = (function(exports) {
 			"nav.stops": "Stops",
 			"nav.settings": "Settings",
 			"theme.dark": "Dark",
+			"theme.contrast": "High contrast",
 			"theme.light": "Light",
 			"updown.kr": "Up red · down blue",
 			"updown.us": "Up green · down red",
@@ -1075,7 +1077,7 @@ var TK = (function(exports) {
 			"preference.auto_save": "Auto-save interval (s)",
 			"preference.auto_save.hint": "Only display and notifications save themselves.",
 			"preference.notifications": "Notifications",
-			"preference.notifications.on": "Notify me",
+			"preference.notifications.on": "Tell me of stops and serious alerts while I look at another tab",
 			"timeframe.1m": "1 minute",
 			"timeframe.5m": "5 minutes",
 			"timeframe.15m": "15 minutes",

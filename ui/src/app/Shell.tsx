@@ -10,11 +10,12 @@ import { retryNow } from "../link/link";
 import { retryIn, type Liveness } from "../link/machine";
 import { logout, type Session } from "../link/session";
 import { Mark, SignInAgain } from "../panels/Login";
-import { readSettings, SETTINGS_KEY } from "../panels/Settings";
+import { readSettings, SETTINGS_KEY } from "../panels/settings/read";
 import { openStopDialog } from "../panels/stop/ask";
 import { StopBanner, useOpenStops } from "../panels/stop/StopBanner";
 import { StopDialogHost } from "../panels/stop/StopDialog";
 import { useNow } from "../store/clock";
+import { useNotifications } from "./notify";
 import { useLink, useTopic } from "../store/live";
 import { hasOwnLook, setLook, useLook, useT } from "../store/preferences";
 import { may } from "../wire/common";
@@ -35,6 +36,7 @@ export function Shell({ session, children }: { session: Signed; children: ReactN
   useShortcuts();
   useTitle();
   useAccountLook(session);
+  useNotifications();
   return (
     <>
       <a className="skip" href="#main">
@@ -73,8 +75,8 @@ function Header({ session }: { session: Signed }) {
         <Button kind="quiet" small testId="language-toggle" lang={language === "ko" ? "en" : "ko"} onClick={() => setLook({ language: language === "ko" ? "en" : "ko" })}>
           {language === "ko" ? "EN" : "한국어"}
         </Button>
-        <Button kind="quiet" small testId="theme-toggle" onClick={() => setLook({ theme: theme === "dark" ? "light" : "dark" })}>
-          {theme === "dark" ? t("theme.light") : t("theme.dark")}
+        <Button kind="quiet" small testId="theme-toggle" onClick={() => setLook({ theme: theme === "light" ? "dark" : "light" })}>
+          {theme === "light" ? t("theme.dark") : t("theme.light")}
         </Button>
         <span className="who" data-testid="user">
           <b>{session.user.username}</b>
@@ -220,6 +222,6 @@ function useAccountLook(session: Signed): void {
   const first = settings.data !== undefined;
   useEffect(() => {
     const wish = settings.data?.value.system_preferences;
-    if (wish && !hasOwnLook()) setLook({ language: wish.language, updown: wish.updown, theme: wish.theme === "light" ? "light" : "dark" });
+    if (wish && !hasOwnLook()) setLook({ language: wish.language, updown: wish.updown, theme: wish.theme });
   }, [first]);
 }

@@ -43,6 +43,7 @@ export const en: Record<Key, string> = {
   "nav.settings": "Settings",
 
   "theme.dark": "Dark",
+  "theme.contrast": "High contrast",
   "theme.light": "Light",
   "updown.kr": "Up red · down blue",
   "updown.us": "Up green · down red",
@@ -401,7 +402,7 @@ export const en: Record<Key, string> = {
   "preference.auto_save": "Auto-save interval (s)",
   "preference.auto_save.hint": "Only display and notifications save themselves.",
   "preference.notifications": "Notifications",
-  "preference.notifications.on": "Notify me",
+  "preference.notifications.on": "Tell me of stops and serious alerts while I look at another tab",
   "timeframe.1m": "1 minute",
   "timeframe.5m": "5 minutes",
   "timeframe.15m": "15 minutes",

@@ -42,6 +42,7 @@ export const ko = {
   "nav.settings": "설정",
 
   "theme.dark": "어두운 화면",
+  "theme.contrast": "고대비 화면",
   "theme.light": "밝은 화면",
   "updown.kr": "상승 빨강 · 하락 파랑",
   "updown.us": "상승 초록 · 하락 빨강",
@@ -400,7 +401,7 @@ export const ko = {
   "preference.auto_save": "자동 저장 간격 (초)",
   "preference.auto_save.hint": "화면과 알림 설정만 자동으로 저장합니다.",
   "preference.notifications": "알림",
-  "preference.notifications.on": "알림 받기",
+  "preference.notifications.on": "다른 탭을 볼 때 정지와 심각한 알림을 브라우저 알림으로 받기",
   "timeframe.1m": "1분",
   "timeframe.5m": "5분",
   "timeframe.15m": "15분",

@@ -5,7 +5,7 @@ import { Button } from "../kit/Button";
 import { Panel, Skeleton } from "../kit/Panel";
 import { Notice } from "../kit/Status";
 import { ApiError } from "../link/errors";
-import { call, type Answer } from "../link/rest";
+import { call } from "../link/rest";
 import { useSession } from "../link/session";
 import { setLook, useT } from "../store/preferences";
 import { toast } from "../store/toasts";
@@ -14,14 +14,9 @@ import { UserSettings } from "../wire/rest";
 import { Accounts } from "./settings/Accounts";
 import { bodyOf, formOf, loosened, unprovedAccounts, type Proofs, type SettingsForm } from "./settings/form";
 import { Preferences } from "./settings/Preferences";
+import { readSettings, SETTINGS_KEY } from "./settings/read";
 import { Limits } from "./settings/Limits";
 import { errorText } from "./words";
-
-export const SETTINGS_KEY = ["settings"] as const;
-
-export function readSettings(): Promise<Answer<UserSettings>> {
-  return call({ path: "/api/settings/user", answer: UserSettings });
-}
 
 export function Settings() {
   const t = useT();
@@ -72,7 +67,7 @@ function SettingsEditor({ stored, etag, onSaved }: { stored: UserSettings; etag:
     mutationFn: (body: object) => call({ method: "POST", path: "/api/settings/user", headers: { "if-match": etag ?? `"${stored.config_version}"` }, body, answer: UserSettings }),
     onSuccess: (answer) => {
       const { language, updown, theme } = answer.value.system_preferences;
-      setLook({ language, updown, theme: theme === "light" ? "light" : "dark" });
+      setLook({ language, updown, theme });
       queries.setQueryData(SETTINGS_KEY, answer);
       onSaved();
       toast("ok", t("settings.saved"));

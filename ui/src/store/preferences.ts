@@ -2,9 +2,11 @@
 import { useSyncExternalStore } from "react";
 import { translator, type Language, type Translate } from "../i18n";
 
+export const THEMES = ["dark", "light", "contrast"] as const;
+
 export interface Look {
   readonly language: Language;
-  readonly theme: "dark" | "light";
+  readonly theme: (typeof THEMES)[number];
   readonly updown: "kr" | "us";
 }
 
@@ -26,7 +28,7 @@ function read(): Look {
 function sane(wish: Record<keyof Look, unknown>): Look {
   return {
     language: wish.language === "en" ? "en" : "ko",
-    theme: wish.theme === "light" ? "light" : "dark",
+    theme: THEMES.find((theme) => theme === wish.theme) ?? "dark",
     updown: wish.updown === "us" ? "us" : "kr",
   };
 }

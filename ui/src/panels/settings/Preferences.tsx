@@ -1,7 +1,8 @@
 import { useFormContext } from "react-hook-form";
 import { CheckField, SelectField, TextField } from "../../kit/Field";
 import { Panel } from "../../kit/Panel";
-import { setLook, useT } from "../../store/preferences";
+import { setLook, THEMES, useT } from "../../store/preferences";
+import { askToNotify } from "../../app/notify";
 import { TIMEFRAMES } from "../../wire/rest";
 import type { SettingsForm } from "./form";
 
@@ -24,11 +25,8 @@ export function Preferences() {
         <SelectField
           label={t("preference.theme")}
           testId="preference-theme"
-          options={[
-            ["dark", t("theme.dark")],
-            ["light", t("theme.light")],
-          ]}
-          {...register("preferences.theme", { onChange: (event: { target: { value: string } }) => setLook({ theme: event.target.value === "light" ? "light" : "dark" }) })}
+          options={THEMES.map((theme) => [theme, t(`theme.${theme}`)] as const)}
+          {...register("preferences.theme", { onChange: (event: { target: { value: string } }) => setLook({ theme: THEMES.find((theme) => theme === event.target.value) ?? "dark" }) })}
         />
         <SelectField
           label={t("preference.updown")}
@@ -52,7 +50,7 @@ export function Preferences() {
         />
         <div className="field">
           <span className="field-label">{t("preference.notifications")}</span>
-          <CheckField label={t("preference.notifications.on")} testId="preference-notifications" {...register("preferences.notifications_enabled")} />
+          <CheckField label={t("preference.notifications.on")} testId="preference-notifications" {...register("preferences.notifications_enabled", { onChange: (event: { target: { checked: boolean } }) => event.target.checked && askToNotify() })} />
         </div>
       </div>
     </Panel>
