@@ -455,7 +455,8 @@ class Context:
         for tick in self._timers or ():
             tick.cancel()
         self._timers = None
-        self.unstash_all()
+        if self._stash:
+            self.unstash_all()
 
     def _cancel_tasks(self) -> Slot:
         """Cancel the side tasks; the slot is resolved when none is left."""

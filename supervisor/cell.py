@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 import trio
+from trio import current_time
 from trio.lowlevel import Task
 
 from supervisor.deadletter import DeadLetters
@@ -229,9 +230,12 @@ class Cell:
         self.task = None
         self.waiting_on = None
         self.enter(ActorState.STOPPED)
-        self._drop_stops()
-        self._fail_asks(reason)
-        self._break_links(reason)
+        if self.mailbox.system or self.mailbox.draining:
+            self._drop_stops()
+        if self.pending:
+            self._fail_asks(reason)
+        if self.links:
+            self._break_links(reason)
         watchers, self.watchers = self.watchers, None
         for watcher in (watchers or {}).values():
             watcher(self, reason)
@@ -274,7 +278,7 @@ class Cell:
     def enter(self, state: ActorState) -> None:
         if state is not self.state:
             self.state = state
-            self.since = trio.current_time()
+            self.since = current_time()
 
     def when_ended(self) -> Slot:
         """Resolved with the reason when the running incarnation ends."""
@@ -322,8 +326,6 @@ class Cell:
             step = step.waiting_on
 
     def _fail_asks(self, reason: ExitReason) -> None:
-        if not self.pending:
-            return
         asks, self.pending = self.pending, set()
         for item in self.mailbox.take_out(lambda item: item in asks):
             self.kernel.dead_letters.add(self.path, item.message, Why.STOPPED)
@@ -340,7 +342,4 @@ class Cell:
 
     def _drop_stops(self) -> None:
         """A stop concerned the incarnation that has ended, not the next one."""
-        if self.mailbox.draining:
-            self.mailbox.take_out(lambda item: isinstance(item, Stop))
-        elif self.mailbox.system:
-            self.mailbox.take_out_urgent(lambda item: isinstance(item, Stop))
+        self.mailbox.take_out(lambda item: isinstance(item, Stop))

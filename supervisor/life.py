@@ -103,6 +103,7 @@ async def _end_tasks(cell: Cell, context: Context) -> None:
 
 def _report_stuck(cell: Cell, context: Context) -> None:
     for side in context._tasks or ():
+        cell.kernel.telemetry.count(Event.STUCK_CHILD)
         cell.kernel.telemetry.emit(
             Report(
                 at=trio.current_time(),

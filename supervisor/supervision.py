@@ -85,7 +85,11 @@ class TryAgain:
 
 @attrs.define(eq=False)
 class Child:
-    """What a supervisor knows of one child. `attempt` numbers the scheduled restarts: an older one is void."""
+    """What a supervisor knows of one child.
+
+    attempt: numbers the scheduled restarts, an older one is void. scheduled: one is on its way. held: terminated by
+    request, so that no group restart brings it back before `restart_child` does.
+    """
 
     spec: ChildSpec
     cell: Cell
@@ -93,6 +97,8 @@ class Child:
     last_failure: float = -math.inf
     up_since: float = -math.inf
     attempt: int = 0
+    scheduled: bool = False
+    held: bool = False
     alarm: Alarm | None = None
 
     @property
@@ -101,6 +107,7 @@ class Child:
 
     def forget_restart(self) -> None:
         self.attempt += 1
+        self.scheduled = False
         if self.alarm is not None:
             self.alarm.cancel()
             self.alarm = None
@@ -224,14 +231,17 @@ class Supervisor(Actor):
             await self._ended_within(child, msg.drain)
         await self._stop_children((child,), brutal=False)
         child.cell.close()
+        child.held = True
         if not self._keeps(child):
             self._remove(child)
+        self._go_on_without()
 
     @handles(RestartChild)
     async def _on_restart_child(self, msg: RestartChild) -> Ref:
         child = self._find(msg.id)
         if child.cell.state is not ActorState.STOPPED:
             raise DuplicateChild(self.context.name, msg.id, child.cell.state.value)
+        child.held = False
         await self._start(child)
         return Ref(child.cell)
 
@@ -313,7 +323,8 @@ class Supervisor(Actor):
         await point("before restart")
         delay = self._count_restart(child)
         group = self._group(child)
-        await self._stop_children(group, brutal=False)
+        if len(group) > 1:
+            await self._stop_children(group, brutal=False)
         for member in group:
             if not keeps_spec(member.spec.restart):
                 self._remove(member)
@@ -351,7 +362,7 @@ class Supervisor(Actor):
         if self._strategy is Strategy.ONE_FOR_ONE:
             return (child,)
         ids = restart_group(self._strategy, tuple(self._children), child.spec.id)
-        return tuple(self._children[id] for id in ids)
+        return tuple(self._children[id] for id in ids if not self._children[id].held)
 
     async def _start_group(self, first: Child) -> None:
         for member in self._group(first):
@@ -370,12 +381,22 @@ class Supervisor(Actor):
         """Try again later. Behind the waiting requests, so that a terminate_child gets in between."""
         child.forget_restart()
         child.cell.enter(ActorState.RESTARTING)
+        child.scheduled = True
         note = TryAgain(child.spec.id, child.attempt)
         self._report(Event.RESTART_SCHEDULED, child, seconds=delay)
         if delay:
             child.alarm = self._cell.kernel.timekeeper.after(delay, partial(self._post, note))
         else:
             self._post(note)
+
+    def _go_on_without(self) -> None:
+        """Members of a group may have been waiting for a sibling that has just been terminated: they try again.
+
+        (In OTP they would stay stopped.)
+        """
+        waiting = [child for child in self._in_order() if child.cell.state is ActorState.RESTARTING]
+        if waiting and not any(child.scheduled for child in waiting):
+            self._schedule(waiting[0], 0.0)
 
     def _post(self, note: TryAgain) -> None:
         self._cell.mailbox.user.append(note)
@@ -546,11 +567,14 @@ class Supervisor(Actor):
         detail: str = "",
         seconds: float | None = None,
     ) -> None:
-        self._cell.kernel.telemetry.emit(
+        mine = self._cell
+        if not mine.kernel.telemetry.count(event):
+            return
+        mine.kernel.telemetry.emit(
             Report(
                 at=trio.current_time(),
                 event=event,
-                supervisor=self._cell.path,
+                supervisor=mine.path,
                 child=child.cell.path,
                 incarnation=child.cell.incarnation,
                 reason=reason,

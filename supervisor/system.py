@@ -191,6 +191,7 @@ class System:
                 self.stop(ExitReason(SHUTDOWN.kind, signal.Signals(number).name))
 
     def _emit(self, event: Event, detail: str = "") -> None:
+        self.telemetry.count(event)
         self.telemetry.emit(Report(at=trio.current_time(), event=event, supervisor=self.name, detail=detail))
 
 

@@ -106,8 +106,13 @@ class Telemetry:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer) if observer in self._observers else None
 
+    def count(self, event: Event) -> bool:
+        """Count an event; True if somebody wants its report."""
+        self._counts[event] += 1
+        return bool(self._observers) or logger.isEnabledFor(LEVELS[event])
+
     def emit(self, report: Report) -> None:
-        self._counts[report.event] += 1
+        """Hand out a report whose event has been counted."""
         level = LEVELS[report.event]
         if logger.isEnabledFor(level):
             error = report.reason.error if report.reason is not None else None

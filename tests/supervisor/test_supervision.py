@@ -522,6 +522,34 @@ async def test_o25_terminate_child_gets_in_between_two_attempts_without_backoff(
         assert "!a" in event_log.text
 
 
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
+async def test_a_group_goes_on_without_the_member_that_was_terminated(event_log, autojump_clock, strategy):
+    backoff = Backoff(base=3, max_delay=3, jitter=0)
+    children = [event_log.child("a", backoff=backoff), event_log.child("b"), event_log.child("c")]
+    async with open_system(children=children, strategy=strategy, intensity=math.inf) as system:
+        system.ref("a").tell(Crash())
+        await settle()
+        await system.root.terminate_child("a")
+        assert await system.ref("c").ask(Ping()) == "c#2"
+        assert trio.current_time() == 0
+        event_log.expect("+a +b +c -a:crash -c -b +b +c")
+
+
+async def test_a_terminated_child_stays_so_when_its_group_is_restarted(event_log, autojump_clock):
+    children = [event_log.child(id) for id in "abc"]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL) as system:
+        await system.root.terminate_child("b")
+        event_log.clear()
+        system.ref("a").tell(Crash())
+        await settle()
+        event_log.expect("-a:crash -c +a +c")
+        await system.root.restart_child("b")
+        event_log.clear()
+        system.ref("a").tell(Crash())
+        await settle()
+        event_log.expect("-a:crash -c -b +a +b +c")
+
+
 async def test_a_schedule_of_an_earlier_life_cannot_start_a_child(event_log, autojump_clock):
     backoff = Backoff(base=3, max_delay=3, jitter=0)
     async with open_system(children=[event_log.child("a", backoff=backoff)], intensity=math.inf) as system:
