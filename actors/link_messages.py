@@ -4,7 +4,16 @@ import attrs
 
 from supervisor.message import Request
 from supervisor.ref import Ref
-from wire.messages import EmergencyStop, Hello, LocalStop, ParameterUpdate, Release, StopProgress
+from wire.messages import (
+    EmergencyStop,
+    Hello,
+    LocalStop,
+    Nack,
+    ParameterResult,
+    ParameterUpdate,
+    Release,
+    StopProgress,
+)
 
 # --- a link to the stop coordinator -----------------------------------------------------------------------------------
 
@@ -59,6 +68,33 @@ class EpochHeard:
     """An engine's heartbeat named an epoch above the register's."""
 
     epoch: int
+
+
+# --- a link to the parameters -----------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class EngineAdmitted:
+    """The engine is welcomed; its hello says which parameters it runs."""
+
+    engine_id: str
+    hello: Hello
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class UpdateAnswered:
+    engine_id: str
+    result: ParameterResult
+
+
+@attrs.frozen(kw_only=True)
+class UpdateRefused:
+    """The engine could not take the command at all."""
+
+    engine_id: str
+    request_id: str
+    nack: Nack
 
 
 # --- to a link --------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class Records:
         self._ask_database()
         self.cases[case.id] = case
 
-    async def void_case(self, case):
+    async def settle_case(self, case):
         self._ask_database()
         self.cases[case.id] = case
 

@@ -1,0 +1,688 @@
+"""Engines that speak the real session over in-memory sockets, in virtual time: what a link does for them."""
+
+import math
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+import trio
+
+from actors.board import Board
+from actors.coordinator import Coordinator
+from actors.degraded import DegradedParts
+from actors.engine_link import EngineLink, LinkEnded
+from actors.fleet import Fleet, FleetBoard
+from actors.hub import Hub
+from actors.link_messages import CloseNow
+from actors.links import LinkDesk, Office
+from actors.log_writer import LogWriter
+from actors.releasing import ReleaseDesk
+from actors.requests import ListEngines, Principal, TakeStop
+from actors.stop_effects import RaiseAlert
+from actors.stop_keeping import StopKeeping
+from actors.stop_shelf import StopShelf
+from store.errors import Unavailable
+from store.logs import Committed
+from supervisor.actor import Actor
+from supervisor.dynamic import DynamicSupervisor
+from supervisor.spec import ChildSpec, Restart
+from supervisor.system import open_system
+from wire.errors import Unauthorized
+from wire.messages import (
+    EmergencyStop,
+    Flatness,
+    Goodbye,
+    HealthUpdate,
+    Hello,
+    LatchState,
+    LocalStop,
+    LocalStopCause,
+    LogCategory,
+    ProcessStatus,
+    StopPhase,
+    StopProgress,
+    TradeLog,
+    TradingMode,
+    Welcome,
+)
+from wire.rest import Connection, Role, StopRequest, StopState
+from wire.session import EngineSession, LeaseGranted, Received, State, Vitals
+from wire.stops import Level, Scope, StopRecord
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def wall():
+    return START + timedelta(seconds=trio.current_time())
+
+
+class Pipe:
+    """Both ends of a connection. ``blocked``: the engine's machine takes nothing more."""
+
+    def __init__(self):
+        self.to_engine, self.engine_gets = trio.open_memory_channel(math.inf)
+        self.to_platform, self.platform_gets = trio.open_memory_channel(math.inf)
+        self.closed_with = None
+        self.blocked = trio.Event()
+        self.blocked.set()
+
+    async def send(self, text):
+        await self.blocked.wait()
+        try:
+            await self.to_engine.send(text)
+        except trio.BrokenResourceError as error:
+            raise LinkEnded from error
+
+    async def receive(self):
+        try:
+            return await self.platform_gets.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError) as error:
+            raise LinkEnded from error
+
+    async def close(self, code, reason):
+        await trio.lowlevel.checkpoint()
+        self.closed_with = self.closed_with or code
+        self.to_engine.close()
+        self.platform_gets.close()
+
+    def cut(self):
+        """The cable is pulled: both sides notice at once."""
+        self.to_platform.close()
+        self.engine_gets.close()
+
+
+class Engine:
+    """A well-behaved engine, unless told otherwise."""
+
+    def __init__(self, engine_id, *, instance="i1", synced=True, obeys=True):
+        self.engine_id = engine_id
+        self.instance = instance
+        self.synced = synced
+        self.obeys = obeys
+        self.latch = {}
+        self.received = []
+        self.leases = []
+        self.epoch = 0
+        self.bell = trio.Event()
+        self.session = EngineSession(engine_id, hello=self.hello, vitals=self.vitals, clock=wall)
+        self.pipe = None
+        self.silent = False
+        self.scope = None
+
+    def give_up_connection(self):
+        """The engine's end is gone and the platform is not told: a half-open connection."""
+        self.scope.cancel()
+
+    def hello(self, resume):
+        return Hello(
+            protocol="1",
+            instance=self.instance,
+            name=self.engine_id,
+            version="1.0",
+            trading_mode=TradingMode.PAPER,
+            stops=list(self.latch.values()),
+            latch=LatchState.PRESENT,
+            capabilities=[],
+            supported_brokerages=["kis"],
+            strategies=[],
+            resume=resume,
+        )
+
+    def vitals(self):
+        epochs = [r.stop_epoch for r in self.latch.values()]
+        level = max((r.level for r in self.latch.values()), default=Level.NORMAL)
+        return Vitals(stop_epoch=max([self.epoch, *epochs]), level=level, synced=self.synced)
+
+    async def run(self, pipe):
+        self.pipe = pipe
+        self.session.connected(trio.current_time())
+        async with trio.open_nursery() as nursery:
+            self.scope = nursery.cancel_scope
+            nursery.start_soon(self.write)
+            try:
+                while True:
+                    text = await pipe.engine_gets.receive()
+                    for event in self.session.receive(text, trio.current_time()):
+                        self.on_event(event)
+                    self.bell.set()
+            except (trio.EndOfChannel, trio.ClosedResourceError):
+                nursery.cancel_scope.cancel()
+        self.session.disconnected()
+
+    async def write(self):
+        while True:
+            now = trio.current_time()
+            frames = []
+            if not self.silent:
+                self.session.tick(now)
+                frames = self.session.take(now)
+            for text in frames:
+                try:
+                    await self.pipe.to_platform.send(text)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return
+            if not frames:
+                deadline = self.session.deadline()
+                with trio.move_on_at(math.inf if deadline is None or self.silent else max(deadline, now + 0.001)):
+                    await self.bell.wait()
+                self.bell = trio.Event()
+
+    def say(self, message, **kw):
+        self.session.send(message, **kw)
+        self.bell.set()
+
+    def on_event(self, event):
+        if isinstance(event, LeaseGranted):
+            self.leases.append(event.expires_at)
+        if not isinstance(event, Received):
+            return
+        self.received.append(event.message)
+        match event.message:
+            case EmergencyStop() as stop:
+                self.obey(stop)
+            case Welcome() as welcome:
+                self.epoch = max(self.epoch, welcome.stop.epoch)
+                for record in welcome.stop.effective:
+                    self.latch[record.stop_id] = record
+                for stop_id in welcome.stop.released:
+                    self.latch.pop(stop_id, None)
+        if event.seq is not None:
+            self.session.committed(event.seq, trio.current_time())
+
+    def obey(self, stop):
+        held = self.latch.get(stop.stop_id)
+        if held is None or held.stop_epoch < stop.stop_epoch:
+            self.latch[stop.stop_id] = stop.record()
+        if self.obeys:
+            for phase in (StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED, StopPhase.VERIFIED):
+                self.say(progress(stop, phase))
+
+    def stops(self):
+        return [m for m in self.received if isinstance(m, EmergencyStop)]
+
+    def of(self, kind):
+        return [m for m in self.received if isinstance(m, kind)]
+
+
+def progress(stop, phase):
+    return StopProgress(
+        stop_id=stop.stop_id,
+        stop_epoch=stop.stop_epoch,
+        phase=phase,
+        orders_cancelled=2,
+        orders_remaining=0,
+        positions_liquidated=1,
+        positions_remaining=0,
+        flatness=Flatness.FLAT,
+        residuals=[],
+        latched=True,
+    )
+
+
+class Ledger:
+    """The database as the log writer sees it."""
+
+    def __init__(self):
+        self.rows = {}
+        self.progress = []
+        self.away = False
+
+    async def begin(self, begun, now):
+        self.ask()
+
+    async def commit(self, received, progress, now):
+        self.ask()
+        new = [r for r in received if (r.engine_id, r.id) not in self.rows]
+        self.rows.update({(r.engine_id, r.id): r.message for r in new})
+        self.progress += progress
+        return Committed(new=new, rejected=[], moved=frozenset())
+
+    async def bury(self, letter):
+        self.ask()
+
+    async def note_account(self, engine_id, account):
+        self.ask()
+
+    def ask(self):
+        if self.away:
+            raise Unavailable("the database is away")
+
+
+class NoRecords:
+    """Journal and database of stops that are always there."""
+
+    async def write_journal(self, stops):
+        await trio.lowlevel.checkpoint()
+
+    async def save_stop(self, stop):
+        await trio.lowlevel.checkpoint()
+
+
+class Listening(Actor):
+    """Takes any message, and keeps it."""
+
+    def __init__(self, heard):
+        self.heard = heard
+
+    async def unhandled(self, message):
+        self.heard.append(message)
+
+
+@attrs.define
+class World:
+    system: object
+    desk: LinkDesk
+    ledger: Ledger
+    board: Board
+    alerts: list
+    nursery: trio.Nursery
+    count: int = 0
+
+    async def connect(self, engine, *, settle=True):
+        pipe = Pipe()
+        self.count += 1
+        expires = wall() + timedelta(minutes=15)
+        spec = ChildSpec(
+            id=f"{engine.engine_id}.{self.count}",
+            factory=lambda: EngineLink(engine.engine_id, pipe, self.desk, expires, wall=wall),
+            restart=Restart.TEMPORARY,
+        )
+        link = await self.system.start_child("links", spec)
+        self.nursery.start_soon(engine.run, pipe)
+        if settle:
+            await trio.sleep(0.01)
+        return link
+
+    async def stop(self, **fields):
+        who = Principal(user_id="kim", username="kim", role=Role.OPERATOR, auth_time=START)
+        return await self.system.ref("stops").ask(TakeStop(principal=who, request=StopRequest(**fields)), urgent=True)
+
+    async def status(self, engine_id):
+        rows = await self.system.ref("fleet").ask(ListEngines())
+        return next(r for r in rows if r.engine_id == engine_id)
+
+    async def state(self, stop, state, timeout=5):
+        return await self.board.wait_for(stop.stop_id, lambda s: s.state is state, timeout=timeout)
+
+
+@pytest.fixture
+def open_world(kit):
+    @asynccontextmanager
+    async def opened(engines=2):
+        known = [(f"E{i + 1}", f"A{i + 1}") for i in range(engines)]
+        book = kit.book(engines=known)
+        shelf = StopShelf(book=book, desk=ReleaseDesk(kit.Ids("r")))
+        degraded, hub, ledger, alerts = DegradedParts(), Hub(), Ledger(), []
+        fleet_board = FleetBoard(shelf)
+        for engine_id, account_id in known:
+            fleet_board.add(engine_id, engine_id, account_id)
+        stops = Board()
+        records = NoRecords()
+        keeping = StopKeeping(book, records, stops, degraded, lambda _stop: None)
+
+        def coordinator():
+            return Coordinator(
+                shelf,
+                keeping,
+                records,
+                alert=alerts.append,
+                audit=lambda _entry: None,
+                synced=fleet_board.synced,
+                wall=wall,
+            )
+
+        def verify(engine_id, token):
+            if token != "good":
+                raise Unauthorized("not a token")
+            return wall() + timedelta(minutes=15)
+
+        children = [
+            ChildSpec(id="alerts", factory=lambda: Listening(alerts)),
+            ChildSpec(id="parameters", factory=lambda: Listening([])),
+            ChildSpec(id="stops", factory=coordinator),
+            ChildSpec(id="fleet", factory=lambda: Fleet(fleet_board, hub, shelf, wall=wall)),
+            ChildSpec(id="log-writer", factory=lambda: LogWriter(ledger, degraded, lambda _one: None, wall=wall)),
+            ChildSpec(id="links", factory=DynamicSupervisor),
+        ]
+        async with (
+            open_system(name="platform", children=children) as system,
+            trio.open_nursery() as nursery,
+        ):
+            desk = LinkDesk(
+                shelf=shelf,
+                office=lambda: Office(platform_id="p1", term=1),
+                coordinator=system.ref("stops"),
+                fleet=system.ref("fleet"),
+                parameters=system.ref("parameters"),
+                log_writer=system.ref("log-writer"),
+                alerts=system.ref("alerts"),
+                verify=verify,
+                database_is_away=lambda: ledger.away,
+            )
+            yield World(system, desk, ledger, stops, alerts, nursery)
+            nursery.cancel_scope.cancel()
+
+    return opened
+
+
+async def test_an_engine_says_hello_and_is_welcome_with_its_stops_and_seen_as_connected(open_world, autojump_clock):
+    async with open_world() as world:
+        stop = await world.stop()
+        engine = Engine("E1")
+        await world.connect(engine)
+        (welcome,) = engine.of(Welcome)
+        assert [r.stop_id for r in welcome.stop.effective] == [stop.stop_id]
+        assert welcome.platform_id == "p1"
+        status = await world.status("E1")
+        assert (status.connection, status.level) == (Connection.CONNECTED, Level.FLATTEN)
+
+
+async def test_a_stop_reaches_every_connected_engine_and_comes_back_verified(open_world, autojump_clock):
+    async with open_world() as world:
+        engines = [Engine("E1"), Engine("E2")]
+        for engine in engines:
+            await world.connect(engine)
+        stop = await world.stop()
+        done = await world.state(stop, StopState.VERIFIED)
+        assert {r.engine_id: (r.orders_cancelled, r.positions_liquidated) for r in done.results} == {
+            "E1": (2, 1),
+            "E2": (2, 1),
+        }
+        assert done.delivered == 2
+
+
+async def test_phases_say_sent_when_the_frame_has_left_and_received_when_the_engine_acknowledged(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        await world.connect(engine)
+        engine.pipe.blocked = trio.Event()
+        stop = await world.stop()
+        await trio.sleep(1)
+        assert world.board.get(stop.stop_id).results[0].phase is StopPhase.PENDING
+        engine.silent = True
+        engine.pipe.blocked.set()
+        await trio.sleep(0.2)
+        assert world.board.get(stop.stop_id).results[0].phase is StopPhase.SENT
+        engine.silent = False
+        engine.bell.set()
+        await trio.sleep(1)
+        assert world.board.get(stop.stop_id).results[0].phase is StopPhase.RECEIVED
+
+
+async def test_an_engine_that_was_away_gets_the_stop_when_it_returns_and_verifies_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        stop = await world.stop()
+        assert stop.state is StopState.PARTIAL
+        engine = Engine("E1")
+        await world.connect(engine)
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_a_cable_pulled_during_a_stop_is_unreachable_and_the_returning_engine_finishes(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        await world.connect(engine)
+        stop = await world.stop()
+        await trio.sleep(0.1)
+        engine.pipe.cut()
+        await trio.sleep(0.5)
+        assert world.board.get(stop.stop_id).results[0].phase is StopPhase.UNREACHABLE
+        engine.obeys = True
+        await world.connect(engine)
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_one_slow_engine_delays_nobody_else_s_stop(open_world, autojump_clock):
+    async with open_world() as world:
+        slow, quick = Engine("E1"), Engine("E2")
+        await world.connect(slow)
+        await world.connect(quick)
+        slow.pipe.blocked = trio.Event()
+        began = trio.current_time()
+        await world.stop()
+        await trio.sleep(0.01)
+        assert len(quick.stops()) == 1
+        assert trio.current_time() - began < 0.02
+
+
+async def test_a_flood_of_logs_does_not_hold_up_a_stop(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        for i in range(3000):
+            engine.say(log_line(i))
+        stop = await world.stop()
+        await trio.sleep(0.01)
+        assert len(engine.stops()) == 1
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+def log_line(i):
+    return TradeLog(id=f"log-{i}", category=LogCategory.SYSTEM, message=f"line {i}", timestamp=wall())
+
+
+async def test_what_an_engine_tells_is_acknowledged_only_once_it_is_committed(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        world.ledger.away = True
+        for i in range(5):
+            engine.say(log_line(i))
+        await trio.sleep(3)
+        assert engine.session.outbox.unacked == 5
+        world.ledger.away = False
+        await trio.sleep(5)
+        assert engine.session.outbox.unacked == 0
+        assert len(world.ledger.rows) == 5
+
+
+async def test_with_the_database_away_stops_heartbeats_and_leases_go_on(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        world.ledger.away = True
+        for i in range(300):
+            engine.say(log_line(i))
+        await trio.sleep(40)
+        assert engine.leases[-1] > trio.current_time()
+        stop = await world.stop()
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_conflated_messages_are_acknowledged_while_the_database_is_away(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        world.ledger.away = True
+        engine.say(
+            HealthUpdate(
+                cpu_usage=3.0,
+                memory_usage=4.0,
+                process_status=ProcessStatus.RUNNING,
+                engine_count=1,
+                active_strategies=0,
+                last_update=wall(),
+            )
+        )
+        await trio.sleep(1)
+        assert engine.session.outbox.unacked == 0
+
+
+async def test_a_lease_is_granted_with_heartbeats_of_a_synced_engine_and_not_before(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", synced=False)
+        await world.connect(engine)
+        assert engine.of(Welcome)[0].lease_ms == 0
+        await trio.sleep(11)
+        assert max(engine.leases) <= trio.current_time()
+        engine.synced = True
+        await trio.sleep(6)
+        assert engine.leases[-1] > trio.current_time() + 8
+
+
+async def test_no_lease_is_given_while_the_coordinator_does_not_show_that_it_lives(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        await trio.sleep(6)
+        assert engine.leases[-1] > trio.current_time()
+        before = len(engine.leases)
+        world.desk.shelf.pulse = -100.0
+        shelf, world.desk.shelf = world.desk.shelf, attrs.evolve(world.desk.shelf, pulse=-100.0)
+        await trio.sleep(16)
+        assert len(engine.leases) > before
+        assert engine.leases[-1] <= trio.current_time()
+        world.desk.shelf = shelf
+
+
+async def test_a_heartbeat_that_lacks_a_stop_is_answered_with_the_stop_again(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        await world.connect(engine)
+        await world.stop()
+        await trio.sleep(0.1)
+        engine.latch.clear()
+        before = len(engine.stops())
+        await trio.sleep(5.1)
+        assert len(engine.stops()) == before + 1
+
+
+async def test_silence_is_suspect_then_offline_and_the_link_is_closed(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        await trio.sleep(6)
+        assert (await world.status("E1")).connection is Connection.CONNECTED
+        engine.silent = True
+        await trio.sleep(9)
+        assert (await world.status("E1")).connection is Connection.SUSPECT
+        await trio.sleep(8)
+        status = await world.status("E1")
+        assert (status.connection, status.halted_by_lease) == (Connection.OFFLINE, True)
+        assert engine.pipe.closed_with == 4008
+
+
+async def test_the_same_instance_takes_its_place_back_and_resumes_its_session(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        first = engine.pipe
+        engine.say(log_line(1))
+        await trio.sleep(1)
+        engine.give_up_connection()
+        await trio.sleep(0.1)
+        await world.connect(engine)
+        await trio.sleep(0.5)
+        assert first.closed_with == 4501
+        assert engine.of(Welcome)[-1].resumed
+        engine.say(log_line(2))
+        await trio.sleep(1)
+        assert len(world.ledger.rows) == 2
+
+
+async def test_another_instance_is_turned_away_while_the_first_may_be_alive(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first, second = Engine("E1"), Engine("E1", instance="i2")
+        await world.connect(first)
+        await trio.sleep(6)
+        await world.connect(second)
+        await trio.sleep(1)
+        assert second.pipe.closed_with == 4023
+        assert not second.of(Welcome)
+        assert first.pipe.closed_with is None
+        assert "error_engine_id_in_use" in [a.code for a in world.alerts if isinstance(a, RaiseAlert)]
+
+
+async def test_another_instance_gets_no_lease_before_the_first_one_s_is_surely_over(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first, second = Engine("E1"), Engine("E1", instance="i2")
+        await world.connect(first)
+        await trio.sleep(6)
+        last_lease = first.leases[-1]
+        first.silent = True
+        await trio.sleep(8.7)
+        await world.connect(second)
+        assert second.of(Welcome)[0].lease_ms == 0
+        granted = [x for x in await leases_for(second, 30) if x > 0]
+        assert granted
+        assert min(granted) - 15 > last_lease + 1.0
+
+
+async def leases_for(engine, seconds):
+    """The ends of the leases that were alive when they were given."""
+    alive = []
+    for _ in range(seconds * 10):
+        before = len(engine.leases)
+        await trio.sleep(0.1)
+        alive += [x for x in engine.leases[before:] if x > trio.current_time()]
+    return alive
+
+
+async def test_an_engine_that_said_goodbye_may_be_followed_at_once(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first, second = Engine("E1"), Engine("E1", instance="i2")
+        await world.connect(first)
+        await trio.sleep(6)
+        first.say(Goodbye(cause="stopped"))
+        await trio.sleep(0.1)
+        first.pipe.cut()
+        await trio.sleep(0.1)
+        assert (await world.status("E1")).connection is Connection.OFFLINE
+        await world.connect(second)
+        await trio.sleep(1)
+        assert second.leases[-1] > trio.current_time()
+
+
+async def test_a_stop_taken_while_an_engine_is_being_welcomed_is_never_lost(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.connect, engine)
+            stop = await world.stop()
+        await trio.sleep(0.1)
+        assert stop.stop_id in engine.latch
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_a_local_stop_is_opened_under_the_engine_s_id_and_confirmed_to_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        engine.latch["mine"] = StopRecord(stop_id="mine", scope=scope("engine:E1"), level=Level.HALT, stop_epoch=9)
+        local = LocalStop(id="mine", level=Level.HALT, cause=LocalStopCause.SENTINEL, reason="file", at=wall())
+        engine.say(local)
+        await trio.sleep(1)
+        assert world.board.get("mine").cause == "sentinel"
+        assert engine.stops()[0].stop_id == "mine"
+        await trio.sleep(6)
+        later = await world.stop()
+        assert later.epoch > 9
+
+
+def scope(text):
+    return Scope.parse(text)
+
+
+async def test_a_deregistered_engine_s_link_is_closed_with_4511(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        link = await world.connect(engine)
+        await link.ask(CloseNow(code=4511, reason="deregistered"), timeout=1)
+        assert engine.pipe.closed_with == 4511
+
+
+async def test_an_expired_token_closes_the_link_but_never_during_a_stop(open_world, autojump_clock):
+    async with open_world() as world:
+        stopped, free = Engine("E1"), Engine("E2")
+        await world.connect(stopped)
+        await world.connect(free)
+        await world.stop(scope=scope("engine:E1"))
+        await trio.sleep(15 * 60 + 40)
+        assert free.pipe.closed_with == 4101
+        assert stopped.pipe.closed_with is None
+        assert stopped.session.state is State.LIVE
