@@ -1,6 +1,7 @@
 """Enrolling engines, and what an engine reads about itself."""
 
 import base64
+import json
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated
@@ -37,7 +38,11 @@ class RotateRequest:
 
 @message
 class EngineConfiguration:
-    """What one engine needs to trade. The secrets are sealed boxes (X25519, XSalsa20-Poly1305) for its public key."""
+    """What one engine needs to trade.
+
+    ``sealed``: a sealed box (X25519, XSalsa20-Poly1305) for its public key, base64; in it JSON with ``app_key``,
+    ``app_secret`` and ``account`` (digits). None while the account has no keys.
+    """
 
     engine_id: Identifier
     config_version: Annotated[int, C(ge=0)]
@@ -46,8 +51,7 @@ class EngineConfiguration:
     type: BrokerageType
     account_number: Annotated[str, C(max_length=32)]
     is_active: bool
-    api_key_sealed: Annotated[str, C(secret=True)] | None
-    api_secret_sealed: Annotated[str, C(secret=True)] | None
+    sealed: Annotated[str, C(secret=True)] | None
     risk_limits: RiskLimits
 
 
@@ -57,7 +61,7 @@ def _shown(row: EngineRow, secret: str | None = None) -> EnrolledEngine:
     )
 
 
-async def enrol_engine(services: Services, request: EnrolRequest, *, by: str) -> EnrolledEngine:
+async def enrol_engine(services: Services, by: str, request: EnrolRequest) -> EnrolledEngine:
     """Enrols an engine; the answer holds its secret, which nothing else ever tells. ``by``: a user's id, for the audit.
 
     Raises Problem 409 when the account, the name or the id is taken, 422 for a bad public key, and Unavailable.
@@ -77,7 +81,7 @@ async def enrol_engine(services: Services, request: EnrolRequest, *, by: str) ->
 
 
 async def enrol(call: Call) -> Answer:
-    return Answer(value=await enrol_engine(call.services, call.body, by=call.who.user_id), status=201)
+    return Answer(value=await enrol_engine(call.services, call.who.user_id, call.body), status=201)
 
 
 async def _enrol(conn: Connection, by: str, engine_id: str, request: EnrolRequest, hashed: bytes) -> EngineRow:
@@ -131,17 +135,22 @@ async def _deregister(conn: Connection, by: str, engine_id: str, now: datetime) 
     return done
 
 
-async def rotate(call: Call) -> Answer:
-    """A new secret; the old one, and the tokens it got, count no more."""
-    engine_id, now, secret = call.identifier("engine_id"), datetime.now(UTC), secrets.token_urlsafe(32)
-    _check_key(call.body.public_key)
-    hashed = secret_hash(call.services.keyring.derive("engine secrets"), engine_id, secret)
-    row = await call.services.db.run(_rotate, call.who.user_id, engine_id, hashed, call.body.public_key, now, tx={})
+async def rotate_engine(services: Services, by: str, engine_id: str, public_key: str | None) -> EnrolledEngine:
+    """A new secret, shown once; the old one, and the tokens it got, count no more. Raises Problem and Unavailable."""
+    _check_key(public_key)
+    now, secret = datetime.now(UTC), secrets.token_urlsafe(32)
+    hashed = secret_hash(services.keyring.derive("engine secrets"), engine_id, secret)
+    row = await services.db.run(_rotate, by, engine_id, hashed, public_key, now, tx={})
     if row is None:
         raise not_found("engine")
-    call.services.denied.require_generation(engine_id, int(now.timestamp()))
-    await _know(call.services)
-    return Answer(value=_shown(row, secret))
+    services.denied.require_generation(engine_id, int(now.timestamp()))
+    await _know(services)
+    return _shown(row, secret)
+
+
+async def rotate(call: Call) -> Answer:
+    engine_id = call.identifier("engine_id")
+    return Answer(value=await rotate_engine(call.services, call.who.user_id, engine_id, call.body.public_key))
 
 
 async def _rotate(
@@ -188,17 +197,18 @@ def _sealed(found: AccountConfiguration, engine: Known) -> EngineConfiguration:
         type=found.type,
         account_number=found.account_number,
         is_active=found.is_active,
-        api_key_sealed=_seal(engine.public_key, found.api_key),
-        api_secret_sealed=_seal(engine.public_key, found.api_secret),
+        sealed=_seal(engine.public_key, found),
         risk_limits=found.risk_limits,
     )
 
 
-def _seal(public_key: str | None, secret: str | None) -> str | None:
-    if secret is None or public_key is None:
+def _seal(public_key: str | None, found: AccountConfiguration) -> str | None:
+    if public_key is None or not (found.api_key and found.api_secret):
         return None
+    account = found.account_number.replace("-", "")
+    keys = json.dumps({"app_key": found.api_key, "app_secret": found.api_secret, "account": account})
     box = SealedBox(PublicKey(base64.b64decode(public_key)))
-    return base64.b64encode(box.encrypt(secret.encode())).decode()
+    return base64.b64encode(box.encrypt(keys.encode())).decode()
 
 
 async def own_configuration(call: Call) -> Answer:

@@ -20,7 +20,7 @@ from wire.rest import (
     ValidationResult,
 )
 
-TOKEN_FOLDER = "broker-tokens"
+TOKEN_FOLDER = "tokens"
 """Where in the home folder the engines share the broker's tokens."""
 
 

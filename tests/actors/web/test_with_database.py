@@ -321,8 +321,8 @@ async def test_an_engine_reads_its_own_configuration_sealed_to_it_and_audited_be
     token = real.engine_token(engine["engine_id"])
     response = await real.call("GET", "/api/engine/config", token=token)
     found = await response.get_json()
-    opened = SealedBox(private).decrypt(base64.b64decode(found["api_secret_sealed"])).decode()
-    assert opened == KEYS["api_secret"]
+    opened = json.loads(SealedBox(private).decrypt(base64.b64decode(found["sealed"])))
+    assert opened == {"app_key": KEYS["api_key"], "app_secret": KEYS["api_secret"], "account": "1234567801"}
     assert "CANARY" not in await response.get_data(as_text=True)
     page = await real.db.run(audit.page, None, 10)
     assert page.items[-1].action == "engine.config.read"
