@@ -106,6 +106,29 @@ def lost(part: Part, now: Instant) -> Part:
     return attrs.evolve(part, phase=StopPhase.UNREACHABLE, completed_at=now.wall, error=part.error or words)
 
 
+def restored_part(result: EmergencyStopResult, epoch: int, now: Instant) -> Part:
+    """A part as it was kept by an earlier platform."""
+    past_latch = result.phase in _RANK and _RANK[result.phase] >= _RANK[StopPhase.RECEIVED]
+    return Part(
+        engine_id=result.engine_id,
+        epoch=epoch,
+        phase=result.phase,
+        since=now.mono,
+        acked=past_latch,
+        ms_to_frozen=result.ms_to_frozen,
+        orders_cancelled=result.orders_cancelled,
+        orders_remaining=result.orders_remaining,
+        positions_liquidated=result.positions_liquidated,
+        positions_remaining=result.positions_remaining,
+        flatness=result.flatness,
+        flatness_as_of=result.flatness_as_of,
+        flatness_reason=result.flatness_reason,
+        residuals=result.residuals,
+        completed_at=result.completed_at,
+        error=result.error,
+    )
+
+
 def sent(part: Part) -> Part:
     """The frame was written to the engine's socket."""
     return attrs.evolve(part, phase=StopPhase.SENT) if part.phase is StopPhase.PENDING else part

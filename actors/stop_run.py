@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import attrs
 
 from actors.stop_effects import RaiseAlert, Words
-from actors.stop_parts import Instant, Part, state_of
+from actors.stop_parts import Instant, Part, lost, restored_part, state_of
 from wire.messages import EmergencyStop
 from wire.rest import EmergencyStopResult, Stop, TimelineEvent
-from wire.stops import Level, Scope, StopRecord
+from wire.stops import Entry, Level, Scope, StopRecord
 
 TIMEOUT_MS = 30_000
 TIMELINE_LIMIT = 1000
@@ -30,6 +30,33 @@ class Run:
     parts: dict[str, Part] = attrs.field(factory=dict)
     timeline: list[TimelineEvent] = attrs.field(factory=list)
     results: dict[str, tuple[Part, EmergencyStopResult]] = attrs.field(factory=dict)
+
+    @classmethod
+    def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
+        """A stop as it was kept. Engines are not connected now: only what they verified at this epoch still holds."""
+        same = (view.scope, view.level, view.epoch) == (entry.scope, entry.level, entry.stop_epoch)
+        released = None if entry.is_open else Instant(now.mono, view.released_at or now.wall)
+        words = Words(
+            request_id=view.request_id,
+            user_id=view.user_id,
+            reason=view.reason,
+            requested_at=view.requested_at,
+            cause=view.cause,
+            drill=view.drill,
+        )
+        parts = [restored_part(r, entry.stop_epoch, now) for r in view.results] if same or released else []
+        return cls(
+            stop_id=view.stop_id,
+            words=words,
+            scope=entry.scope,
+            level=entry.level,
+            epoch=entry.stop_epoch,
+            proof=proof,
+            durable=True,
+            released_at=released,
+            parts={p.engine_id: p if released else lost(p, now) for p in parts},
+            timeline=list(view.timeline),
+        )
 
     def record(self) -> StopRecord:
         return StopRecord(

@@ -84,26 +84,36 @@ class StopBook:
                 effects.append(StopChanged(stop_id=stop_id))
         return effects
 
-    def recovered_words(self, stop_id: str, words: Words) -> list[Effect]:
-        """The database is back and knows who asked for this stop."""
-        run = self.runs.get(stop_id)
-        if run is None or run.words.cause != "recovered":
-            return []
-        run.words = words
-        self._requests[(words.request_id, run.scope)] = stop_id
-        return [StopChanged(stop_id=stop_id)]
+    def remember(self, views: Iterable[Stop], requests: Mapping[str, str], now: Instant) -> None:
+        """What the database keeps of earlier stops, so that a repeated request finds its stop, released or not."""
+        for view in views:
+            entry = self.register.entries.get(view.stop_id)
+            if entry is not None and self._is_news(view.stop_id):
+                record = StopRecord(
+                    stop_id=view.stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch
+                )
+                self.runs[view.stop_id] = Run.restored(view, entry, self._prove(record), now)
+        for request_id, stop_id in requests.items():
+            if (run := self.runs.get(stop_id)) is not None:
+                self._requests.setdefault((request_id, run.scope), stop_id)
 
-    def merge(self, other: Register, now: Instant) -> list[Effect]:
-        """A copy that could not be read before. Its stops count; its releases only if the caller left them in."""
-        before = self.register
-        self.register = before.merge(other)
+    def _is_news(self, stop_id: str) -> bool:
+        run = self.runs.get(stop_id)
+        return run is None or run.words.cause == "recovered"
+
+    def merge(self, other: Register, words: Mapping[str, Words], now: Instant) -> list[Effect]:
+        """A copy that could not be read before. A release in it counts only for a stop that is unknown here."""
         effects: list[Effect] = []
-        for stop_id, entry in self.register.open_stops():
-            known = before.entries.get(stop_id)
-            if known is None or not known.is_open or known != entry:
-                run = self._run(stop_id, entry, unknown_words(stop_id, now), now)
-                run.durable = True
-                effects += self._send(run)
+        for stop_id, theirs in other.entries.items():
+            ours = self.register.entries.get(stop_id)
+            entry = theirs if ours is None else attrs.evolve(theirs, released_epoch=None)
+            self.register = self.register.with_stop(stop_id, entry)
+            merged = self.register.entries[stop_id]
+            if merged.is_open and merged != ours:
+                run = self._run(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now), now)
+                run.note(now, "recovered", detail="found in the database")
+                effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
+        self.epoch_seen(other.epoch)
         return effects
 
     def halt_everything(self, cause: str, reason: str, now: Instant) -> list[Effect]:
@@ -167,8 +177,10 @@ class StopBook:
     def take(self, request: StopRequest, user_id: str, now: Instant, *, cause: str = "operator") -> Taken | Refusal:
         """Decides a stop. Refused is only what names nothing that exists, or a drill that would really trade."""
         refusal = self.roster.refuse_unknown(request.scope) or self.roster.refuse_drill(request)
-        if refusal is not None:
-            return refusal
+        return refusal or self.take_unchecked(request, user_id, now, cause=cause)
+
+    def take_unchecked(self, request: StopRequest, user_id: str, now: Instant, *, cause: str) -> Taken:
+        """A stop that was already promised to somebody: it is opened even if nothing matches it."""
         if request.request_id is not None:
             known = self._requests.get((request.request_id, request.scope))
             if known is not None and (run := self.runs.get(known)) is not None:
