@@ -4,6 +4,7 @@ Items are made with the platform's own message classes, so what the dashboard un
 server runs in a thread with its own trio loop; ``desk.call(fn, ...)`` acts inside it.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -742,16 +743,22 @@ def chromium() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """One Chromium for a module's tests, gone before other tests need this thread's event loop."""
     path = chromium()
     if path is None:
         pytest.skip("SKIPPED, NOT TESTED: no Chromium (set WATCHKEEPER_CHROMIUM to its path)")
     sync_api = pytest.importorskip("playwright.sync_api", reason="SKIPPED, NOT TESTED: no playwright")
-    with sync_api.sync_playwright() as play:
-        chrome = play.chromium.launch(executable_path=path)
-        yield chrome
-        chrome.close()
+    # Where trio_asyncio was imported, new loops of this thread would be its own, which cannot be run in pieces.
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        with sync_api.sync_playwright() as play:
+            chrome = play.chromium.launch(executable_path=path)
+            yield chrome
+            chrome.close()
+    finally:
+        asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(scope="session")
