@@ -24,7 +24,7 @@ from supervisor.slot import Slot
 from supervisor.telemetry import Telemetry
 from supervisor.timekeeper import Alarm, Timekeeper
 
-__all__ = ["STARTED", "ActorState", "Ask", "Cell", "Kernel", "Stop", "Tick", "asking_cell"]
+__all__ = ["LIFE", "STARTED", "ActorState", "Ask", "Cell", "Kernel", "Stop", "Tick", "asking_cell"]
 
 STARTED: Final = object()
 
@@ -38,6 +38,24 @@ class ActorState(enum.Enum):
     DRAINING = "draining"
     STOPPING = "stopping"
     STOPPED = "stopped"
+
+
+LIFE: Final[tuple[tuple[ActorState, str, ActorState], ...]] = (
+    (ActorState.STOPPED, "start", ActorState.STARTING),
+    (ActorState.STARTING, "started() returned", ActorState.RUNNING),
+    (ActorState.STARTING, "start failed, too slow, or interrupted", ActorState.STOPPED),
+    (ActorState.STARTING, "a supervisor takes down what it has started", ActorState.STOPPING),
+    (ActorState.RUNNING, "terminate_child(drain=…)", ActorState.DRAINING),
+    (ActorState.RUNNING, "soft stop, own stop, or crash", ActorState.STOPPING),
+    (ActorState.RUNNING, "crash or cancellation without a hook", ActorState.STOPPED),
+    (ActorState.DRAINING, "mailbox empty, or time is up", ActorState.STOPPING),
+    (ActorState.DRAINING, "crash or cancellation without a hook", ActorState.STOPPED),
+    (ActorState.STOPPING, "ended", ActorState.STOPPED),
+    (ActorState.STOPPED, "to be restarted", ActorState.RESTARTING),
+    (ActorState.RESTARTING, "start, at once or after the back-off", ActorState.STARTING),
+    (ActorState.RESTARTING, "terminated while it waits", ActorState.STOPPED),
+)
+"""Every change of state there is. The documentation's diagram is drawn from it, and the random trees are held to it."""
 
 
 @attrs.define(kw_only=True)
