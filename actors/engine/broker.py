@@ -145,6 +145,8 @@ class Broker(Actor):
             accepted = True
         except EngineError as error:
             self.context.log.info("a cancel was not accepted: %s", error.code)
+            if isinstance(error, BrokerRefused):
+                desk.cancel_refused(order, error.broker_code, error.reason)
         desk.cancel_answered(order_id, accepted=accepted)
         if accepted:
             self._look_again()

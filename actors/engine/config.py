@@ -34,6 +34,7 @@ from actors.engine.orders import UNOWNED
 from actors.engine.strategy import InvalidParameters, Strategy, validated
 from actors.engine.strategy_actor import StrategyPlan
 from actors.errors import Refused
+from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.codes import Profile
 from wire.messages import TradingMode
 from wire.stops import IDENTIFIER
@@ -58,6 +59,7 @@ class EngineConfig:
     rest_url: str
     stream_url: str
     keys: dict[str, str] = attrs.field(repr=False)
+    fees: FeeSchedule
     strategies: tuple[StrategyPlan, ...]
     max_daily_loss: int | None = None
 
@@ -120,6 +122,7 @@ class _Reader:
             rest_url=self._url(broker, "rest_url", ("http", "https")),
             stream_url=self._url(broker, "ws_url", ("ws", "wss")),
             keys={name: self._text(broker, name, "[broker] ", required=False) for name in _KEYS},
+            fees=FeeSchedule(commission_ppm=self._whole(broker, "commission_ppm", DEFAULT_FEES.commission_ppm)),
             strategies=self._strategies(symbols),
             max_daily_loss=self._loss(plain.get("risk")),
         )
@@ -187,6 +190,12 @@ class _Reader:
         parts = urlsplit(value)
         if value and (parts.scheme not in schemes or not parts.hostname):
             raise self._refuse(f"[broker] {name} must be an address like {schemes[0]}://127.0.0.1:8710")
+        return value
+
+    def _whole(self, table: dict[str, Any], name: str, default: int) -> int:
+        value = table.get(name, default)
+        if type(value) is not int or not 0 <= value <= 100_000:
+            raise self._refuse(f"[broker] {name} must be a whole number from 0 to 100000")
         return value
 
     def _loss(self, risk: Any) -> int | None:

@@ -22,6 +22,7 @@ from actors.engine.orders import Order, OrderBook
 from actors.engine.outlet import Outlet, new_id
 from actors.engine.stopping import View
 from actors.engine.strategy import Place, Resting, Standing, Withdraw
+from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.notices import Notice
 from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
 
@@ -62,13 +63,22 @@ class Desk:
     order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon,
     ``over``, ``filled``, ``turned_down`` and ``viewed`` tell the stop executor what became of orders and of reads."""
 
-    def __init__(self, *, identity: Identity, clock: Clock, lease: Lease, outlet: Outlet, ledger: Journal) -> None:
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        clock: Clock,
+        lease: Lease,
+        outlet: Outlet,
+        ledger: Journal,
+        fees: FeeSchedule = DEFAULT_FEES,
+    ) -> None:
         self.identity = identity
         self.clock = clock
         self.lease = lease
         self.outlet = outlet
         self.orders = OrderBook()
-        self.books = Books()
+        self.books = Books(fees)
         self.quotes: dict[str, Quote] = {}
         self.trading_day = ""
         self.fills = 0
@@ -84,6 +94,7 @@ class Desk:
         self.check: Callable[[], None] = _nothing
         self.over: Callable[[Order], None] = lambda _order: None
         self.turned_down: Callable[[Order, str], None] = lambda _order, _code: None
+        self.cancel_refused: Callable[[Order, str, str], None] = lambda _order, _code, _words: None
         self.filled: Callable[[], None] = _nothing
         self.viewed: Callable[[View], None] = lambda _view: None
         self.ledger = Ledger(ledger, self.orders, self.books)

@@ -233,7 +233,10 @@ class KisClient:
             totals = replies[-1].one(BalanceTotals, "output2")
         except WireError as error:
             raise BrokerUnavailable("the balance came without its totals") from error
-        return Balance(holdings=tuple(h for h in holdings if h.quantity), totals=totals)
+        held = tuple(h for h in holdings if h.quantity)
+        if totals.stock_value > 0 and not held:
+            raise BrokerUnavailable("the balance shows stocks in its total and none in its list")
+        return Balance(holdings=held, totals=totals)
 
     async def price(self, symbol: str) -> Price:
         reply = await self._read(Call.PRICE, to_object(QuoteQuery(symbol=symbol)))

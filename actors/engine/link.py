@@ -16,6 +16,7 @@ import trio
 from actors.engine.desk import Desk
 from actors.engine.halting import Halting
 from actors.engine.keeper import Keeper
+from actors.engine.outlet import new_id
 from actors.engine.platform import Credential, PlatformAway, Token, Unwelcome, fetch_token
 from actors.engine.strategy_actor import ApplyParameters
 from supervisor.actor import Actor
@@ -173,7 +174,7 @@ class Link(Actor):
         session.connected(self._desk.clock.now())
         try:
             async with background() as nursery:
-                nursery.start_soon(self._read, socket, nursery.cancel_scope)
+                nursery.start_soon(self._read, socket)
                 nursery.start_soon(self._renew_token)
                 await self._write(socket)
         except LinkClosed as error:
@@ -189,17 +190,17 @@ class Link(Actor):
             return int(self._closing.code)
         return self._ended.code if self._ended is not None else 1006
 
-    async def _read(self, socket: Socket, scope: trio.CancelScope) -> None:
+    async def _read(self, socket: Socket) -> None:
         """Every frame that arrives, as long as the session looks at them."""
         try:
-            while not self._is_closing():
+            while not self._is_over():
                 self._take(self._session.receive(await socket.receive(), self._desk.clock.now()))
         except LinkClosed as error:
             self._ended = error
-            scope.cancel()
+            self._wake()
 
-    def _is_closing(self) -> bool:
-        return self._closing is not None
+    def _is_over(self) -> bool:
+        return self._closing is not None or self._ended is not None
 
     async def _write(self, socket: Socket) -> None:
         """Everything that is to be written, as long as the session lives, and then what its end still says."""
@@ -208,12 +209,12 @@ class Link(Actor):
             self._woken = trio.Event()
             self._take(session.tick(clock.now()))
             self._feed()
-            frames = session.take(clock.now())
+            frames = session.take(clock.now()) if self._ended is None else []
             for frame in frames:
                 await socket.send(frame)
             if frames:
                 continue
-            if self._is_closing():
+            if self._is_over():
                 return
             deadline = session.deadline()
             with trio.move_on_after(max(0.0, deadline - clock.now()) if deadline is not None else 60.0):
@@ -238,7 +239,7 @@ class Link(Actor):
                 token: Token = await fetch_token(self._parts.http, self._parts.credential)
             except (PlatformAway, Unwelcome):
                 continue
-            session.send(Auth(token=token.value))
+            session.send(Auth(token=token.value), id=new_id())
             session.token_renewed(token.lives, clock.now())
             self._wake()
 

@@ -79,6 +79,7 @@ class Engine:
             lease=self.lease,
             outlet=self.outlet,
             ledger=Journal(folder / "ledger.log"),
+            fees=config.fees,
         )
         self.client = _client(config, account, http)
         self.latch_keeper, self.settings_keeper, self.halting = self._halting(folder)

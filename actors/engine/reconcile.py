@@ -22,6 +22,7 @@ from wire.kis.trading import DailyOrder, OpenOrder
 from wire.messages import LogCategory, OrderStatus, Severity, Side
 
 LOST_AFTER = 8.0  # seconds without a trace at the broker after which an unanswered order never arrived
+VANISHED_AFTER = 5.0  # seconds before shares that left without a fill are believed to be gone
 
 
 @attrs.frozen(kw_only=True)
@@ -164,6 +165,8 @@ class Reconciliation:
             if self._desk.last_fill < read.began:
                 books.reconcile(held, read.balance.totals.cash_d2)
             return ()
+        if any(books.total(s) > (held[s].quantity if s in held else 0) for s in (p.symbol for p in books.positions())):
+            patience = max(patience, VANISHED_AFTER) if patience > 0 else 0.0
         fact = (self._desk.fills, tuple(sorted((s, h.quantity) for s, h in held.items())))
         if not self._persists("positions", fact, read, fresh, patience):
             return ()

@@ -43,6 +43,7 @@ class StopExecutor(Actor):
         self._desk.over = self._order_over
         self._desk.filled = self._filled
         self._desk.turned_down = self._turned_down
+        self._desk.cancel_refused = self._cancel_refused
         self._desk.viewed = self._viewed
         self.context.spawn(self._work)
 
@@ -110,12 +111,20 @@ class StopExecutor(Actor):
     def _turned_down(self, order: Order, broker_code: str) -> None:
         if order.purpose is not Purpose.STOP_ORDER:
             return
-        stopping = self._halting.stopping
         if market_is_closed(broker_code, order.reason):
-            until = next_opening(self._desk.trading_day)
-            stopping.block(order.strategy_id, order.symbol, Blocked(reason="the market is closed", until=until))
+            self._block(order)
         else:
-            stopping.refused(order.strategy_id, order.symbol, self._desk.clock.now())
+            self._halting.stopping.refused(order.strategy_id, order.symbol, self._desk.clock.now())
+
+    def _cancel_refused(self, order: Order, broker_code: str, words: str) -> None:
+        if market_is_closed(broker_code, words) and self._halting.stopping.has_work:
+            self._block(order)
+
+    def _block(self, order: Order) -> None:
+        until = next_opening(self._desk.trading_day)
+        self._halting.stopping.block(
+            order.strategy_id, order.symbol, Blocked(reason="the market is closed", until=until)
+        )
 
     def _tell(self, report: StopProgress) -> None:
         self._desk.outlet.send(report)

@@ -386,6 +386,8 @@ class Stopping:
 
     def _wants_cancel(self, order: WorkingOrder, now: float) -> bool:
         level = self._level_for(order.strategy_id, order.symbol)
+        if (order.strategy_id, order.symbol) in self._blocked:
+            return False
         unwinding = order.order_id in self._unwinding
         if order.closing and not unwinding:
             wanted = level < Level.FLATTEN or order.age >= REPRICE_AFTER

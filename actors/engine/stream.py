@@ -99,7 +99,12 @@ async def _connected(url: str) -> AsyncIterator[WebSocketConnection]:
             guard.handshake.deadline = trio.current_time() + CONNECT_TIMEOUT
             with guard.handshake:
                 connection = await wrap_client_stream(
-                    guard, cast("Any", stream), parts.netloc, parts.path, message_queue_size=QUEUE, max_message_size=MAX_MESSAGE
+                    guard,
+                    cast("Any", stream),
+                    parts.netloc,
+                    parts.path,
+                    message_queue_size=QUEUE,
+                    max_message_size=MAX_MESSAGE,
                 )
             if connection is None:
                 raise BrokerUnavailable("the broker's stream did not take the connection")
