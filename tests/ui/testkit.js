@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 937a52b34e3afd273d927ba6961f41da74fedcbdd7936f74072255ec31590755 */
+/* built from ui/src by `npm run build`; sources 7e97f4d637f10d1beebbaa1741fea7e9f12efac3bd8876aedf9b57aeefb6ea2d */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

@@ -28,6 +28,11 @@ export function TextField({ label, hint, error, testId, className, ...rest }: Co
   );
 }
 
+/** Tells a password manager whose password the form asks for. */
+export function WhosePassword({ username }: { username: string }) {
+  return <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />;
+}
+
 export function SelectField({ label, hint, error, testId, options, hideLabel = false, className, ...rest }: Common & { options: readonly (readonly [string, string])[]; hideLabel?: boolean } & SelectHTMLAttributes<HTMLSelectElement>) {
   const id = useId();
   return (

@@ -1,6 +1,6 @@
 import { useState, type FormEvent } from "react";
 import { Button } from "../kit/Button";
-import { TextField } from "../kit/Field";
+import { TextField, WhosePassword } from "../kit/Field";
 import { Dialog } from "../kit/Dialog";
 import { Notice } from "../kit/Status";
 import { ApiError } from "../link/errors";
@@ -84,6 +84,7 @@ export function SignInAgain({ username }: { username: string }) {
       <form onSubmit={submit}>
         <div className="dialog-body">
           <p className="soft">{t("login.again.kept", { username })}</p>
+          <WhosePassword username={username} />
           <TextField label={t("login.password")} name="password" type="password" autoComplete="current-password" required data-autofocus testId="login-password" />
           {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
           {error !== null && (

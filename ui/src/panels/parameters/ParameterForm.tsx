@@ -127,7 +127,7 @@ function ParameterField({ name, spec, effective, desired, form, disabled }: Fiel
   const value = numberOf(text);
   const dirty = value !== null && value !== desired;
   const label = `${labelOf(name, spec, t)}${unitOf(spec, t) && ` (${unitOf(spec, t)})`}`;
-  const hint = [spec && t("parameters.range", { low: grouped(spec.minimum), high: grouped(spec.maximum), step: grouped(spec.step) }), effective !== undefined && effective !== desired && t("parameters.effective", { value: withUnit(effective, spec, t) })]
+  const hint = [dirty && desired !== undefined && t("parameters.now", { value: withUnit(desired, spec, t) }), spec && t("parameters.range", { low: grouped(spec.minimum), high: grouped(spec.maximum), step: grouped(spec.step) }), effective !== undefined && effective !== desired && t("parameters.effective", { value: withUnit(effective, spec, t) })]
     .filter(Boolean)
     .join(" · ");
   return (
@@ -137,7 +137,7 @@ function ParameterField({ name, spec, effective, desired, form, disabled }: Fiel
         inputMode="decimal"
         autoComplete="off"
         disabled={disabled}
-        hint={dirty && desired !== undefined ? `${t("parameters.now", { value: withUnit(desired, spec, t) })} · ${hint}` : hint}
+        hint={hint}
         error={problem}
         testId={`parameter-${name}`}
         {...form.register(name, {

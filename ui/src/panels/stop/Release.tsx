@@ -3,7 +3,7 @@ import { useState, type FormEvent } from "react";
 import { clock, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
-import { CheckField, TextField } from "../../kit/Field";
+import { CheckField, TextField, WhosePassword } from "../../kit/Field";
 import { Icon } from "../../kit/icons";
 import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
@@ -183,9 +183,11 @@ function ApproveDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
 
 function Proof({ error }: { error: unknown }) {
   const t = useT();
+  const session = useSession();
   const refused = error instanceof ApiError && error.status === 401;
   return (
     <>
+      {"user" in session && <WhosePassword username={session.user.username} />}
       <TextField label={t("release.password")} name="password" type="password" autoComplete="current-password" required hint={t("release.password.hint")} testId="stepup-password" />
       {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
       {error !== null && (
