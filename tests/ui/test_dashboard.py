@@ -265,6 +265,20 @@ def test_a_stop_is_sent_with_an_id_of_the_page_and_does_not_wait_for_its_end(sig
     assert (body["scope"], body["level"]) == ("all", "FLATTEN")
 
 
+def test_a_late_answer_does_not_hide_what_the_link_told_meanwhile(signed_in, desk, expect):
+    def answer_late(route):
+        answer = route.fetch()
+        for engine in ("alpha", "beta"):
+            desk.call(desk.desk.progress, stop_id(desk), engine, "verified")
+        signed_in.get_by_test_id("stop-banner").get_by_text("일부 완료").wait_for()
+        route.fulfill(response=answer)
+
+    signed_in.route("**/api/engines/emergency-stop", answer_late)
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-phase-alpha")).to_have_text("검증")
+
+
 def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     stop = open_stop(signed_in, desk)
     expect(signed_in.get_by_test_id("stop-phase-gamma")).to_have_text("도달 불가")

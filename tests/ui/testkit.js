@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 7e97f4d637f10d1beebbaa1741fea7e9f12efac3bd8876aedf9b57aeefb6ea2d */
+/* built from ui/src by `npm run build`; sources 64660113afc12ae278120641211bd0a9b05365e394d6ef3d9ebfdba1b2a65ca2 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

@@ -2,7 +2,7 @@
 import { useMemo, useSyncExternalStore } from "react";
 import { initial, type LinkState } from "../link/machine";
 import type { Frame, Subscription } from "../wire/frames";
-import { delta, EMPTY, KEYED_TOPICS, LogRing, merge, snapshot, TOPICS, type Heard, type ItemOf, type KeyedTopic, type Topic } from "./topics";
+import { delta, EMPTY, KEYED, KEYED_TOPICS, LogRing, merge, snapshot, TOPICS, type Heard, type ItemOf, type KeyedTopic, type Topic } from "./topics";
 
 type Slice = KeyedTopic | "trades" | "link" | "history";
 type Topics = { [N in KeyedTopic]: Topic<ItemOf<N>> };
@@ -78,8 +78,10 @@ export const live = {
     if ("topic" in frame.payload && frame.payload.topic === "trades") changed("trades");
   },
 
-  /** Takes an item that came by REST, so that it shows even while the link is down. */
+  /** Takes an item that came by REST, so that it shows even while the link is down. What a live link told is newer. */
   takeOne<N extends KeyedTopic>(name: N, item: ItemOf<N>, now: number): void {
+    const key = (KEYED[name].key as (item: ItemOf<N>) => string)(item);
+    if (link.liveness === "live" && topics[name].items.has(key)) return;
     put(name, merge(name, [item], topics[name] as Topic<ItemOf<N>>, now));
   },
 
