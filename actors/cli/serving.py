@@ -1,0 +1,24 @@
+"""``watchkeeper up``: the platform alone."""
+
+import argparse
+
+import trio
+
+from actors.cli.clash import refuse_clash
+from actors.cli.flags import platform_flags, settings_of
+from actors.errors import OK
+from actors.logs import set_up_logging
+from actors.platform import run_platform
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    platform_flags(parser)
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+
+
+def run(args: argparse.Namespace) -> int:
+    refuse_clash()
+    settings = settings_of(args)
+    set_up_logging(args.log_level)
+    trio.run(run_platform, settings)
+    return OK

@@ -1,0 +1,153 @@
+"""The command line as real processes: one clear line and the right exit code for what can go wrong."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from actors.cli import clash
+from actors.errors import Refused
+from store.left_stops import FOLDER
+
+
+@pytest.fixture
+def watchkeeper(tmp_path):
+    def run(*arguments, environ=None, home=None):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WATCHKEEPER_")}
+        environment |= {"WATCHKEEPER_HOME": str(home or tmp_path), **(environ or {})}
+        return subprocess.run(
+            [sys.executable, "-m", "actors", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def refused(done, words):
+    """One line on stderr, exit code 3."""
+    assert done.returncode == 3
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("watchkeeper: ")
+    assert words in line
+
+
+def test_without_a_command_the_usage_is_told(watchkeeper):
+    done = watchkeeper()
+    assert done.returncode == 2
+    assert "COMMAND" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["stop", "release", "status", "logs", "engines", "users", "keys", "audit", "doctor", "config"]
+)
+def test_every_command_explains_itself(watchkeeper, command):
+    done = watchkeeper(command, "--help")
+    assert done.returncode == 0
+    assert f"watchkeeper {command}" in done.stdout
+
+
+def test_config_tells_every_setting_its_origin_and_no_secret(watchkeeper):
+    environ = {"WATCHKEEPER_ADMIN_PASSWORD": "CANARY", "WATCHKEEPER_DATABASE_URL": "postgresql://u:CANARY@h/d"}
+    done = watchkeeper("config", "--http", "127.0.0.1:9", environ=environ)
+    assert done.returncode == 0
+    assert "http                127.0.0.1:9  [flag]" in done.stdout
+    assert "admin_password      (set)  [environment]" in done.stdout
+    assert "CANARY" not in done.stdout + done.stderr
+
+
+def test_a_wrong_database_url_is_one_line(watchkeeper):
+    for command in ("config", "up"):
+        refused(
+            watchkeeper(command, environ={"WATCHKEEPER_DATABASE_URL": "mysql://x/y"}), "must look like postgresql://"
+        )
+
+
+def test_a_stop_nobody_confirms_is_refused(watchkeeper):
+    refused(watchkeeper("stop"), "add --yes")
+
+
+def test_a_stop_of_a_scope_that_is_none_is_refused_before_anything_is_asked(watchkeeper):
+    refused(watchkeeper("stop", "--scope", "everything", "--yes"), "--scope must be all")
+
+
+def test_a_stop_that_reaches_no_platform_says_how_to_do_without_it(watchkeeper):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    done = watchkeeper("stop", "--yes", "--url", url, environ={"WATCHKEEPER_PASSWORD": "x"})
+    refused(done, "watchkeeper stop --local")
+
+
+def test_a_local_stop_without_a_platform_is_left_for_the_next_start(watchkeeper, tmp_path):
+    done = watchkeeper("stop", "--local", "--yes", "--scope", "engine:E1", "--level", "HALT", "--reason", "fire")
+    assert done.returncode == 1
+    assert "holds from the next start on" in done.stdout
+    [left] = (tmp_path / FOLDER).iterdir()
+    assert left.stat().st_mode & 0o077 == 0
+    kept = json.loads(left.read_text())
+    assert (kept["scope"], kept["level"], kept["reason"]) == ("engine:E1", "HALT", "fire")
+
+
+def test_a_local_stop_where_nothing_ever_ran_is_refused(watchkeeper, tmp_path):
+    refused(watchkeeper("stop", "--local", "--yes", home=tmp_path / "none"), "there is no home folder")
+
+
+def test_without_a_password_nothing_is_asked_in_a_pipe(watchkeeper):
+    refused(watchkeeper("status"), "WATCHKEEPER_PASSWORD")
+
+
+def test_a_credential_file_is_never_overwritten(watchkeeper, tmp_path):
+    (tmp_path / "engine.json").write_text("precious")
+    done = watchkeeper("engines", "add", "Alpha", "--account", "A1", "-o", str(tmp_path / "engine.json"))
+    refused(done, "is not overwritten")
+    assert (tmp_path / "engine.json").read_text() == "precious"
+
+
+def test_a_credential_file_is_taken_away_again_when_the_platform_is_not_reached(watchkeeper, tmp_path):
+    done = watchkeeper(
+        *("engines", "add", "Alpha", "--account", "A1", "-o", str(tmp_path / "e.json"), "--url", "http://127.0.0.1:1"),
+        environ={"WATCHKEEPER_PASSWORD": "x"},
+    )
+    refused(done, "no platform answers")
+    assert not (tmp_path / "e.json").exists()
+
+
+def test_a_short_new_password_is_refused(watchkeeper):
+    refused(watchkeeper("users", "add", "ann", environ={"WATCHKEEPER_NEW_PASSWORD": "short"}), "at least 8")
+
+
+def test_keys_say_where_the_ring_should_be(watchkeeper, tmp_path):
+    refused(watchkeeper("keys", "list"), str(tmp_path / "keys"))
+
+
+def test_a_key_ring_that_is_open_to_others_is_refused(watchkeeper, tmp_path):
+    (tmp_path / "keys").write_text("root:x\n")
+    (tmp_path / "keys").chmod(0o644)
+    refused(watchkeeper("keys", "list"), "chmod 600")
+
+
+def test_the_doctor_finds_what_is_wrong(watchkeeper, tmp_path):
+    tmp_path.chmod(0o755)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = watchkeeper("doctor", "--http", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 1
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("✗")]
+    assert any("chmod 700" in line for line in wrong)
+    assert any("WATCHKEEPER_HTTP" in line for line in wrong)
+
+
+def test_a_foreign_distribution_called_supervisor_is_named(monkeypatch):
+    monkeypatch.setattr(clash, "packages_distributions", lambda: {"supervisor": ["watchkeeper", "supervisor"]})
+    assert clash.clashing() == "supervisor"
+    with pytest.raises(Refused, match="pip uninstall supervisor"):
+        clash.refuse_clash()
