@@ -18,12 +18,14 @@ from actors.simulator.ledger import HISTORY, Changes, Ledger, LogEntry
 from actors.simulator.messages import (
     Advance,
     AmendOrder,
+    Books,
     Halt,
     NoticeDue,
     NoticesDue,
     OpenAccount,
     PlaceOrder,
     Query,
+    ReadBooks,
     ReadLog,
 )
 from actors.simulator.options import AccountOrder, SimulatorOptions
@@ -151,6 +153,19 @@ class Floor(Actor):
     @handles(ReadLog)
     async def on_read_log(self, msg: ReadLog) -> tuple[LogEntry, ...]:
         return tuple(await trio.to_thread.run_sync(self._ledger.log, msg.after, msg.limit))
+
+    @handles(ReadBooks)
+    async def on_read_books(self, msg: ReadBooks) -> tuple[Books, ...]:
+        return tuple(self._books(customer.account) for customer in self._customers.everyone())
+
+    def _books(self, number: str) -> Books:
+        account = self._exchange.accounts[number]
+        return Books(
+            account=number,
+            cash=account.cash_d2,
+            positions={held.symbol: held.quantity for held in account.positions.values() if held.quantity},
+            working_orders=len(self._exchange.open_orders(number)),
+        )
 
     @handles(NoticesDue)
     async def on_notices_due(self, msg: NoticesDue) -> None:

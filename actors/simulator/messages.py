@@ -69,6 +69,21 @@ class ReadLog(Request[tuple[LogEntry, ...]]):
 
 
 @attrs.frozen(kw_only=True)
+class Books:
+    """One account as the broker keeps it: D+2 cash in won, shares held, and how many orders still work."""
+
+    account: str
+    cash: int
+    positions: dict[str, int]
+    working_orders: int
+
+
+@attrs.frozen(kw_only=True)
+class ReadBooks(Request[tuple[Books, ...]]):
+    """The books of every account at one instant."""
+
+
+@attrs.frozen(kw_only=True)
 class Outgoing:
     """A text for a stream client."""
 

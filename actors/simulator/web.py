@@ -15,7 +15,7 @@ from actors.simulator.broker import Broker, HttpCall
 from actors.simulator.customers import Customers
 from actors.simulator.faults import FaultBoard, Faults
 from actors.simulator.feeds import Feeds
-from actors.simulator.messages import Advance, Halt, Hangup, OpenAccount, ReadLog, Received
+from actors.simulator.messages import Advance, Halt, Hangup, OpenAccount, ReadBooks, ReadLog, Received
 from actors.simulator.options import account_order
 from actors.simulator.replies import Answer, gateway
 from actors.simulator.stream_client import BACKLOG, Sessions, StreamClient
@@ -194,6 +194,10 @@ def _add_administration(app: QuartTrio, parts: Parts) -> None:
             cash=order.cash,
             commission_ppm=customer.fees.commission_ppm,
         )
+
+    @app.get("/sim/accounts")
+    async def books() -> Response:
+        return _object(200, items=[attrs.asdict(entry) for entry in await parts.floor.ask(ReadBooks())])
 
     @app.get("/sim/orders")
     async def orders() -> Response:
