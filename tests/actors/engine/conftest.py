@@ -26,12 +26,12 @@ from wire.messages import (
     LeaseExpiry,
     Limits,
     Release,
-    StopPhase,
     StopProgress,
 )
 from wire.plain import PlainResponse
 from wire.server import EngineListener, open_listeners
 from wire.session import CloseLink, Offer, PlatformSession, Received
+from wire.sockets import LinkClosed
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 from wire.tokens import TokenKeys
 
@@ -52,6 +52,7 @@ class Platform:
         self.hellos = []
         self.heard = []
         self.logged_in = 0
+        self.links_lost = 0
         self.session = None
         self.socket = None
         self.detached = None
@@ -90,6 +91,8 @@ class Platform:
                     for event in session.receive(await socket.receive(), trio.current_time()):
                         self._take(session, event)
                     self._wake.set()
+        except* LinkClosed:
+            self.links_lost += 1
         finally:
             self.detached = session.detach() or self.detached
             if self.session is session:
@@ -203,10 +206,6 @@ class Platform:
     def phases(self, stop_id="x"):
         found = [m.phase for m in self.heard if isinstance(m, StopProgress) and m.stop_id == stop_id]
         return [p for n, p in enumerate(found) if n == 0 or found[n - 1] is not p]
-
-    @property
-    def verified(self):
-        return StopPhase.VERIFIED
 
 
 @attrs.define

@@ -223,7 +223,7 @@ async def test_positions_that_cannot_be_closed_because_the_market_is_closed_are_
     failed = await platform.hears_phase(P.FAILED)
     assert failed.residuals
     assert all(r.reason == "the market is closed" and r.until is not None for r in failed.residuals)
-    assert any(isinstance(m, ErrorReport) and m.code == "error_positions_blocked" for m in platform.heard)
+    await platform.hears(lambda m: isinstance(m, ErrorReport) and m.code == "error_positions_blocked")
     await broker.faults()
     platform.stop("again")
     await platform.hears_phase(P.VERIFIED, "again")
