@@ -90,6 +90,7 @@ class Desk:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.password = ADMIN_PASSWORD
         self.port = free_port()
         self.environment = {
             **os.environ,
