@@ -169,5 +169,3 @@ class CircuitBreaker:
         self._state = state
         self._generation += 1
         self._probing = False
-        if state is Breaker.CLOSED:
-            self._failures = 0

@@ -58,6 +58,7 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
 
 async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: Context, grace: float) -> ExitReason:
     await point("before factory")
+    await trio.lowlevel.checkpoint_if_cancelled()  # stopped before it began: then it does not begin
     actor = factory()
     if not isinstance(actor, Actor):
         raise SpecError("factory", type(actor).__name__, "must return an Actor: `factory=lambda: Account(0)`")

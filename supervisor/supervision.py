@@ -164,6 +164,7 @@ class Supervisor(Actor):
         failure: Exception | None = None
         reason = SHUTDOWN
         cell.interrupted = self._interrupt
+        self._stop_wanted = cell.state is ActorState.STOPPING  # asked for before the first step of this task
         cell.below = dict(cell.below)
         async with trio.open_nursery() as self._nursery:
             try:
@@ -450,8 +451,13 @@ class Supervisor(Actor):
     async def _start_failed(self, child: Child, outcome: Any) -> None:
         cell = child.cell
         if outcome is LATE or outcome is INTERRUPTED:
-            cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
-            await self._wait_until_ended(child)
+            # A supervisor stops what it has started; a child that has just made it deserves its soft stop.
+            if child.is_supervisor or cell.state is ActorState.RUNNING:
+                cell.request_stop(SHUTDOWN)
+                await self._ended_within(child, self._grace(child))
+            if cell.alive:
+                cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
+                await self._wait_until_ended(child)
             if outcome is INTERRUPTED:
                 raise Leave(SHUTDOWN)
             outcome = ExitReason(ExitKind.CANCELLED, "started() did not return in time")

@@ -77,12 +77,22 @@ class Good(Actor):
 async def use(ref: Ref) -> int:
     return await ref.ask(Get(key="a"))
 """
+HANDLER = """
+class Bad(Actor):
+    @handles({handled})
+    async def on_it(self, msg: {taken}) -> {answer}:
+        return {value}
+"""
+ASKER = """
+async def bad(ref: Ref) -> {answer}:
+    return await ref.ask({question})
+"""
 WRONG = {
-    "an answer of another type": "class Bad(Actor):\n    @handles(Get)\n    async def on_get(self, msg: Get) -> str:\n        return ''\n",
-    "no answer": "class Bad(Actor):\n    @handles(Get)\n    async def on_get(self, msg: Get) -> None: ...\n",
-    "a handler of another message": "class Bad(Actor):\n    @handles(Put)\n    async def on_put(self, msg: Get) -> None: ...\n",
-    "an answer taken for another type": "async def bad(ref: Ref) -> str:\n    return await ref.ask(Get(key='a'))\n",
-    "asking what is only told": "async def bad(ref: Ref) -> None:\n    await ref.ask(Put(key='a'))\n",
+    "an answer of another type": HANDLER.format(handled="Get", taken="Get", answer="str", value="''"),
+    "no answer": HANDLER.format(handled="Get", taken="Get", answer="None", value="None"),
+    "a handler of another message": HANDLER.format(handled="Put", taken="Get", answer="None", value="None"),
+    "an answer taken for another type": ASKER.format(answer="str", question="Get(key='a')"),
+    "asking what is only told": ASKER.format(answer="None", question="Put(key='a')"),
 }
 
 

@@ -246,8 +246,10 @@ def check_stop_order(world):
         return
     ends = {}
     for report in world.reports[stopping:]:
-        if report.event in (Event.CHILD_STOPPED, Event.CHILD_CANCELLED, Event.SHUTDOWN_ERROR):
+        if report.event is Event.CHILD_RESTARTED:
             # A group may be stopped, restarted and stopped again on the way: its last stop is the one that counts.
+            ends.pop(report.supervisor, None)
+        elif report.event in (Event.CHILD_STOPPED, Event.CHILD_CANCELLED, Event.SHUTDOWN_ERROR):
             order = ends.setdefault(report.supervisor, [])
             order[:] = [child for child in order if child != report.child] + [report.child]
     for supervisor, order in ends.items():

@@ -310,6 +310,40 @@ def test_a_call_of_an_older_state_does_not_move_the_newer_one():
     assert breaker.state is Breaker.CLOSED
 
 
+def test_a_late_success_does_not_close_a_half_open_breaker_nor_forgive_failures():
+    breaker = CircuitBreaker(threshold=1, reset_after=10)
+    late, first = breaker.allow(0), breaker.allow(0)
+    breaker.failed(first, 0)
+    breaker.allow(10)
+    breaker.succeeded(late, 10)
+    assert breaker.state is Breaker.HALF_OPEN
+
+
+def test_an_older_probe_cannot_free_the_place_of_the_running_one():
+    breaker = opened()
+    older = breaker.allow(10)
+    breaker.failed(older, 10)
+    breaker.allow(20)
+    breaker.cancelled(older)
+    with pytest.raises(CircuitOpen):
+        breaker.allow(20)
+
+
+def test_a_breaker_counts_how_often_it_opened_and_refused():
+    breaker = opened()
+    breaker.failed(breaker.allow(10), 10)
+    with pytest.raises(CircuitOpen):
+        breaker.allow(11)
+    statistics = breaker.statistics(11)
+    assert (statistics.state, statistics.opened, statistics.refused, statistics.remaining) == (Breaker.OPEN, 2, 1, 9)
+    assert statistics.failures == 2
+
+
+def test_the_quiet_period_is_the_longest_delay_unless_given():
+    assert Backoff(max_delay=30).quiet_period == 30
+    assert Backoff(max_delay=30, reset_after=5).quiet_period == 5
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
