@@ -368,7 +368,7 @@ def kit():
 
     kit = Kit()
     kit.open_desk, kit.stop_of, kit.user_row, kit.NOW = open_desk, stop_of, user_row, NOW
-    kit.ORIGIN, kit.CANARY = ORIGIN, CANARY
+    kit.ORIGIN, kit.CANARY, kit.engine_row = ORIGIN, CANARY, engine_row
     return kit
 
 
