@@ -69,6 +69,7 @@ class EngineSession(BaseSession):
         self._hello_sent_at = 0.0
         self._period = 5.0
         self._grid_origin = 0.0
+        self._grid_place = 0
         self._next_beat_at: float | None = None
         self._beat_waits = False
         self._beats: dict[int, float] = {}
@@ -162,6 +163,7 @@ class EngineSession(BaseSession):
         self.offline_after = limits.offline_ms / 1000
         self._period = max(MIN_HEARTBEAT_S, limits.heartbeat_ms / 1000)
         self._grid_origin = self._next_beat_at = now
+        self._grid_place = 0
         self.token_renewed((welcome.token_expires - welcome.server_time).total_seconds(), now)
 
     # --- heartbeats and the lease ---------------------------------------------------------------------------------
@@ -172,8 +174,9 @@ class EngineSession(BaseSession):
         events = super().tick(now)
         if self.state is State.LIVE and self._next_beat_at is not None and now >= self._next_beat_at:
             # The next beat stands on the grid of the welcome, however late this one is: the interval does not drift.
-            beats = floor((now - self._grid_origin) / self._period) + 1
-            self._next_beat_at = self._grid_origin + beats * self._period
+            # Always one place further at least, since the division may round to just below the place reached.
+            self._grid_place = max(self._grid_place, floor((now - self._grid_origin) / self._period)) + 1
+            self._next_beat_at = self._grid_origin + self._grid_place * self._period
             if not self._beat_waits:
                 self._beat_waits = True
                 self._say(self._make_heartbeat)

@@ -97,6 +97,7 @@ class PlatformSession(BaseSession):
         self._hello_by = now + HELLO_TIMEOUT_S
         self._token_ends_at: float | None = None
         self._beat_at: datetime | None = None
+        self._kept: Detached | None = None
 
     # --- greeting -------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,10 @@ class PlatformSession(BaseSession):
 
         Call it with a stop snapshot read in the same step, so that no stop falls between snapshot and link.
         """
+        if self.state is State.CLOSED:
+            # Closed while the application prepared the welcome: the old session stays as it is, for the next one.
+            self._kept = detached
+            return []
         if self.state is not State.GREETED or self.hello is None:
             raise RuntimeError(f"a welcome answers a hello; this session is {self.state.value}")
         events: list[Event] = []
@@ -138,14 +143,14 @@ class PlatformSession(BaseSession):
         return events
 
     def detach(self) -> Detached | None:
-        """Ends this connection and hands over what outlives it; None when it never was welcomed.
+        """Ends this connection and hands over what outlives it; None when nothing does, as without a welcome.
 
         What was received and is not committed by now is forgotten here: the engine still has it and sends it again.
         """
         welcomed = bool(self.session)
         self.state = State.CLOSED
         if not welcomed or self.hello is None:
-            return None
+            return self._kept
         return Detached(
             session=self.session,
             epoch=self.epoch,

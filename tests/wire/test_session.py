@@ -195,6 +195,8 @@ class Pair:
             self.to_engine += self.engine.tick(self.now)
             self.to_platform += self.platform.tick(self.now)
             self.talk()
+            for session in (self.engine, self.platform):
+                assert session.deadline() is None or session.deadline() > self.now, "it would be woken for nothing"
             if not due:
                 return self
 
@@ -788,15 +790,29 @@ def test_a_session_never_welcomed_leaves_nothing_to_detach():
         platform().welcome(Pair().offer(), 0)
 
 
+def test_a_link_closed_while_its_welcome_was_prepared_loses_nothing(pair):
+    pair.auto_commit = False
+    pair.platform.send(update(1))
+    pair.talk().cut()
+    short_lived = greeted()
+    short_lived.close(CloseCode.SUPERSEDED)
+    assert short_lived.welcome(pair.offer(), pair.now, detached=pair.detached) == []
+    pair.detached = short_lived.detach()
+    pair.to_engine.clear()
+    pair.connect()
+    assert pair.engine.resumed
+    assert [u.request_id for u in pair.messages(pair.to_engine, ParameterUpdate)] == ["R1"]
+
+
 # --- time -----------------------------------------------------------------------------------------------------------
 
 
-@given(lateness=st.lists(st.floats(0, 4.9), min_size=1, max_size=50))
-def test_heartbeats_stand_on_a_grid_of_five_seconds_however_late_each_is(lateness):
+@given(origin=st.floats(0, 1e7), lateness=st.lists(st.just(0.0) | st.floats(0, 4.9), min_size=1, max_size=50))
+def test_heartbeats_stand_on_a_grid_of_five_seconds_however_late_each_is(origin, lateness):
     """Feature: trading-platform-backend-integration, Property 14: 하트비트 타이밍"""
-    pair = Pair().connect()
-    origin = pair.now
-    pair.pass_time(0)
+    pair = Pair()
+    pair.now = origin
+    pair.connect().pass_time(0)
     beats = [pair.now]
     for late in lateness:
         due = pair.engine._next_beat_at
@@ -806,9 +822,9 @@ def test_heartbeats_stand_on_a_grid_of_five_seconds_however_late_each_is(latenes
         pair.carry_up()
         pair.carry_down()
         beats.append(pair.now)
-    sent_at = [m["payload"]["sent_ms"] for m in pair.up if m["type"] == "heartbeat"]
-    assert sent_at == [int(t * 1000) for t in beats]
-    assert [m["payload"]["n"] for m in pair.up if m["type"] == "heartbeat"] == list(range(1, len(beats) + 1))
+    heard = [m["payload"] for m in pair.up if m["type"] == "heartbeat"]
+    assert [h["sent_ms"] for h in heard] == [int(t * 1000) for t in beats]
+    assert [h["n"] for h in heard] == list(range(1, len(beats) + 1))
 
 
 def test_missed_beats_are_skipped_not_made_up_for(pair):

@@ -1,0 +1,213 @@
+"""Sessions and drivers together: whole links over streams in memory, hours of them, under a virtual clock."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import attrs
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from wire.client import dial_over
+from wire.messages import Heartbeat, HeartbeatAck, Hello, LatchState, LogCategory, TradeLog, TradingMode, Welcome
+from wire.server import EngineListener
+from wire.session import CloseLink, EngineSession, Offer, PlatformSession, Received, Vitals
+from wire.sockets import LinkClosed
+from wire.stops import Level, StopSnapshot
+from wire.tokens import TokenKeys
+
+KEYS = TokenKeys(b"k" * 32)
+TOKEN = KEYS.issue_engine("E1").token
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOTHING = StopSnapshot(epoch=0, effective=[], released=[])
+
+
+def wall():
+    return START + timedelta(seconds=trio.current_time())
+
+
+def hello(resume):
+    return Hello(
+        protocol="1", instance="i", name="n", version="1", trading_mode=TradingMode.PAPER, stops=[],
+        latch=LatchState.ABSENT, capabilities=[], supported_brokerages=[], strategies=[], resume=resume,
+    )  # fmt: skip
+
+
+@attrs.define
+class Driven:
+    """A session and its socket, driven by one reading and one writing task, as an application would."""
+
+    session: object
+    socket: object
+    on_event: object
+    bell: trio.Event = attrs.field(factory=trio.Event)
+    closed: object = None
+
+    async def run(self):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.read)
+            await self.write()
+            nursery.cancel_scope.cancel()
+        return self.closed
+
+    def handle(self, events):
+        for event in events:
+            if isinstance(event, CloseLink):
+                self.closed = (int(event.code), event.reason)
+            self.on_event(self.session, event)
+        self.bell.set()
+
+    async def read(self):
+        try:
+            while self.closed is None:
+                self.handle(self.session.receive(await self.socket.receive(), trio.current_time()))
+        except LinkClosed as end:
+            self.closed = self.closed or (end.code, end.reason)
+            self.bell.set()
+
+    async def write(self):
+        try:
+            while True:
+                self.handle(self.session.tick(trio.current_time()))
+                self.bell = trio.Event()
+                for frame in self.session.take(trio.current_time()):
+                    await self.socket.send(frame)
+                if self.closed is not None:
+                    return await self.socket.close(*self.closed)
+                if not self.bell.is_set():
+                    with trio.move_on_at(self.session.deadline() or trio.current_time() + 60):
+                        await self.bell.wait()
+        except LinkClosed as end:
+            self.closed = self.closed or (end.code, end.reason)
+
+
+class Scene:
+    """A platform and one engine; what each was told, with the time it came."""
+
+    def __init__(self):
+        self.heard, self.answered, self.logs, self.ends = [], [], [], []
+        self.detached = None
+        self.cut = trio.Event()
+
+    async def platform(self, socket, engine_id, claims):
+        session = PlatformSession(engine_id, now=trio.current_time(), clock=wall)
+        self.ends.append(("platform", await Driven(session, socket, self.on_platform).run()))
+        self.detached = session.detach() or self.detached
+
+    def on_platform(self, session, event):
+        message = event.message if isinstance(event, Received) else None
+        if isinstance(message, Hello):
+            offer = Offer(
+                session="S1", epoch=1, platform_id="P", term=1, stop=NOTHING, lease_ms=15000,
+                token_expires=wall() + timedelta(days=1), config_version=1,
+            )  # fmt: skip
+            session.welcome(offer, trio.current_time(), detached=self.detached)
+        elif isinstance(message, Heartbeat):
+            self.heard.append((trio.current_time(), message.n))
+            session.answer_heartbeat(message, stop=NOTHING, lease_ms=15000)
+        elif isinstance(message, TradeLog):
+            self.logs.append(message.id)
+            session.committed(event.seq, trio.current_time())
+
+    def on_engine(self, session, event):
+        if isinstance(event, Received) and isinstance(event.message, Welcome | HeartbeatAck):
+            self.answered.append((trio.current_time(), session.lease_expires_at))
+
+    def engine_session(self):
+        vitals = Vitals(stop_epoch=0, level=Level.NORMAL, synced=True)
+        return EngineSession("E1", hello=hello, vitals=lambda: vitals, clock=wall)
+
+    async def connect(self, session):
+        """One connection of the engine, until it ends or ``cut`` is set."""
+        ours, theirs = memory_stream_pair()
+        listener = EngineListener(authorize=KEYS.verify_for, handler=self.platform)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.serve_stream, theirs)
+            async with dial_over(ours, host="h", path="/ws/engine/E1", token=TOKEN) as socket:
+                session.connected(trio.current_time())
+                driven = Driven(session, socket, self.on_engine)
+
+                async def cut_when_told():
+                    await self.cut.wait()
+                    await trio.aclose_forcefully(ours)
+
+                nursery.start_soon(cut_when_told)
+                self.ends.append(("engine", await driven.run()))
+            session.disconnected()
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _authorize(monkeypatch):
+    monkeypatch.setattr(TokenKeys, "verify_for", lambda self, _id, token: self.verify(token, "engine"), raising=False)
+
+
+async def test_an_hour_of_a_quiet_link_is_a_heartbeat_every_five_seconds(autojump_clock):
+    scene = Scene()
+    with trio.move_on_after(3601):
+        await scene.connect(scene.engine_session())
+    times = [at for at, _ in scene.heard]
+    assert len(times) == 721
+    assert all(later - earlier == pytest.approx(5, abs=1e-6) for earlier, later in pairwise(times))
+    assert [n for _, n in scene.heard] == list(range(1, 722))
+    assert scene.ends == []
+    assert all(lease - at == pytest.approx(15) for at, lease in scene.answered)
+
+
+async def test_a_silent_engine_is_closed_with_4008_after_fifteen_seconds(autojump_clock):
+    scene = Scene()
+    session = scene.engine_session()
+    session.tick, session.deadline = (lambda now: []), (lambda: None)
+    await scene.connect(session)
+    assert trio.current_time() == pytest.approx(15, abs=0.1)
+    assert ("engine", (4008, "error_timeout")) in scene.ends
+
+
+async def test_a_silent_platform_is_left_with_4008_after_fifteen_seconds(autojump_clock):
+    scene = Scene()
+    scene.on_platform_before = scene.on_platform
+
+    def deaf(session, event):
+        if not (isinstance(event, Received) and isinstance(event.message, Heartbeat)):
+            scene.on_platform_before(session, event)
+
+    scene.on_platform = deaf
+    await scene.connect(scene.engine_session())
+    assert trio.current_time() == pytest.approx(15, abs=0.1)
+    assert ("engine", (4008, "error_timeout")) in scene.ends
+
+
+async def test_a_client_that_never_says_hello_is_closed_with_4008_after_five_seconds(autojump_clock):
+    scene = Scene()
+    ours, theirs = memory_stream_pair()
+    listener = EngineListener(authorize=KEYS.verify_for, handler=scene.platform)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.serve_stream, theirs)
+        async with dial_over(ours, host="h", path="/ws/engine/E1", token=TOKEN) as socket:
+            with pytest.raises(LinkClosed) as caught:
+                await socket.receive()
+    assert caught.value.code == 4008
+    assert trio.current_time() == pytest.approx(5, abs=0.1)
+
+
+async def test_logs_written_over_many_broken_connections_arrive_once_and_in_order(autojump_clock):
+    scene = Scene()
+    session = scene.engine_session()
+
+    async def produce():
+        for n in range(500):
+            session.send(TradeLog(id=f"L{n}", category=LogCategory.SYSTEM, message="x", timestamp=START))
+            await trio.sleep(0.1)
+            if n % 70 == 69:
+                scene.cut.set()
+
+    with trio.move_on_after(120):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(produce)
+            while True:
+                scene.cut = trio.Event()
+                await scene.connect(session)
+                await trio.sleep(0.5)
+    assert scene.logs == [f"L{n}" for n in range(500)]
+    assert session.resumed
+    assert len([who for who, _ in scene.ends if who == "engine"]) >= 7
