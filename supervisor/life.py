@@ -53,7 +53,11 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
             await _end_tasks(cell, context)
     del LOOPS[cell.task]
     context._release()
-    cell.end(reason)
+    try:
+        cell.end(reason)
+    finally:
+        # The traceback of a crash holds this frame: a frame that held the crash would be a cycle for the collector.
+        del reason
 
 
 async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: Context, grace: float) -> ExitReason:

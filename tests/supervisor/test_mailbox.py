@@ -325,3 +325,102 @@ def test_taking_out_keeps_the_order_of_the_rest():
     assert box.user is lane
     assert isinstance(lane, deque)
     assert drain(box) == [0, 2, 4]
+
+
+# the corners of a conflating mailbox
+
+
+def test_what_is_put_back_in_front_of_a_conflating_lane_goes_first_but_never_over_a_newer_value():
+    box, _ = mailbox(capacity=5, overflow=Overflow.CONFLATE, key=key_of)
+    for item in (1, 2, 10):
+        box.offer(item)
+    box.user.appendleft(3)
+    box.user.appendleft(12)  # the 2 that waits is newer than what comes back
+    box.user.appendleft(20)
+    assert drain(box) == [20, 3, 1, 2, 10]
+
+
+class Latest(Scripted):
+    def __init__(self, heard):
+        self.heard = heard
+
+    async def started(self) -> None: ...
+
+    async def stopped(self, reason) -> None: ...
+
+    async def unhandled(self, message: object) -> None:
+        self.heard.append(message)
+
+
+async def test_a_conflating_actor_wakes_conflates_and_still_does_after_it_was_stopped_and_restarted(autojump_clock):
+    heard = []
+    spec = MailboxSpec(capacity=5, overflow=Overflow.CONFLATE, key=key_of)
+    child = ChildSpec(id="latest", factory=lambda: Latest(heard), mailbox=spec)
+    async with open_system(children=[child]) as system:
+        ref = system.ref("latest")
+        await trio.testing.wait_all_tasks_blocked()
+        for item in (1, 2, 11):
+            ref.tell(item)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == [11, 2]
+        await system.root.terminate_child("latest")
+        await system.root.restart_child("latest")
+        heard.clear()
+        for item in (1, 2, 11):
+            assert ref.tell(item)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == [11, 2]
+
+
+def test_taking_a_message_admits_the_first_who_waits():
+    box, _ = mailbox(capacity=1)
+    box.offer("first")
+    spaces = [Slot(), Slot()]
+    for n, space in enumerate(spaces):
+        box.queue_for_space(n, space)
+    assert box.pop() == "first"
+    assert [space.done for space in spaces] == [True, False]
+    box.leave_queue(1)
+    assert box.pop() == 0
+    assert box.statistics() == box.statistics().__class__(
+        system=0, user=0, blocked=0, capacity=1, overflow=Overflow.BLOCK
+    )
+
+
+async def test_draining_an_idle_actor_ends_it_at_once(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system:
+        await trio.testing.wait_all_tasks_blocked()
+        await system.root.terminate_child("a", drain=10)
+        assert trio.current_time() == 0
+        await system.root.restart_child("a")
+        assert await system.ref("a").ask(Ping()) == "a#2"
+
+
+async def test_draining_lets_in_who_waited_for_space(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a", mailbox=MailboxSpec(capacity=1))]) as system:
+        ref = system.ref("a")
+        ref.tell(Hold(1))
+        await trio.testing.wait_all_tasks_blocked()
+        ref.tell(Hold(1))
+        results = []
+
+        async def send():
+            results.append(await ref.send(Hold(1)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await trio.testing.wait_all_tasks_blocked()
+            await system.root.terminate_child("a", drain=10)
+        assert results == [Sent()]
+        assert trio.current_time() == 3
+
+
+async def test_a_drain_that_takes_too_long_ends_in_the_ordinary_stop(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system:
+        ref = system.ref("a")
+        for _ in range(100):
+            ref.tell(Hold(1))
+        await trio.testing.wait_all_tasks_blocked()
+        await system.root.terminate_child("a", drain=2.5)
+        assert trio.current_time() == 3
+        assert system.dead_letters.total(Why.STOPPED) == 97
