@@ -8,7 +8,19 @@ import attrs
 
 from wire.codec import dump, parse, structure, time_text, unstructure
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
-from wire.messages import MAX_DEPTH, MAX_FRAME_BYTES, TYPE_OF, DurableId, Fill, TradeLog
+from wire.messages import (
+    MAX_DEPTH,
+    MAX_FRAME_BYTES,
+    TYPE_OF,
+    DurableId,
+    Fill,
+    Goodbye,
+    Heartbeat,
+    Positions,
+    StopProgress,
+    TradeLog,
+    Welcome,
+)
 from wire.schema import C, message
 from wire.stops import Identifier
 
@@ -54,6 +66,10 @@ def _field_names(cls: Any) -> list[str]:
 ENVELOPE_FIELDS = frozenset(_field_names(Envelope))
 
 
+# Messages with a field that is always there and may be null, such as flatten_after_ms or an age never heard of.
+_WITH_NULLS = (Welcome, Heartbeat, Goodbye, Positions, StopProgress)
+
+
 def read_frame(text: str | bytes, known: Mapping[str, type], understood: frozenset[str] = frozenset()) -> Frame:
     """Raises Malformed or TooLarge only when not even the number can be known."""
     plain = parse(text, max_bytes=MAX_FRAME_BYTES, max_depth=MAX_DEPTH)
@@ -87,7 +103,7 @@ def write_frame(
     for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
         if value is not None:
             plain[name] = value
-    plain["payload"] = unstructure(content)
+    plain["payload"] = unstructure(content, nulls=isinstance(content, _WITH_NULLS))
     return dump(plain)
 
 

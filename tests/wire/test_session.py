@@ -263,6 +263,13 @@ def test_a_link_opens_with_hello_and_welcome(pair):
     assert (pair.engine.state, pair.platform.state) == (State.LIVE, State.LIVE)
 
 
+def test_a_field_that_is_always_there_is_null_when_it_has_no_value(pair):
+    assert pair.down[0]["payload"]["on_lease_expiry"] == {"cancel_after_ms": 30000, "flatten_after_ms": None}
+    pair.pass_time(0)
+    clocks = {"market_data_age_ms": None, "order_channel_age_ms": None, "broker_token": "none"}
+    assert [m["payload"]["clocks"] for m in pair.up if m["type"] == "heartbeat"] == [clocks]
+
+
 def test_the_hello_has_five_seconds():
     session = platform(now=10)
     assert session.deadline() == 15
