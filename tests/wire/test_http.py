@@ -67,7 +67,7 @@ class Silence:
 
 
 @pytest.fixture
-def make(nursery, autojump_clock):
+def make(nursery):
     def make(*scripts, **options):
         peer = Peer(nursery, *scripts)
         return peer, HttpClient(connect=peer.connect, **options)
@@ -92,7 +92,7 @@ async def test_a_connection_is_kept_and_used_again(make):
     assert peer.connections == 1
 
 
-async def test_a_connection_that_was_idle_for_too_long_is_not_trusted(make):
+async def test_a_connection_that_was_idle_for_too_long_is_not_trusted(make, autojump_clock):
     peer, http = make([OK], [OK], idle=10.0)
     await http.request("GET", URL, timeout=5)
     await trio.sleep(11)
@@ -172,14 +172,14 @@ async def test_no_other_task_runs_between_before_write_and_the_first_byte(nurser
     assert happened[happened.index("check") + 1] == "first byte"
 
 
-async def test_a_deadline_says_whether_anything_was_written(make):
+async def test_a_deadline_says_whether_anything_was_written(make, autojump_clock):
     _peer, http = make([Silence])
     with pytest.raises(RequestTimeout) as late:
         await http.request("POST", URL, body=b"order", timeout=3)
     assert late.value.written
 
 
-async def test_waiting_for_a_free_connection_counts_into_the_deadline_and_writes_nothing(make, nursery):
+async def test_waiting_for_a_free_connection_counts_into_the_deadline_and_writes_nothing(make, nursery, autojump_clock):
     peer, http = make([Silence], max_connections=1)
 
     async def hog():
@@ -220,7 +220,7 @@ async def test_errors_name_the_path_and_neither_query_nor_headers_nor_body(make)
     assert not any(secret in text for secret in ("12345678", "hush", "secret body"))
 
 
-async def test_a_cancelled_request_leaves_no_half_used_connection_behind(make):
+async def test_a_cancelled_request_leaves_no_half_used_connection_behind(make, autojump_clock):
     peer, http = make([Silence], [OK])
     with trio.move_on_after(1):
         await http.request("GET", URL, timeout=60)
