@@ -25,11 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--role", default=Role.VIEWER.value, choices=[role.value for role in Role])
     passwd = actions.add_parser("passwd", help=f"a new password, from {NEW_PASSWORD} or a prompt; ends all sessions")
     role = actions.add_parser("role", help="another role; ends all sessions")
-    role.add_argument("role", choices=[role.value for role in Role])
     disable = actions.add_parser("disable", help="may not sign in any more; ends all sessions")
     enable = actions.add_parser("enable", help="may sign in again")
     for parser_ in (add, passwd, role, disable, enable):
         parser_.add_argument("name", metavar="NAME")
+    role.add_argument("role", choices=[each.value for each in Role])
     for parser_ in (add, passwd, role, disable, enable, actions.add_parser("list", help="everyone")):
         remote_flags(parser_)
 

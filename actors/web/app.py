@@ -51,7 +51,6 @@ ERRORS = {
     400: "error_malformed",
     404: "error_not_found",
     405: "error_method_not_allowed",
-    408: "error_timeout",
     413: "error_too_large",
     415: "error_unsupported_media_type",
     426: "error_upgrade_required",
@@ -244,10 +243,19 @@ def _http_error(face: Face) -> Callable[[HTTPException], Any]:
         if status == 405:
             allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
             return problem_response(Problem(405, ERRORS[405], f"allowed here: {allowed}", headers={"Allow": allowed}))
-        reason = f"a body has at most {MAX_BODY} bytes" if status == 413 else error.name or ""
-        return problem_response(Problem(status, ERRORS.get(status, "error_http"), reason))
+        return problem_response(_other_problem(status, error))
 
     return answer
+
+
+def _other_problem(status: int, error: HTTPException) -> Problem:
+    """Whatever else the framework refuses, as one of the statuses that clients know."""
+    if request.path == "/ws":
+        return Problem(426, ERRORS[426], "this address speaks WebSocket only", headers={"Upgrade": "websocket"})
+    if status == 413:
+        return Problem(413, ERRORS[413], f"a body has at most {MAX_BODY} bytes")
+    known = status if status in ERRORS else 400 if status < 500 else 500
+    return Problem(known, ERRORS.get(known, "error_internal"), error.name or "the request cannot be answered")
 
 
 async def _unexpected(error: Exception) -> Response:

@@ -83,20 +83,37 @@ async def _acknowledge(conn: Connection, alert_id: str, user_id: str, now: datet
 async def dead_letters(call: Call) -> Answer:
     after, limit = call.page()
     page = await call.services.db.run(letters.page, after, limit)
-    items = [
-        LetterRow(
-            id=letter.id,
-            engine_id=letter.engine_id,
-            kind=letter.kind,
-            reason=letter.reason,
-            state=letter.state.value,
-            at=letter.at,
-            decided_by=letter.decided_by,
-            decided_at=letter.decided_at,
-        )
-        for letter in page.items
-    ]
+    items = [_row(letter) for letter in page.items]
     return Answer(value=Listing(items=items, next=None if page.next is None else str(page.next)))
+
+
+def _row(letter: letters.DeadLetter) -> LetterRow:
+    return LetterRow(
+        id=letter.id,
+        engine_id=letter.engine_id,
+        kind=letter.kind,
+        reason=letter.reason,
+        state=letter.state.value,
+        at=letter.at,
+        decided_by=letter.decided_by,
+        decided_at=letter.decided_at,
+    )
+
+
+async def discard(call: Call) -> Answer:
+    """A person decides that an undeliverable message is of no use any more."""
+    now, letter_id = datetime.now(UTC), call.identifier("letter_id")
+    letter = await call.services.db.run(_discard, letter_id, call.who.user_id, now, tx={})
+    if letter is None:
+        raise not_found("open dead letter")
+    return Answer(value=_row(letter))
+
+
+async def _discard(conn: Connection, letter_id: str, user_id: str, now: datetime) -> letters.DeadLetter | None:
+    letter = await letters.decide(conn, letter_id, letters.LetterState.DISCARDED, user_id, now)
+    if letter is not None:
+        await audit.append(conn, actor=user_id, action="letter.discard", target=f"letter:{letter_id}", detail={})
+    return letter
 
 
 ROUTES = (
@@ -153,5 +170,14 @@ ROUTES = (
         answer=list[LetterRow],
         query=PAGING,
         csv=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/dead-letters/<letter_id>/discard",
+        handler=discard,
+        doc="Decide that a dead letter is of no use any more.",
+        role=Role.RISK,
+        answer=LetterRow,
+        remember=True,
     ),
 )

@@ -4,6 +4,7 @@ Two things of Hypercorn are changed. It cannot time out a send, so the socket it
 for 3 s. And it always accepts permessage-deflate, by which 200 kB become 400 MiB: here no extension is ever accepted.
 """
 
+import logging
 import os
 import socket
 
@@ -63,6 +64,8 @@ class WebServer(Actor):
         self.context.spawn(self._serve, prepared, name="hypercorn")
         self.context.spawn(self._recall, name="denials")
         self.context.log.info("listening on %s", self.url)
+        if not settings.http.is_loopback and not settings.allowed_origins:
+            self.context.log.warning("set WATCHKEEPER_ORIGINS to the address browsers use, or they are refused")
 
     @property
     def url(self) -> str:
@@ -111,7 +114,8 @@ def _config(services: Services, prepared: socket.socket) -> Config:
     config.bind = [f"fd://{descriptor}"]
     config.include_server_header = False
     config.accesslog = None
-    config.errorlog = None
+    config.errorlog = logging.getLogger("actors.web.hypercorn")
+    config.loglevel = "WARNING"
     config.alpn_protocols = ["http/1.1"]
     config.graceful_timeout = GRACE
     config.ssl_handshake_timeout = 5

@@ -217,5 +217,6 @@ ROUTES = (
         role=Role.RISK,
         body=ApproveRequest,
         answer=ReleaseView,
+        remember=True,
     ),
 )

@@ -199,6 +199,12 @@ async def test_options_tells_the_methods_and_needs_no_token(desk, route):
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
+async def test_the_links_address_speaks_websocket_only(desk):
+    response = await desk.call("GET", "/ws", role=None)
+    assert (response.status_code, response.headers["Upgrade"]) == (426, "websocket")
+    await shape(response)
+
+
 async def test_head_is_answered_like_get(desk):
     assert (await desk.call("HEAD", "/healthz", role=None)).status_code == 200
 

@@ -12,7 +12,7 @@ from actors.requests import ConfigurationChanged, EngineEnrolled, EngineRemoved
 from actors.web.names import COOKIE
 from actors.web.preferences import loosened
 from actors.web.totp import code
-from store import alerts, audit, logs, users
+from store import alerts, audit, letters, logs, users
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState, RiskLimits
 
@@ -391,6 +391,19 @@ async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
     done = await (await real.call("POST", "/api/alerts/a1/ack", role="operator")).get_json()
     assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "u-operator")
     assert (await real.call("POST", "/api/alerts/none/ack", role="operator")).status_code == 404
+
+
+async def test_a_dead_letter_is_listed_without_its_content_and_discarded_once(real):
+    letter = letters.DeadLetter(
+        id="l1", engine_id="E1", kind="fill", payload='{"CANARY": 1}', reason="cannot be stored", at=datetime.now(UTC)
+    )
+    await real.db.run(letters.save, letter)
+    listed = await real.call("GET", "/api/dead-letters", role="viewer")
+    assert "CANARY" not in await listed.get_data(as_text=True)
+    assert (await listed.get_json())["items"][0]["state"] == "open"
+    done = await real.call("POST", "/api/dead-letters/l1/discard", role="risk")
+    assert (await done.get_json())["decided_by"] == "u-risk"
+    assert (await real.call("POST", "/api/dead-letters/l1/discard", role="risk")).status_code == 404
 
 
 async def test_the_audit_log_tells_who_did_what_and_its_chain_holds(real):
