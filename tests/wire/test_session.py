@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire.codec import unstructure
@@ -300,6 +300,7 @@ ALL_TYPES = sorted({*ENGINE_UP, *ENGINE_DOWN})
 
 @pytest.mark.parametrize("kind", sorted(ENGINE_UP))
 @pytest.mark.parametrize("state", [State.AWAITING, State.GREETED, State.LIVE])
+@settings(max_examples=10)
 @given(data=st.data())
 def test_the_platform_takes_what_its_table_says_and_closes_at_the_rest(strategy, state, kind, data):
     session = {State.AWAITING: platform, State.GREETED: greeted, State.LIVE: live}[state]()
@@ -314,6 +315,7 @@ def test_the_platform_takes_what_its_table_says_and_closes_at_the_rest(strategy,
 
 
 @pytest.mark.parametrize("kind", sorted(ENGINE_DOWN))
+@settings(max_examples=10)
 @given(data=st.data())
 def test_the_engine_takes_what_its_table_says_and_closes_at_the_rest(strategy, kind, data):
     pair = Pair().connect(talk=False)

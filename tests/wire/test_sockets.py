@@ -1,7 +1,10 @@
 """The drivers over streams in memory, under a virtual clock."""
 
 import json
+import shutil
+import ssl
 import struct
+import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
@@ -522,3 +525,40 @@ async def test_over_a_real_socket():
     with pytest.raises(DialFailed):
         async with dial(f"ws://127.0.0.1:{port}/ws/engine/E1", TOKEN, timeout=2):
             pass
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", cert,
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return cert, key
+
+
+async def test_over_tls_and_only_with_a_certificate_that_verifies(certificate):
+    cert, key = certificate
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    trusting = ssl.create_default_context(cafile=str(cert))
+    server = listener(handshake_timeout=1)
+    async with trio.open_nursery() as nursery:
+        listeners = await open_listeners("127.0.0.1", 0, ssl_context=context)
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        await nursery.start(server.serve, listeners)
+        with trio.fail_after(10):
+            async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN, ssl_context=trusting) as socket:
+                await socket.send("x" * 100_000)
+                assert await socket.receive() == "E1:" + "x" * 100_000
+            with pytest.raises(DialFailed):
+                async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN):
+                    pass
+            async with await trio.open_tcp_stream("127.0.0.1", port) as silent:  # no TLS hello ever comes
+                assert await silent.receive_some() == b""
+            await socket_free(server)
+        nursery.cancel_scope.cancel()
