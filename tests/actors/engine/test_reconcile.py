@@ -1,0 +1,353 @@
+"""Notices without ids and reads of the broker: whatever is lost, doubled or late, the broker's view wins in the end."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engine.desk import Desk, Identity
+from actors.engine.journal import Journal
+from actors.engine.kis import Balance
+from actors.engine.lease import Lease
+from actors.engine.orders import UNOWNED
+from actors.engine.outlet import Outlet, new_id
+from actors.engine.reconcile import BrokerRead, Reconciliation, split_fill
+from actors.engine.strategy import Place
+from wire.kis.codes import SideCode
+from wire.kis.notices import Acceptance, Notice, Revision
+from wire.kis.trading import BalanceTotals, DailyOrder, Holding, OpenOrder
+from wire.messages import Fill, OrderStatus, Side
+
+AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self):
+        self.at = 100.0
+
+    def now(self):
+        return self.at
+
+    def wall(self):
+        return AT
+
+
+@pytest.fixture(scope="module")
+def make_desk(tmp_path_factory):
+    made = []
+
+    def make():
+        folder = tmp_path_factory.mktemp("desk")
+        outlet = Outlet(folder / "outbox", new_id=new_id)
+        outlet.open()
+        desk = Desk(
+            identity=Identity(engine_id="E1", account_id="A1", name="E1"),
+            clock=Clock(),
+            lease=Lease(),
+            outlet=outlet,
+            ledger=Journal(folder / "ledger"),
+        )
+        desk.restore()
+        desk.lease.renew(1e9, 0.0)
+        desk.gate.synced = True
+        desk.begin_day("20261120")
+        made.append(desk)
+        return desk
+
+    yield make
+    for desk in made:
+        desk.outlet.close()
+        desk.ledger.close()
+
+
+@pytest.fixture
+def desk(make_desk):
+    return make_desk()
+
+
+def written(desk, *, side=Side.BUY, quantity=10, price=70_000, symbol="005930"):
+    order = desk.place("s1", symbol, Place(side=side, quantity=quantity, price=price, reason="r"))
+    desk.before_write(order.order_id)
+    return desk.orders.get(order.order_id)
+
+
+def notice(number="117", *, quantity=4, price=70_000, time="093012", **changes):
+    base = Notice(
+        customer="u",
+        account="1234567801",
+        order_no=number,
+        side=SideCode.BUY,
+        symbol="005930",
+        quantity=quantity,
+        price=price,
+        time=time,
+        fill_code="2",
+        acceptance=Acceptance.CONFIRMED,
+        branch="91252",
+        order_quantity=10,
+    )
+    return attrs.evolve(base, **changes)
+
+
+def read(desk, *, opens=(), daily=None, held=None, cash=0, notices=True):
+    desk.clock.at += 1.0
+    began = desk.clock.at
+    desk.clock.at += 0.1
+    holdings = tuple(
+        Holding(
+            symbol=s,
+            quantity=q,
+            sellable=q,
+            average_price=Decimal("70000"),
+            cost=q * 70_000,
+            price=70_000,
+            value=q * 70_000,
+            profit=0,
+        )
+        for s, q in (held or {}).items()
+    )
+    totals = BalanceTotals(deposit=cash, cash_d1=cash, cash_d2=cash, stock_value=0, total_value=0, net_assets=0)
+    return BrokerRead(
+        began=began,
+        ended=desk.clock.at,
+        at=AT,
+        open_orders=None if opens is None else tuple(opens),
+        daily=None if daily is None else tuple(daily),
+        balance=Balance(holdings=holdings, totals=totals),
+        notices=notices,
+    )
+
+
+def open_row(number="117", *, quantity=10, filled=0, symbol="005930", price=70_000):
+    return OpenOrder(
+        branch="91252",
+        order_no=number,
+        symbol=symbol,
+        quantity=quantity,
+        price=price,
+        filled_quantity=filled,
+        open_quantity=quantity - filled,
+        side=SideCode.BUY,
+    )
+
+
+def daily_row(number="117", *, quantity=10, filled=0, value=0, left=0, price=70_000, rejected=0):
+    return DailyOrder(
+        day="20261120",
+        branch="91252",
+        order_no=number,
+        side=SideCode.BUY,
+        symbol="005930",
+        quantity=quantity,
+        price=price,
+        filled_quantity=filled,
+        average_price=Decimal(0),
+        filled_value=value,
+        open_quantity=left,
+        rejected_quantity=rejected,
+    )
+
+
+def fills(desk):
+    return [s.message for s in desk.outlet.waiting() if isinstance(s.message, Fill)]
+
+
+# --- notices ---
+
+
+def test_a_notice_that_comes_before_the_answer_is_booked_with_it(desk):
+    order = written(desk)
+    desk.notice(notice())
+    assert fills(desk) == []
+    desk.accepted(order.order_id, "0000000117", "91252")
+    assert [f.quantity for f in fills(desk)] == [4]
+    assert desk.books.position("s1", "005930").quantity == 4
+
+
+def test_a_repeated_notice_is_booked_once_and_asks_for_a_look(desk):
+    looks = []
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.check = lambda: looks.append(1)
+    for _ in range(3):
+        desk.notice(notice())
+    assert [f.quantity for f in fills(desk)] == [4]
+    assert len(looks) == 2
+
+
+def test_two_fills_that_were_really_alike_are_both_there_after_reconciliation(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.notice(notice())
+    desk.notice(notice())
+    reconciliation = Reconciliation(desk)
+    for _ in range(3):
+        reconciliation.apply(
+            read(
+                desk, opens=[open_row(filled=8)], daily=[daily_row(filled=8, value=560_000, left=2)], held={"005930": 8}
+            ),
+            patience=1.0,
+        )
+    assert desk.orders.get(order.order_id).filled == 8
+    assert desk.books.position("s1", "005930").quantity == 8
+
+
+def test_a_cancel_is_matched_by_the_original_number(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.notice(notice("118", fill_code="1", original="0000000117", revision=Revision.CANCEL, quantity=10, price=0))
+    assert desk.orders.get(order.order_id).status is OrderStatus.CANCELLED
+
+
+def test_a_refusal_by_the_exchange_ends_the_order(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.notice(notice(fill_code="1", refusal="1", acceptance=Acceptance.RECEIVED))
+    assert desk.orders.get(order.order_id).status is OrderStatus.REJECTED
+
+
+def test_the_notice_of_an_order_whose_answer_was_lost_names_it_after_five_seconds(desk):
+    order = written(desk)
+    desk.lost(order.order_id, "no answer")
+    desk.notice(notice())
+    desk.clock.at += 4.9
+    desk.expire_early()
+    assert desk.orders.get(order.order_id).status is OrderStatus.UNKNOWN
+    desk.clock.at += 0.2
+    desk.expire_early()
+    assert desk.orders.get(order.order_id).filled == 4
+
+
+# --- reads ---
+
+
+def test_a_fill_that_a_read_shows_first_is_not_booked_again_when_its_notice_comes(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    reconciliation = Reconciliation(desk)
+    shown = {"opens": [open_row(filled=4)], "daily": [daily_row(filled=4, value=280_000, left=6)]}
+    assert reconciliation.apply(read(desk, **shown, held={"005930": 4}), patience=1.0).again
+    assert fills(desk) == []
+    outcome = reconciliation.apply(read(desk, **shown, held={"005930": 4}), patience=1.0)
+    assert outcome.agreed
+    desk.notice(notice())
+    assert [f.quantity for f in fills(desk)] == [4]
+
+
+def test_a_lost_order_is_found_by_what_it_is(desk):
+    order = written(desk)
+    desk.lost(order.order_id, "no answer")
+    assert Reconciliation(desk).wants_daily(())
+    Reconciliation(desk).apply(read(desk, opens=[open_row("200")], daily=[daily_row("200", left=10)]), patience=1.0)
+    found = desk.orders.get(order.order_id)
+    assert (found.status, found.number) == (OrderStatus.ACCEPTED, "200")
+
+
+def test_a_lost_order_without_a_trace_is_given_up_only_after_a_while(desk):
+    order = written(desk)
+    desk.lost(order.order_id, "no answer")
+    reconciliation = Reconciliation(desk)
+    for _ in range(7):
+        assert reconciliation.apply(read(desk, daily=[]), patience=1.0).again
+    assert desk.orders.get(order.order_id).status is OrderStatus.UNKNOWN
+    for _ in range(2):
+        reconciliation.apply(read(desk, daily=[]), patience=1.0)
+    assert desk.orders.get(order.order_id).status is OrderStatus.REJECTED
+
+
+def test_without_the_notice_stream_a_lost_order_is_never_given_up(desk):
+    order = written(desk)
+    desk.lost(order.order_id, "no answer")
+    reconciliation = Reconciliation(desk)
+    for _ in range(30):
+        reconciliation.apply(read(desk, daily=[], notices=False), patience=1.0)
+    assert desk.orders.get(order.order_id).status is OrderStatus.UNKNOWN
+
+
+def test_shares_nobody_bought_become_unowned_after_patience(desk):
+    reconciliation = Reconciliation(desk)
+    first = reconciliation.apply(read(desk, held={"000660": 3}), patience=1.0)
+    assert (first.agreed, first.view.problem) == (False, "books and broker differ: reading again")
+    second = reconciliation.apply(read(desk, held={"000660": 3}, cash=5), patience=1.0)
+    assert second.agreed
+    assert [(p.strategy_id, p.quantity) for p in second.view.positions] == [(UNOWNED, 3)]
+    assert desk.books.cash == 5
+
+
+def test_shares_that_vanish_without_a_fill_are_believed_gone_only_after_longer(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.notice(notice(quantity=10))
+    reconciliation = Reconciliation(desk)
+    for _ in range(4):
+        assert reconciliation.apply(read(desk), patience=1.0).view.problem is not None
+    for _ in range(3):
+        outcome = reconciliation.apply(read(desk), patience=1.0)
+    assert outcome.agreed
+    assert desk.books.positions() == []
+
+
+def test_a_strangers_order_is_seen_first_as_a_problem_and_then_as_one_that_a_stop_can_cancel(desk):
+    reconciliation = Reconciliation(desk)
+    first = reconciliation.apply(read(desk, opens=[open_row("900")]), patience=1.0)
+    assert first.view.problem is not None
+    second = reconciliation.apply(read(desk, opens=[open_row("900")]), patience=1.0)
+    (stranger,) = second.view.orders
+    assert (stranger.strategy_id, stranger.remaining) == (UNOWNED, 10)
+
+
+def test_where_no_open_orders_are_offered_the_view_needs_the_notices(desk):
+    reconciliation = Reconciliation(desk)
+    assert reconciliation.apply(read(desk, opens=None, daily=[]), patience=0.0).view.problem is None
+    interrupted = reconciliation.apply(read(desk, opens=None, daily=[], notices=False), patience=0.0)
+    assert "notice stream is interrupted" in interrupted.view.problem
+
+
+@given(st.integers(1, 10_000), st.integers(1, 1_000_000))
+def test_a_read_fill_is_split_into_prices_of_whole_won_that_add_up(quantity, odd):
+    value = quantity * 70_000 + odd % quantity
+    parts = list(split_fill(quantity, value))
+    assert sum(q for q, _ in parts) == quantity
+    assert sum(q * p for q, p in parts) == value
+    assert len(parts) <= 2
+
+
+events = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from(["notice", "lost", "twice", "late"])), min_size=1, max_size=5
+)
+
+
+@given(events)
+def test_whatever_becomes_of_the_notices_the_books_end_at_the_brokers_truth(make_desk, history):
+    desk = make_desk()
+    order = written(desk, quantity=20)
+    desk.accepted(order.order_id, "117", "91252")
+    reconciliation, done, late = Reconciliation(desk), 0, []
+    for n, (quantity, fate) in enumerate(history):
+        done += quantity
+        mine = notice(quantity=quantity, time=f"0930{n:02}", order_quantity=20)
+        for _ in range({"notice": 1, "twice": 2}.get(fate, 0)):
+            desk.notice(mine)
+        if fate == "late":
+            late.append(mine)
+        reconciliation.apply(_truth(desk, done), patience=1.0)
+    for mine in late:
+        desk.notice(mine)
+    for _ in range(12):
+        outcome = reconciliation.apply(_truth(desk, done), patience=1.0)
+    assert outcome.agreed
+    assert desk.orders.get(order.order_id).filled == done
+    assert desk.books.total("005930") == done
+    assert sum(f.quantity for f in fills(desk)) == done
+
+
+def _truth(desk, done):
+    return read(
+        desk,
+        opens=[open_row(quantity=20, filled=done)],
+        daily=[daily_row(quantity=20, filled=done, value=done * 70_000, left=20 - done)],
+        held={"005930": done},
+    )
