@@ -12,31 +12,44 @@ from typing import cast
 import attrs
 import trio
 
+from actors.fleet import FleetBoard, preview_stop
 from actors.link_messages import (
     DeliverRelease,
     DeliverStop,
     EpochHeard,
+    HoldStrategy,
+    LiftHold,
     LinkDown,
     LinkUp,
     LocallyStopped,
     Progressed,
     StopAcknowledged,
+    StopsRead,
     StopWritten,
 )
-from actors.releasing import Case, Synced
-from actors.requests import ApproveRelease, EngineEnrolled, EngineRemoved, Refusal, RequestRelease, TakeStop
+from actors.release_work import Releases
+from actors.requests import (
+    ApproveRelease,
+    EngineEnrolled,
+    EngineRemoved,
+    PreviewStop,
+    Refusal,
+    RequestRelease,
+    StopPreview,
+    TakeStop,
+)
 from actors.stop_effects import AuditStop, Effect, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
 from actors.stop_keeping import StopKeeping
 from actors.stop_parts import Instant
-from actors.stop_records import NotKept, ReleaseNote, StopRecords
+from actors.stop_records import StopRecords
 from actors.stop_shelf import StopShelf
-from supervisor.actor import Actor, Reply, handles
+from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
+from supervisor.reason import ExitReason
 from wire.rest import ReleaseState, ReleaseView, Stop
 
 TICK_SECONDS = 0.5
-RELEASE_SECONDS = 15.0
-"""How long a release may take to become durable before it is given up: 503, and still stopped."""
+FLUSH_SECONDS = 2.0
 
 
 class _Tick:
@@ -51,23 +64,24 @@ class Coordinator(Actor):
         shelf: StopShelf,
         keeping: StopKeeping,
         records: StopRecords,
+        board: FleetBoard,
         *,
         alert: Callable[[RaiseAlert], object],
         audit: Callable[[AuditStop], object],
-        synced: Synced,
         changed: Callable[[Iterable[str]], object] = lambda _engines: None,
+        first: list[Effect] | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._shelf = shelf
-        self._records = records
+        self._board = board
         self._keeping = keeping
         self._alert = alert
         self._audit = audit
-        self._synced = synced
         self._changed = changed
         self._wall = wall
-        self._releasing: set[str] = set()
-        self._written: dict[str, Case] = {}
+        self._lifting: set[tuple[str, str]] = set()
+        self._first = first if first is not None else []
+        self._releases = Releases(shelf, keeping, records, board.synced, self._carry_out, self._now)
 
     async def started(self) -> None:
         self._pulse()
@@ -75,8 +89,15 @@ class Coordinator(Actor):
         self.context.spawn(self._keeping.keep_journal, name="journal")
         self.context.spawn(self._keeping.keep_database, name="database")
         self.context.spawn(self._keeping.keep_shown, name="dashboards")
-        for stop_id in self._shelf.book.runs:
+        for stop_id, _entry in self._shelf.book.register.open_stops():
             self._keeping.changed(stop_id)
+        first, self._first[:] = list(self._first), []
+        self._carry_out(first)
+
+    async def stopped(self, reason: ExitReason) -> None:
+        """What was decided reaches the journal, and the database if it can, before the end."""
+        with trio.move_on_after(FLUSH_SECONDS):
+            await self._keeping.flush()
 
     # --- stops ---
 
@@ -95,6 +116,7 @@ class Coordinator(Actor):
     async def on_tick(self, _msg: _Tick) -> None:
         self._carry_out(self._shelf.book.tick(self._now()))
         self._keeping.watch(trio.current_time())
+        self._lift_some()
 
     # --- links ---
 
@@ -149,6 +171,21 @@ class Coordinator(Actor):
     @handles(EngineEnrolled)
     async def on_enrolled(self, msg: EngineEnrolled) -> None:
         self._shelf.book.engine_known(msg.engine_id, msg.account_id)
+        self._shelf.book.roster.is_complete = True
+
+    @handles(PreviewStop)
+    async def on_preview(self, msg: PreviewStop) -> StopPreview | Refusal:
+        return preview_stop(self._board, self._shelf, msg.scope, trio.current_time())
+
+    @handles(StopsRead)
+    async def on_stops_read(self, msg: StopsRead) -> None:
+        """The database is back after a start without it."""
+        book, now = self._shelf.book, self._now()
+        effects = book.merge(msg.register, msg.words, now)
+        book.remember(msg.views, msg.requests, now)
+        self._carry_out([*effects, *book.fill_in(now)])
+        for stop_id, _entry in book.register.open_stops():
+            self._keeping.changed(stop_id)
 
     @handles(EngineRemoved)
     async def on_removed(self, msg: EngineRemoved) -> None:
@@ -159,107 +196,37 @@ class Coordinator(Actor):
 
     @handles(RequestRelease)
     async def on_request_release(self, msg: RequestRelease) -> ReleaseView | Refusal:
-        self.context.spawn(self._request, msg, self.context.defer(), name="release request")
+        self.context.spawn(self._releases.request, msg, self.context.defer(), name="release request")
         return cast("ReleaseView | Refusal", DEFERRED)
 
     @handles(ApproveRelease)
     async def on_approve_release(self, msg: ApproveRelease) -> ReleaseView | Refusal:
-        self.context.spawn(self._approve, msg, self.context.defer(), name="release")
+        self.context.spawn(self._releases.approve, msg, self.context.defer(), name="release")
         return cast("ReleaseView | Refusal", DEFERRED)
 
-    async def _request(self, msg: RequestRelease, reply: Reply) -> None:
-        with trio.move_on_after(RELEASE_SECONDS):
-            try:
-                reply.send(await self._requested(msg))
-            except NotKept as error:
-                reply.send(_not_now(error.reason))
-            return
-        reply.send(_not_now("the database does not answer"))
+    @handles(HoldStrategy)
+    async def on_hold(self, msg: HoldStrategy) -> None:
+        self._lifting.discard((msg.engine_id, msg.strategy_id))
+        self._carry_out(self._shelf.book.hold(msg.engine_id, msg.strategy_id, msg.reason, self._now()))
 
-    async def _requested(self, msg: RequestRelease) -> ReleaseView | Refusal:
-        people = await self._records.risk_users()
-        book, stop_id = self._shelf.book, msg.stop_id
-        case = self._shelf.desk.request(
-            book.runs.get(stop_id),
-            book.register.entries.get(stop_id),
-            msg.request,
-            msg.principal,
-            people,
-            self._synced,
-            self._now(),
-        )
-        if isinstance(case, Refusal):
-            return case
-        try:
-            await self._records.note_case(case)
-        except NotKept:
-            self._shelf.desk.done(stop_id)
-            raise
-        self._note(stop_id, "release_requested", f"{msg.principal.username}: {case.reason}")
-        return case.view()
+    @handles(LiftHold)
+    async def on_lift(self, msg: LiftHold) -> None:
+        self._lifting.add((msg.engine_id, msg.strategy_id))
+        self._lift_some()
 
-    async def _approve(self, msg: ApproveRelease, reply: Reply) -> None:
-        if msg.stop_id in self._releasing:
-            reply.send(Refusal(status=409, error="error_release_running", reason="this release is being written"))
-            return
-        self._releasing.add(msg.stop_id)
-        answer: ReleaseView | Refusal = _not_now("it did not become durable in time")
-        try:
-            with trio.move_on_after(RELEASE_SECONDS):
-                answer = await self._approved(msg)
-        except NotKept as error:
-            answer = _not_now(error.reason)
-        finally:
-            self._releasing.discard(msg.stop_id)
-            self._take_back(msg.stop_id)
-        reply.send(answer)
-
-    async def _approved(self, msg: ApproveRelease) -> ReleaseView | Refusal:
-        """Checks → database and audit → journal (the commit point) → memory → links."""
-        people = await self._records.risk_users()
-        book, stop_id = self._shelf.book, msg.stop_id
-        entry = book.register.entries.get(stop_id)
-        now = self._now()
-        case = self._shelf.desk.approve(
-            book.runs.get(stop_id), entry, msg.epoch, msg.principal, people, self._synced, now
-        )
-        if isinstance(case, Refusal):
-            return case
-        plan = book.plan_release(
-            stop_id, case.waived, resume=case.resume, user_id=msg.principal.user_id, reason=case.reason, now=now
-        )
-        note = ReleaseNote(plan=plan, case=case, approved_by=msg.principal, at=now.wall)
-        self._written[stop_id] = case
-        await self._records.commit_release(note, book.kept_views(plan, now))
-        if not self._still_valid(case):
-            return _voided()
-        await self._records.seal_release(note)
-        del self._written[stop_id]
-        self._shelf.desk.done(stop_id)
-        self._carry_out(book.apply_release(plan, self._now()))
-        if book.register.entries[stop_id].is_open:
-            return _voided()
-        released = attrs.evolve(case, state=ReleaseState.RELEASED, epoch=plan.epoch)
-        self._keeping.settled(released)
-        return released.view()
-
-    def _take_back(self, stop_id: str) -> None:
-        """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it."""
-        case = self._written.pop(stop_id, None)
-        if case is not None:
-            self._shelf.desk.done(stop_id)
-            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
-            self._carry_out(self._shelf.book.reassert(stop_id, "a release did not become durable", self._now()))
-
-    def _still_valid(self, case: Case) -> bool:
-        waiting = self._shelf.desk.waiting(case.stop_id)
-        return waiting is not None and waiting.id == case.id
+    def _lift_some(self) -> None:
+        """A hold that cannot be ended now, because the database is away, is tried again at the next tick."""
+        self._lifting = {key for key in self._lifting if self._shelf.book.held(*key) is not None}
+        for key in self._lifting:
+            run = self._shelf.book.held(*key)
+            if run is not None:
+                self.context.spawn(self._releases.lift, run.stop_id, name="lift")
 
     def _void(self, stop_id: str) -> None:
         """A decision was taken: whatever was asked before it about the same engines is worth nothing."""
         runs = self._shelf.book.runs
         for case in self._shelf.desk.void_touched(runs[stop_id], runs.get):
-            self._note(case.stop_id, "release_void", f"{stop_id} was taken or raised")
+            runs[case.stop_id].note(self._now(), "release_void", detail=f"{stop_id} was taken or raised")
             self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
 
     # --- carrying out ---
@@ -302,12 +269,6 @@ class Coordinator(Actor):
         if link is not None:
             link.tell(message, urgent=True)
 
-    def _note(self, stop_id: str, event: str, detail: str) -> None:
-        run = self._shelf.book.runs.get(stop_id)
-        if run is not None:
-            run.note(self._now(), event, detail=detail)
-            self._keeping.changed(stop_id)
-
     def _pulse(self) -> None:
         self._shelf.pulse = trio.current_time()
 
@@ -317,12 +278,3 @@ class Coordinator(Actor):
 
 def _marked(effects: Iterable[Effect]) -> list[Effect]:
     return [attrs.evolve(e, degraded=True) if isinstance(e, AuditStop) else e for e in effects]
-
-
-def _not_now(reason: str) -> Refusal:
-    return Refusal(status=503, error="error_not_durable", reason=f"still stopped: {reason}")
-
-
-def _voided() -> Refusal:
-    reason = "the stop was raised, or another one came, while this release was being written: still stopped"
-    return Refusal(status=409, error="error_release_void", reason=reason)

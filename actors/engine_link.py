@@ -374,6 +374,7 @@ class EngineLink(Actor):
                 self._held.add(message.id)
                 self._desk.coordinator.tell(LocallyStopped(engine_id=me, stop=message), urgent=True)
             case ParameterResult():
+                self._desk.fleet.tell(EngineReported(engine_id=me, report=message))
                 self._desk.parameters.tell(UpdateAnswered(engine_id=me, result=message))
             case EngineStatusReport() | StrategyStatusReport() | HealthUpdate() | Positions():
                 self._desk.fleet.tell(EngineReported(engine_id=me, report=message))

@@ -6,13 +6,17 @@ changes by itself, because time passes, is found twice a second.
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import cast
 
 import attrs
 import trio
 
 from actors.fleet_row import EngineRow
 from actors.hub import Hub
+from actors.link_messages import CloseNow, TellConfig
 from actors.requests import (
+    COORDINATOR,
+    ConfigurationChanged,
     EngineEnrolled,
     EngineRemoved,
     ListEngines,
@@ -23,13 +27,18 @@ from actors.requests import (
 )
 from actors.stop_parts import Instant
 from actors.stop_shelf import StopShelf
-from supervisor.actor import Actor, handles
+from supervisor.actor import Actor, Reply, handles
+from supervisor.errors import SupervisorError
+from supervisor.message import DEFERRED
+from supervisor.ref import Ref
+from wire.closing import CloseCode
 from wire.messages import (
     Account,
     EngineStatusReport,
     HealthUpdate,
     Heartbeat,
     Hello,
+    ParameterResult,
     Positions,
     StrategyStatusReport,
 )
@@ -38,6 +47,7 @@ from wire.stops import Scope
 from wire.ui import Topic
 
 TICK_SECONDS = 0.5
+PASS_ON_SECONDS = 2.0
 
 
 # --- what links tell --------------------------------------------------------------------------------------------------
@@ -67,7 +77,7 @@ class EngineBeat:
     lease_ms: int
 
 
-Report = EngineStatusReport | StrategyStatusReport | HealthUpdate | Positions | Account
+Report = EngineStatusReport | StrategyStatusReport | ParameterResult | HealthUpdate | Positions | Account
 
 
 @attrs.frozen(kw_only=True)
@@ -163,10 +173,35 @@ class Fleet(Actor):
 
     @handles(EngineEnrolled)
     async def on_enrolled(self, msg: EngineEnrolled) -> None:
+        """Known everywhere when this is answered: a stop may name it from then on."""
         self._publish(self._board.add(msg.engine_id, msg.name, msg.account_id))
+        self.context.spawn(self._pass_on, msg, self.context.defer(), name="enrolled")
+        return cast("None", DEFERRED)
 
     @handles(EngineRemoved)
     async def on_removed(self, msg: EngineRemoved) -> None:
+        """Its link is closed (4511) before this is answered."""
+        link = self._shelf.links.get(msg.engine_id)
+        self._forget(msg)
+        self.context.spawn(self._pass_on, msg, self.context.defer(), link, name="removed")
+        return cast("None", DEFERRED)
+
+    async def _pass_on(self, msg: EngineEnrolled | EngineRemoved, reply: Reply, link: Ref | None = None) -> None:
+        try:
+            if link is not None:
+                code = CloseCode.DEREGISTERED
+                await link.ask(CloseNow(code=code, reason=code.reason), timeout=PASS_ON_SECONDS, urgent=True)
+            await self.context.find(COORDINATOR).ask(msg, timeout=PASS_ON_SECONDS)
+        except SupervisorError as error:
+            self.context.log.warning("%s was not passed on: %s", type(msg).__name__, error)
+        reply.send(None)
+
+    @handles(ConfigurationChanged)
+    async def on_config(self, msg: ConfigurationChanged) -> None:
+        for link in self._shelf.links.values():
+            link.tell(TellConfig(config_version=msg.config_version))
+
+    def _forget(self, msg: EngineRemoved) -> None:
         row = self._board.rows.pop(msg.engine_id, None)
         if row is None:
             return
@@ -211,6 +246,8 @@ class Fleet(Actor):
                 row.status = status
             case StrategyStatusReport() as status if status.id in row.strategies:
                 row.strategies[status.id].take(status)
+            case ParameterResult() as result if result.parameters and result.strategy_id in row.strategies:
+                row.strategies[result.strategy_id].echoed(result)
             case HealthUpdate() as health:
                 row.health = health
                 self._hub.publish(Topic.HEALTH, row.health_view(row.heard.mono), key=row.engine_id)

@@ -18,6 +18,7 @@ from wire.messages import (
     Heartbeat,
     Hello,
     LatchState,
+    ParameterResult,
     Positions,
     StrategyReport,
     StrategyState,
@@ -58,6 +59,10 @@ class StrategyRow:
             version=status.version,
         )
         self.trading_state = status.trading_state
+
+    def echoed(self, result: ParameterResult) -> None:
+        """The parameters that are in force after a change, in the engine's own words."""
+        self.report = changed(self.report, parameters=result.parameters, version=result.version)
 
 
 @attrs.define(kw_only=True)

@@ -2,6 +2,7 @@
 
 import attrs
 
+from actors.stop_effects import Words
 from supervisor.message import Request
 from supervisor.ref import Ref
 from wire.messages import (
@@ -14,6 +15,8 @@ from wire.messages import (
     Release,
     StopProgress,
 )
+from wire.rest import Stop
+from wire.stops import Register
 
 # --- a link to the stop coordinator -----------------------------------------------------------------------------------
 
@@ -68,6 +71,39 @@ class EpochHeard:
     """An engine's heartbeat named an epoch above the register's."""
 
     epoch: int
+
+
+# --- the parameters to the stop coordinator ---------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class HoldStrategy:
+    """Its engine runs other parameters than wanted: REDUCE_ONLY for the strategy until that is settled."""
+
+    engine_id: str
+    strategy_id: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class LiftHold:
+    """The wanted parameters are in force: such a hold, and nothing else, ends by itself."""
+
+    engine_id: str
+    strategy_id: str
+
+
+# --- the database's keeper to the stop coordinator --------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class StopsRead(Request[None]):
+    """What the database knows of stops, read after a start without it."""
+
+    register: Register
+    words: dict[str, Words]
+    views: list[Stop]
+    requests: dict[str, str]
 
 
 # --- a link to the parameters -----------------------------------------------------------------------------------------

@@ -83,6 +83,13 @@ class StopKeeping:
         if self._writing_since is not None and now - self._writing_since > HUNG_SECONDS:
             self._degraded.report(JOURNAL, "a write to the stop journal does not come back")
 
+    async def flush(self) -> None:
+        """Returns when journal and database have everything; bound it."""
+        while self._to_journal or self._to_save or self._to_settle:
+            self._journal_bell.set()
+            self._save_bell.set()
+            await trio.sleep(0.02)
+
     # --- the loops ---
 
     async def keep_journal(self) -> None:

@@ -17,9 +17,12 @@ from actors.stop_roster import Roster
 from actors.stop_run import PLATFORM, Run, alert, detail, named, reopened_words, unknown_words
 from wire.messages import EmergencyStop, LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
 from wire.rest import Stop, StopRequest
-from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
+from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord, StopSnapshot
 
 Prove = Callable[[StopRecord], str]
+
+HOLD = "parameters_differ"
+"""The cause of the one kind of stop that the platform opens and ends by itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -184,11 +187,11 @@ class StopBook:
         if request.request_id is not None:
             known = self._requests.get((request.request_id, request.scope))
             if known is not None and (run := self.runs.get(known)) is not None:
-                return self._again(run, request, user_id, now)
+                return self._again(run, request, user_id, cause, now)
         if (run := self._open_run_of(request.scope)) is not None:
             if request.request_id is not None:
                 self._requests[(request.request_id, request.scope)] = run.stop_id
-            return self._raise(run, request, user_id, now)
+            return self._raise(run, request, user_id, cause, now)
         stop_id = self._new_id()
         words = Words(
             request_id=request.request_id or stop_id,
@@ -217,6 +220,21 @@ class StopBook:
         effects = self._open(stop_id, scope, stop.level, words, now)
         reason = f"{engine_id} stopped itself at {stop.level.value}: {stop.cause.value}"
         return [*effects, alert("error_local_stop", "critical", reason, engine_id, stop_id)]
+
+    def hold(self, engine_id: str, strategy_id: str, reason: str, now: Instant) -> list[Effect]:
+        """The platform itself holds a strategy at REDUCE_ONLY. Once, however often it finds the reason."""
+        if self.held(engine_id, strategy_id) is not None:
+            return []
+        scope = Scope(ScopeKind.STRATEGY, strategy_id, engine_id)
+        stop_id = self._new_id()
+        words = Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause=HOLD)
+        effects = self._open(stop_id, scope, Level.REDUCE_ONLY, words, now)
+        return [*effects, alert("error_parameters_differ", "warning", reason, engine_id, stop_id)]
+
+    def held(self, engine_id: str, strategy_id: str) -> Run | None:
+        """The platform's own hold of the strategy. One that a person raised is a stop like any other."""
+        scope = Scope(ScopeKind.STRATEGY, strategy_id, engine_id)
+        return next((r for r in self._open_runs() if r.scope == scope and r.words.cause == HOLD), None)
 
     # --- how far it is ---
 
@@ -349,13 +367,13 @@ class StopBook:
         run.note(now, "requested", detail=detail(words, level))
         return [*self._send(run), *self._decided(run, "stop.taken", words.user_id, now)]
 
-    def _again(self, run: Run, request: StopRequest, user_id: str, now: Instant) -> Taken:
+    def _again(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
         """The same request: the same stop. Only a higher level is something new, and only while it is open."""
         if not self._is_open(run.stop_id) or request.level <= run.level:
             return Taken(stop_id=run.stop_id, effects=[], decided=False)
-        return self._raise(run, request, user_id, now)
+        return self._raise(run, request, user_id, cause, now)
 
-    def _raise(self, run: Run, request: StopRequest, user_id: str, now: Instant) -> Taken:
+    def _raise(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
         entry = Entry(run.scope, max(run.level, request.level), self._next_epoch())
         self.register = self.register.with_stop(run.stop_id, entry)
         words = attrs.evolve(
@@ -363,6 +381,7 @@ class StopBook:
             request_id=request.request_id or run.words.request_id,
             user_id=user_id,
             reason=request.reason or run.words.reason,
+            cause=cause,
             drill=run.words.drill and request.drill,
         )
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)

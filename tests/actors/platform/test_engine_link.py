@@ -326,9 +326,9 @@ def open_world(kit):
                 shelf,
                 keeping,
                 records,
+                fleet_board,
                 alert=alerts.append,
                 audit=lambda _entry: None,
-                synced=fleet_board.synced,
                 wall=wall,
             )
 
