@@ -3,6 +3,7 @@
 import json
 import socket
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 import trio
@@ -14,7 +15,8 @@ from actors.requests import WEB
 from actors.web.server import WebServer, WhereAreYou
 from actors.web.sockets import listen
 from supervisor.spec import ChildSpec
-from wire.ui import SUBPROTOCOL
+from wire.messages import LogCategory, TradeLog
+from wire.ui import SUBPROTOCOL, Topic
 
 JSON_POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -187,3 +189,53 @@ async def test_a_peer_that_takes_nothing_is_given_up_by_the_socket_itself(served
         assert prepared.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     finally:
         prepared.close()
+
+
+@pytest.mark.deep
+async def test_a_browser_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end(served):
+    stuck = trio.socket.socket()
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await stuck.connect((served.address.host, served.address.port))
+    upgrade = request(
+        "GET",
+        "/ws",
+        Upgrade="websocket",
+        Connection="Upgrade",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==",
+        Sec_WebSocket_Protocol=SUBPROTOCOL,
+    )
+    async with trio.SocketStream(stuck) as stream:
+        await exchange(stream, upgrade)
+        await stream.send_all(client_frame(json.dumps(hello_of(served.token("viewer")))))
+        with trio.fail_after(5):
+            await trio.testing.wait_all_tasks_blocked(0.2)
+        names = [n for n in served.services.system.names() if n.startswith("ui-clients/")]
+        actor = served.services.system.ref(names[0])
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(flood, served.services.hub)
+                await actor.wait_ended()
+                nursery.cancel_scope.cancel()
+        with trio.fail_after(10):
+            await served.services.system.root.terminate_child(WEB)
+
+
+def hello_of(token):
+    return {"type": "hello", "payload": {"token": token, "protocol": "1", "topics": [{"topic": "trades"}]}}
+
+
+def client_frame(text):
+    """A masked text frame whose mask is zero."""
+    data = text.encode()
+    return b"\x81\xfe" + len(data).to_bytes(2, "big") + b"\0\0\0\0" + data
+
+
+async def flood(hub):
+    n = 0
+    while True:
+        for _ in range(100):
+            n += 1
+            line = TradeLog(id=f"t{n}", category=LogCategory.SYSTEM, message="x" * 1900, timestamp=datetime.now(UTC))
+            hub.publish_from(Topic.TRADES, "E1", line)
+        await trio.sleep(0.02)
