@@ -316,8 +316,7 @@ class Cell:
         if isinstance(item, Stop):
             return
         if isinstance(item, Tick):
-            item.waiting = False
-            if not item.live or why is Why.STOPPED:
+            if why is Why.STOPPED:
                 return
             item = item.message
         if isinstance(item, Ask):

@@ -189,13 +189,7 @@ class Supervisor(Actor):
 
     async def _boot(self) -> None:
         for spec in self._specs:
-            child = self._add(spec)
-            try:
-                await self._start(child)
-            except StartError as error:
-                if not keeps_spec(spec.restart):
-                    self._remove(child)
-                raise error from error.__cause__
+            await self._start(self._add(spec))
         for left in [cell for id, cell in self._cell.below.items() if id not in self._children]:
             self._cell.forget(left)
 
@@ -288,11 +282,11 @@ class Supervisor(Actor):
         if child is None or child.cell is not exit.cell:
             return
         if exit.incarnation != child.cell.incarnation or child.cell.state is not ActorState.STOPPED:
-            self._report(Event.CHILD_CRASHED, child, exit.reason, detail="absorbed by the restart of its group")
+            self._report(_end_event(exit), child, exit.reason, detail="absorbed by a stop of its group")
             return
         if child.cell.mailbox.closed:
             return
-        self._report(Event.CHILD_CRASHED if exit.reason.abnormal else Event.CHILD_ENDED, child, exit.reason)
+        self._report(_end_event(exit), child, exit.reason)
         self._last_error = exit.reason.error or self._last_error
         if not isinstance(exit.reason.error, Exception | None):
             return  # Ctrl-C or an exit: the root is stopping everything, so nobody is restarted
@@ -369,7 +363,6 @@ class Supervisor(Actor):
         for member in self._group(first):
             if member.cell.alive:
                 continue
-            member.forget_restart()
             try:
                 await self._start(member, Event.CHILD_RESTARTED)
             except StartError as error:
@@ -588,6 +581,10 @@ class Supervisor(Actor):
                 seconds=seconds,
             )
         )
+
+
+def _end_event(exit: ChildExited) -> Event:
+    return Event.CHILD_CRASHED if exit.reason.abnormal else Event.CHILD_ENDED
 
 
 def _stop_event(reason: ExitReason, *, expected_cancel: bool) -> Event:

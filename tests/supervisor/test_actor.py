@@ -572,3 +572,83 @@ async def test_the_log_knows_the_name_and_the_incarnation(event_log, autojump_cl
         system.ref("a").tell(Do(look))
         await settle()
     assert facts == [({"actor": "a", "incarnation": 1}, "supervisor.testing.Scripted")]
+
+
+async def test_a_late_clock_does_not_shift_the_grid(mock_clock):
+    heard = []
+    async with open_system(children=[ChildSpec(id="c", factory=lambda: Clockwork(heard, period=1.0))]):
+        for jump in (3.5, 0.4, 0.2, 1.0):
+            mock_clock.jump(jump)
+            await settle()
+        mock_clock.rate = 0
+    assert [at for at, _ in heard] == pytest.approx([3.5, 4.1, 5.1])
+
+
+async def test_a_tick_that_crashes_its_handler_is_a_dead_letter_of_its_message(autojump_clock):
+    class Fragile(Clockwork):
+        async def unhandled(self, message: object) -> None:
+            raise ValueError
+
+    async with open_system(children=[ChildSpec(id="c", factory=lambda: Fragile([], after=1))]) as system:
+        await trio.sleep(1.5)
+        assert [(letter.kind, letter.why) for letter in system.dead_letters.latest()] == [("str", Why.FAILED)]
+
+
+async def test_ticks_and_stops_that_wait_at_the_end_are_nobodys_loss(event_log, autojump_clock):
+    async def block(actor):
+        actor.context.stop()
+        actor.context.stop()
+        await trio.sleep(3)
+
+    spec = ChildSpec(id="c", factory=lambda: Clockwork([], period=1), restart=Restart.TEMPORARY)
+    async with open_system(children=[spec]) as system:
+        system.ref("c").tell(Do(block))
+        await trio.sleep(5)
+        assert system.find("c") is None
+        assert system.dead_letters.total() == 0
+
+
+async def test_the_first_of_two_crashing_side_tasks_is_the_reason(event_log, autojump_clock):
+    async def bomb(error):
+        try:
+            await trio.sleep(1)
+        finally:
+            raise error
+
+    async def spawn(actor):
+        actor.context.spawn(bomb, KeyError("first"))
+        await trio.sleep(0.5)
+        actor.context.spawn(bomb, OSError("second"))
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        system.ref("a").tell(Do(spawn))
+        reason = await system.ref("a").wait_ended()
+        assert isinstance(reason.error, KeyError)
+
+
+async def test_a_link_ends_with_a_normal_end_on_both_sides(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a"), event_log.child("b")]) as system:
+        system.ref("a").tell(linking(system.ref("b")))
+        await settle()
+        system.ref("a").tell(Quit())
+        await settle()
+        system.ref("b").tell(Crash())
+        await settle()
+        assert system.ref("a").info().restarts == 1
+        assert system.ref("a").info().last_end.kind is ExitKind.NORMAL
+
+
+async def test_linking_with_somebody_who_crashed_for_good_is_a_crash_and_with_oneself_an_error(
+    event_log, autojump_clock
+):
+    children = [event_log.child("a", restart=Restart.TEMPORARY), event_log.child("b")]
+    async with open_system(children=children) as system:
+        gone = system.ref("a")
+        gone.tell(Crash())
+        await settle()
+        system.ref("b").tell(linking(gone))
+        await settle()
+        assert isinstance(system.ref("b").info().last_end.error, LinkBroken)
+        system.ref("b").tell(linking(system.ref("b")))
+        await settle()
+        assert "cannot be linked with itself" in str(system.ref("b").info().last_end)

@@ -465,10 +465,11 @@ async def test_backoff_starts_again_after_a_quiet_period(event_log, autojump_clo
     backoff = Backoff(base=1, max_delay=8, jitter=0, reset_after=5)
     async with open_system(children=[event_log.child("a", backoff=backoff)], intensity=math.inf) as system:
         seen = reports(system)
-        for pause in (1.5, 20, 1.5):
+        # up again at 1; lives 5 s, just long enough; up again at 7; lives 4 s, not enough; up again at 13
+        for pause in (6, 5, 3, 20):
             system.ref("a").tell(Crash())
             await trio.sleep(pause)
-        assert [report.seconds for report in seen if report.event is Event.RESTART_SCHEDULED] == [1, 2, 1]
+        assert [report.seconds for report in seen if report.event is Event.RESTART_SCHEDULED] == [1, 1, 2, 4]
 
 
 def test_a_backoff_that_would_defeat_escalation_is_rejected(event_log):
@@ -520,6 +521,9 @@ async def test_o25_terminate_child_gets_in_between_two_attempts_without_backoff(
         await system.root.terminate_child("a", timeout=1)
         assert system.ref("a").info().state is ActorState.STOPPED
         assert "!a" in event_log.text
+        event_log.clear()
+        await settle()
+        event_log.expect("")
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
@@ -718,3 +722,95 @@ async def test_an_ask_that_is_too_short_for_a_busy_supervisor_times_out(event_lo
         await settle()
         with pytest.raises(AskTimeout):
             await system.root.which_children(timeout=1)
+
+
+def test_two_children_of_one_id_are_refused(event_log):
+    with pytest.raises(SpecError, match="two children have this id"):
+        Supervisor([event_log.child("a"), event_log.child("a")])
+
+
+def test_a_significant_child_under_a_supervisor_that_never_shuts_down_by_itself_is_refused(event_log):
+    with pytest.raises(SpecError, match=r"AutoShutdown\.NEVER"):
+        Supervisor([event_log.child("a", restart=Restart.TEMPORARY, significant=True)])
+
+
+async def test_the_same_rules_hold_for_a_child_started_later(event_log, autojump_clock):
+    async with open_system() as system:
+        with pytest.raises(StartError, match=r"AutoShutdown\.NEVER"):
+            await system.root.start_child(event_log.child("a", restart=Restart.TEMPORARY, significant=True))
+        with pytest.raises(StartError, match="would never escalate"):
+            await system.root.start_child(event_log.child("a", backoff=Backoff()))
+        assert system.names() == ()
+
+
+async def test_a_second_crash_inside_a_group_stop_is_absorbed_also_while_the_group_waits(event_log, autojump_clock):
+    backoff = Backoff(base=3, max_delay=3, jitter=0)
+    children = [event_log.child("a", backoff=backoff), event_log.child("b"), event_log.child("c", stop=1)]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL, intensity=math.inf) as system:
+        seen = reports(system)
+        system.ref("a").tell(Crash())
+        await trio.sleep(0.5)
+        system.ref("b").tell(Crash())
+        await trio.sleep(10)
+        event_log.expect("+a +b +c -a:crash -b:crash -c +a +b +c")
+        assert events(seen).count(Event.RESTART_SCHEDULED) == 1
+        assert events(seen).count(Event.CHILD_CRASHED) == 2
+
+
+@pytest.mark.parametrize("shutdown, seconds", [(None, 5), (1, 1), (math.inf, 5)])
+async def test_the_hook_after_a_crash_has_as_long_as_a_stop(event_log, autojump_clock, shutdown, seconds):
+    async with open_system(children=[event_log.child("a", stop=60, shutdown=shutdown)], shutdown_deadline=1) as system:
+        system.ref("a").tell(Crash())
+        assert (await system.ref("a").wait_ended()).kind is ExitKind.CRASH
+        assert trio.current_time() == seconds
+
+
+async def test_a_temporary_child_that_is_ignored_is_forgotten(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a", ignore=True, restart=Restart.TEMPORARY)]) as system:
+        assert system.find("a") is None
+
+
+async def test_no_deadline_is_left_behind(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system:
+        await system.root.terminate_child("a")
+        await system.root.restart_child("a")
+        with pytest.raises(StartError):
+            await system.root.start_child(event_log.child("b", start=9, start_timeout=1))
+        assert system.statistics().alarms == 0
+
+
+async def test_a_supervisor_may_take_as_long_as_its_children_to_start(event_log, autojump_clock):
+    slow = [event_log.child(id, start=20) for id in "xyz"]
+    async with open_system(children=[ChildSpec(id="inner", factory=lambda: Supervisor(slow))]):
+        assert trio.current_time() == 60
+    limited = ChildSpec(id="inner", factory=lambda: Supervisor(slow), start_timeout=30)
+    event_log.clear()
+    with pytest.raises(SystemFailed):
+        async with open_system(children=[limited]):
+            pytest.fail("the body must not run")
+    event_log.expect("+x -x")
+
+
+async def test_an_actor_has_thirty_seconds_to_start_by_default(event_log, autojump_clock):
+    with pytest.raises(SystemFailed):
+        async with open_system(children=[event_log.child("a", start=31)]):
+            pytest.fail("the body must not run")
+    assert trio.current_time() == 30
+
+
+async def test_an_actor_has_five_seconds_to_stop_by_default(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a", stop=6)]):
+        pass
+    assert trio.current_time() == 5
+
+
+async def test_restart_child_brings_a_child_that_ended_by_itself_back_with_its_siblings_untouched(
+    event_log, autojump_clock
+):
+    children = [event_log.child("a", restart=Restart.TRANSIENT), event_log.child("b")]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL) as system:
+        system.ref("a").tell(Quit())
+        await settle()
+        event_log.clear()
+        await system.root.restart_child("a")
+        event_log.expect("+a")
