@@ -48,6 +48,11 @@ class SendCancel:
 
 
 @attrs.frozen(kw_only=True)
+class KeysChanged:
+    """The client has other keys: the stream must be opened anew with them."""
+
+
+@attrs.frozen(kw_only=True)
 class ReadBroker(Request[View]):
     """A fresh read of the broker, reconciled. Never fails: what cannot be believed says so in ``problem``."""
 
@@ -70,6 +75,8 @@ class Broker(Actor):
         self._stream_up = False
         self._ups = 0
         self._garbled = 0
+        self._approval = ""
+        self._listening = trio.CancelScope()
 
     async def started(self) -> None:
         self._desk.send = self._send_soon
@@ -97,6 +104,11 @@ class Broker(Actor):
     @handles(SendCancel)
     async def on_cancel(self, message: SendCancel) -> None:
         self.context.spawn(self._cancel, message.order_id, message.purpose, name="cancel")
+
+    @handles(KeysChanged)
+    async def on_keys_changed(self, _message: KeysChanged) -> None:
+        self._approval = ""
+        self._listening.cancel()
 
     def _discard(self, order_id: str) -> None:
         """Ends the task of an order that waits for its turn."""
@@ -234,14 +246,17 @@ class Broker(Actor):
     # --- the stream ---
 
     async def _keep_stream(self) -> None:
-        attempt, approval = 0, ""
+        attempt = 0
         while True:
             ups = self._ups
             try:
-                approval = approval or await self._client.approval_key()
-                await self._listen(approval)
+                with trio.CancelScope() as self._listening:
+                    self._approval = self._approval or await self._client.approval_key()
+                    await self._listen(self._approval)
+                if self._listening.cancelled_caught:
+                    self._down(BrokerUnavailable("the broker's keys were changed"))
             except ApprovalRefused as error:
-                approval = ""
+                self._approval = ""
                 self._down(error)
             except EngineError as error:
                 self._down(error)

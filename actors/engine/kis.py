@@ -105,6 +105,10 @@ class KisClient:
     def offers_open_orders(self) -> bool:
         return TRANSACTIONS[Call.OPEN_ORDERS].mock or self.account.profile is Profile.REAL
 
+    def use(self, account: KisAccount, tokens: TokenCache) -> None:
+        """Other keys from now on. Calls under way end with the old ones."""
+        self.account, self.tokens = account, tokens
+
     # --- keys ---
 
     async def token(self) -> str:

@@ -76,13 +76,15 @@ class _Commit:
 
 @attrs.frozen(kw_only=True)
 class LinkParts:
-    """What the link works with. ``hello`` makes the hello; ``clocks`` what a heartbeat says of the engine's sources."""
+    """What the link works with. ``hello`` makes the hello, ``clocks`` what a heartbeat says of the engine's sources;
+    ``config_changed`` is called when the platform's settings changed."""
 
     credential: Credential
     http: HttpClient
     hello: Callable[[Resume], Hello]
     clocks: Callable[[], Clocks]
     settings_keeper: Keeper
+    config_changed: Callable[[], Awaitable[None]]
 
 
 class Link(Actor):
@@ -279,7 +281,7 @@ class Link(Actor):
                 self._confirm_after(event, lambda: self._apply(message))
             case ConfigChanged(config_version=version):
                 self._desk.log(LogCategory.SYSTEM, f"the platform's settings changed (version {version})", None)
-                self._confirm_after(event, trio.lowlevel.checkpoint)
+                self._confirm_after(event, self._parts.config_changed)
             case Goodbye(cause=cause, reconnect_after_ms=pause):
                 self.context.log.info("the platform says goodbye: %s", cause)
                 self._pause_asked = None if pause is None else pause / 1000

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from actors.engine.broker import Broker
+from actors.engine.broker import Broker, KeysChanged
 from actors.engine.clock import BootClock
 from actors.engine.config import EngineConfig, read_config
 from actors.engine.desk import Desk, Identity
@@ -145,6 +145,24 @@ class Engine:
             broker_token=self.client.tokens.state(),
         )
 
+    async def take_new_keys(self, late: "_Late") -> None:
+        """The platform's settings changed: where the broker keys come from there, the new ones are used at once."""
+        if all(self.config.keys.values()):
+            return
+        try:
+            fetched = await fetch_keys(self.http, self.credential)
+            account = self.config.account({**self.config.keys, **fetched})
+        except (Refused, Unwelcome, PlatformAway) as error:
+            words = error.message if isinstance(error, Refused) else error.reason
+            self.desk.log(LogCategory.SYSTEM, f"the broker keys stay as they were: {words}", None)
+            return
+        if account == self.client.account:
+            return
+        self.client.use(account, _tokens(self.config, account))
+        self.desk.log(LogCategory.SYSTEM, "the broker keys were changed by the platform", None)
+        if late.system is not None:
+            late.system.ref("broker").tell(KeysChanged(), urgent=True)
+
     # --- the tree ---
 
     def children(self, system: "_Late") -> list[ChildSpec]:
@@ -155,6 +173,7 @@ class Engine:
             hello=self.hello,
             clocks=self.clocks,
             settings_keeper=self.settings_keeper,
+            config_changed=partial(self.take_new_keys, system),
         )
         desk, halting, config = self.desk, self.halting, self.config
         plans = config.strategies
@@ -217,8 +236,11 @@ def _child(name: str, factory: Any) -> ChildSpec:
 def _client(config: EngineConfig, account: KisAccount, http: HttpClient) -> KisClient:
     rate = SERVICES[account.profile].calls_per_second
     throttle = Throttle(RateWindow(rate, reserve=rate // 5))
-    tokens = TokenCache(config.token_folder, host=account.rest, app_key=account.app_key, wall=time.time)
-    return KisClient(account, http=http, tokens=tokens, throttle=throttle)
+    return KisClient(account, http=http, tokens=_tokens(config, account), throttle=throttle)
+
+
+def _tokens(config: EngineConfig, account: KisAccount) -> TokenCache:
+    return TokenCache(config.token_folder, host=account.rest, app_key=account.app_key, wall=time.time)
 
 
 def _age_ms(now: float, at: float | None) -> int | None:

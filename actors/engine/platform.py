@@ -115,7 +115,10 @@ async def fetch_keys(http: HttpClient, credential: Credential) -> dict[str, str]
         raise Refused("the configuration has no broker keys and the credential file no private_key to receive them")
     token = await fetch_token(http, credential)
     url = f"{credential.http_url}/api/engine/config"
-    plain = _object(await _ask(http, "GET", url, {"authorization": f"Bearer {token.value}"}, b""))
+    response = await _get(http, url, {"authorization": f"Bearer {token.value}"})
+    if response.status in (404, 409):
+        raise Refused(f"the platform has no broker keys for this engine: {_reason(response)}")
+    plain = _object(_usable(response))
     sealed = plain.get("sealed")
     if not isinstance(sealed, str):
         raise Refused("the platform has no broker keys for this engine: enter them in the settings")
@@ -128,14 +131,35 @@ async def fetch_keys(http: HttpClient, credential: Credential) -> dict[str, str]
 
 async def _ask(http: HttpClient, method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
     try:
-        response = await http.request(method, url, headers, body, timeout=_TIMEOUT)
+        return _usable(await http.request(method, url, headers, body, timeout=_TIMEOUT))
     except HttpError as error:
-        raise PlatformAway(f"the platform at {urlsplit(url).netloc} cannot be reached") from error
+        raise _away(url) from error
+
+
+async def _get(http: HttpClient, url: str, headers: dict[str, str]) -> Response:
+    try:
+        return await http.request("GET", url, headers, timeout=_TIMEOUT)
+    except HttpError as error:
+        raise _away(url) from error
+
+
+def _away(url: str) -> PlatformAway:
+    return PlatformAway(f"the platform at {urlsplit(url).netloc} cannot be reached")
+
+
+def _usable(response: Response) -> Response:
     if response.status in (401, 403, 404):
         raise Unwelcome(f"the platform refuses this engine ({response.status}): was it removed, or its secret rotated?")
     if response.status != 200:
         raise PlatformAway(f"the platform answered {response.status}")
     return response
+
+
+def _reason(response: Response) -> str:
+    try:
+        return str(_object(response).get("reason", "enter them in the settings"))[:300]
+    except PlatformAway:
+        return "enter them in the settings"
 
 
 def _object(response: Response) -> dict[str, Any]:
