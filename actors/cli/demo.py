@@ -7,6 +7,7 @@ import trio
 
 from actors.cli.clash import refuse_clash
 from actors.cli.flags import platform_flags, settings_of
+from actors.cli.home import ready_home
 from actors.demo import DemoOptions, run_demo
 from actors.errors import OK, Refused
 from actors.logs import set_up_logging
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise Refused("--speed must be above 0 and at most 100000")
     given = {name: value for name in ("data", "speed", "seed") if (value := getattr(args, name)) is not None}
     settings = settings_of(args)
+    ready_home(settings.home)
     set_up_logging(args.log_level)
     trio.run(run_demo, settings, DemoOptions(**given))
     return OK

@@ -4,61 +4,39 @@ A running platform takes it through a socket in the home folder, in a thread of 
 hangs. Without a platform the stop is left, synced, where the next start reads it before any engine may trade.
 """
 
-import json
-import os
-import socket
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.cli.tables import line
-from actors.errors import FAILED, Failed, Refused
-from store.journal_records import StopNoted
-from store.left_stops import leave
-from wire.stops import Level, Scope
+import trio
 
-SOCKET = "local.sock"
-PATIENCE = 40.0
+from actors.cli.home import is_in_use
+from actors.cli.tables import complain, line
+from actors.errors import FAILED, OK, Refused
+from actors.local_socket import LocalAnswer, new_request
+from actors.local_socket import stop_locally as ask
+from wire.rest import StopState
+from wire.stops import Level, Scope
 
 
 def stop_locally(home: Path, request: dict[str, Any]) -> int:
-    """Returns the exit code. Raises Refused when the home folder is not there or not ours."""
+    """Returns the exit code. Raises Refused when the home folder is not there or not ours, or the platform says no."""
     if not home.is_dir():
         raise Refused(f"there is no home folder {home}: nothing was ever started there")
-    answer = _ask(home / SOCKET, request)
-    if answer is None:
-        return _leave(home, request)
-    raise Failed(str(answer))
-
-
-def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The platform's answer; None when no platform listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(PATIENCE)
-        try:
-            sock.connect(os.fspath(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        sock.sendall(json.dumps(request).encode() + b"\n")
-        return dict(json.loads(sock.makefile().readline()))
-
-
-def _leave(home: Path, request: dict[str, Any]) -> int:
-    stop = StopNoted(
-        stop_id=request["request_id"],
-        request_id=request["request_id"],
-        scope=Scope.parse(request["scope"]),
-        level=Level(request["level"]),
-        stop_epoch=0,
-        user_id="local",
-        reason=request["reason"],
-        cause="local_operator",
-        at=datetime.now(UTC),
-    )
+    wanted = new_request(Scope.parse(request["scope"]), Level(request["level"]), request["reason"])
     try:
-        path = leave(home, stop)
+        answer = trio.run(partial(ask, home, wanted))
     except OSError as error:
         raise Refused(f"{home} cannot be written ({error.strerror}): nothing was stopped") from None
-    line(f"no platform runs here: the stop is left in {path} and holds from the next start on")
-    line("engines that still run lose their lease and halt by themselves")
+    return _report(home, answer)
+
+
+def _report(home: Path, answer: LocalAnswer) -> int:
+    if not answer.recorded:
+        raise Refused(answer.words)
+    line(answer.words)
+    if answer.stop_id is None and is_in_use(home):
+        complain("a platform runs here but did not answer: use its emergency page, or end that process")
+    if answer.state is StopState.VERIFIED:
+        return OK
     return FAILED

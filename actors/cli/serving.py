@@ -6,6 +6,7 @@ import trio
 
 from actors.cli.clash import refuse_clash
 from actors.cli.flags import platform_flags, settings_of
+from actors.cli.home import ready_home
 from actors.errors import OK
 from actors.logs import set_up_logging
 from actors.platform import run_platform
@@ -19,6 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     refuse_clash()
     settings = settings_of(args)
+    ready_home(settings.home)
     set_up_logging(args.log_level)
     trio.run(run_platform, settings)
     return OK

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from actors.cli import clash
+from actors import opening
+from actors.cli import clash, home
 from actors.errors import Refused
 from store.left_stops import FOLDER
 
@@ -70,6 +71,18 @@ def test_a_wrong_database_url_is_one_line(watchkeeper):
         )
 
 
+def test_a_home_that_cannot_be_used_is_one_line(watchkeeper, tmp_path):
+    (tmp_path / "file").touch()
+    refused(watchkeeper("up", home=tmp_path / "file" / "home"), "cannot be used")
+
+
+def test_the_lock_is_the_platforms(tmp_path):
+    assert home.LOCK_FILE == opening.LOCK_FILE
+    assert not home.is_in_use(tmp_path)
+    with opening.home_of_one(tmp_path):
+        assert home.is_in_use(tmp_path)
+
+
 def test_a_stop_nobody_confirms_is_refused(watchkeeper):
     refused(watchkeeper("stop"), "add --yes")
 
@@ -89,7 +102,7 @@ def test_a_stop_that_reaches_no_platform_says_how_to_do_without_it(watchkeeper):
 def test_a_local_stop_without_a_platform_is_left_for_the_next_start(watchkeeper, tmp_path):
     done = watchkeeper("stop", "--local", "--yes", "--scope", "engine:E1", "--level", "HALT", "--reason", "fire")
     assert done.returncode == 1
-    assert "holds from the next start on" in done.stdout
+    assert "no platform runs here" in done.stdout
     [left] = (tmp_path / FOLDER).iterdir()
     assert left.stat().st_mode & 0o077 == 0
     kept = json.loads(left.read_text())
