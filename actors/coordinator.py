@@ -38,6 +38,7 @@ from actors.requests import (
     StopPreview,
     TakeStop,
 )
+from actors.stop_copies import words_of
 from actors.stop_effects import AuditStop, Effect, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
 from actors.stop_keeping import StopKeeping
 from actors.stop_parts import Instant
@@ -47,6 +48,7 @@ from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.rest import ReleaseState, ReleaseView, Stop
+from wire.stops import Register
 
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 2.0
@@ -103,6 +105,7 @@ class Coordinator(Actor):
 
     @handles(TakeStop)
     async def on_take(self, msg: TakeStop) -> Stop | Refusal:
+        self._adopt()
         now = self._now()
         taken = self._shelf.book.take(msg.request, msg.principal.user_id, now, cause=msg.cause)
         if isinstance(taken, Refusal):
@@ -114,9 +117,18 @@ class Coordinator(Actor):
 
     @handles(_Tick)
     async def on_tick(self, _msg: _Tick) -> None:
+        self._adopt()
         self._carry_out(self._shelf.book.tick(self._now()))
         self._keeping.watch(trio.current_time())
         self._lift_some()
+
+    def _adopt(self) -> None:
+        """What the emergency thread decided while this loop did not answer: it is open, and now it is also sent."""
+        while self._shelf.decided_elsewhere:
+            stop = self._shelf.decided_elsewhere.popleft()
+            found = Register(entries={stop.stop_id: stop.entry()})
+            self._carry_out(self._shelf.book.merge(found, {stop.stop_id: words_of(stop)}, self._now()))
+            self._void(stop.stop_id)
 
     # --- links ---
 

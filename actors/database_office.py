@@ -18,21 +18,23 @@ from actors.config import PlatformSettings
 from actors.enrolled import EnrolledEngines
 from actors.errors import Refused
 from actors.health import DATABASE
-from actors.opening import KeptStops, kept_stops, take_office
+from actors.link_messages import StopsRead
+from actors.opening import kept_stops, take_office
 from actors.requests import COORDINATOR, FLEET, EngineEnrolled
 from actors.services import Services
-from store import audit, engines, platform, users
+from actors.stop_copies import words_of
+from store import audit, engines, platform, settings, users
 from store.database import Connection, Database
 from store.errors import StaleTerm, StoreError
 from store.passwords import Passwords
-from store.start import DatabaseReading, read_database
+from store.start import read_database
 from store.tenure import Tenure
-from supervisor.actor import Actor
-from supervisor.message import Request
+from supervisor.actor import Actor, handles
 from wire.rest import Role
 
 PING_SECONDS = 1.0
 PING_TIMEOUT = 3.0
+VERSIONS_SECONDS = 5.0
 ASK_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Standing:
 
     platform_id: str
     tenure: Tenure | None
+    config_versions: dict[str, int] = attrs.field(factory=dict)
 
     @property
     def term(self) -> int | None:
@@ -51,11 +54,8 @@ class Standing:
 
 
 @attrs.frozen(kw_only=True)
-class DatabaseJoined(Request[None]):
-    """For the coordinator: what the database knows of stops, read after a start without it."""
-
-    reading: DatabaseReading
-    kept: KeptStops
+class ReadVersions:
+    """Somebody's settings were saved: read again which version holds for which broker account."""
 
 
 class DatabaseOffice(Actor):
@@ -77,6 +77,15 @@ class DatabaseOffice(Actor):
 
     async def started(self) -> None:
         self.context.spawn(self._watch, name="watch")
+        self.context.every(ReadVersions(), period=VERSIONS_SECONDS, after=0.0)
+
+    @handles(ReadVersions)
+    async def on_read_versions(self, _msg: ReadVersions) -> None:
+        try:
+            with trio.fail_after(PING_TIMEOUT):
+                self._standing.config_versions = await self._services.db.run(settings.versions)
+        except (StoreError, trio.TooSlowError) as error:
+            self.context.log.debug("the versions of settings could not be read: %s", error)
 
     async def _watch(self) -> None:
         if self._standing.tenure is not None:
@@ -119,8 +128,13 @@ class DatabaseOffice(Actor):
         self._standing.platform_id, self._standing.tenure = reading.platform_id, tenure
         self.context.spawn(self._hold, tenure, name="tenure")
         await db.run(platform.note_journal, tenure.term, self._journal_generation())
-        joined = DatabaseJoined(reading=reading, kept=kept)
-        await self.context.find(COORDINATOR).ask(joined, timeout=ASK_SECONDS)
+        read = StopsRead(
+            register=reading.register,
+            words={stop_id: words_of(stop) for stop_id, stop in reading.stops.items()},
+            views=kept.views,
+            requests=kept.requests,
+        )
+        await self.context.find(COORDINATOR).ask(read, timeout=ASK_SECONDS)
         await know_engines(db, self._services.enrolled)
         for engine in self._services.enrolled.everyone():
             told = EngineEnrolled(engine_id=engine.engine_id, name=engine.name, account_id=engine.account_id)
@@ -133,14 +147,14 @@ async def know_engines(db: Database, enrolled: EnrolledEngines) -> None:
     enrolled.replace(await db.run(engines.registered))
 
 
-async def make_admin(db: Database, settings: PlatformSettings) -> None:
+async def make_admin(db: Database, here: PlatformSettings) -> None:
     """The first user of a new database. A password that nobody gave is made, and shown this once."""
     if await db.run(users.count):
         return
-    password = settings.admin_password or secrets.token_urlsafe(15)
+    password = here.admin_password or secrets.token_urlsafe(15)
     hashed = await Passwords().hash(password)
     await db.run(_add_admin, hashed, tx={})
-    if settings.admin_password is None:
+    if here.admin_password is None:
         print(f"\n  user admin, password {password}   (shown once; change it)\n", file=sys.stderr, flush=True)
 
 

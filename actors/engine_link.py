@@ -283,7 +283,7 @@ class EngineLink(Actor):
             stop=self._desk.shelf.snapshot(self.engine_id, [s.stop_id for s in hello.stops]),
             lease_ms=self._lease_ms(place.synced),
             token_expires=self._token_expires,
-            config_version=self._desk.config_version(),
+            config_version=self._desk.config_version(self.engine_id),
             on_lease_expiry=self._desk.on_expiry,
         )
         self._held = {s.stop_id for s in hello.stops}

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from actors.config import Address, PlatformSettings
+from actors.emergency import EngineSockets
 from actors.engine_link import EngineLink
 from actors.errors import Refused
 from actors.links import LinkDesk
@@ -33,6 +34,25 @@ CONNECTIONS = 4096
 LINK_SECONDS = 10.0
 
 
+class CuttableListener(EngineListener):
+    """Its sockets can be shut down from another thread, when this one does not answer any more."""
+
+    def __init__(self, sockets: EngineSockets, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._cuttable = sockets
+
+    async def serve_stream(self, stream: trio.abc.Stream, *, remote: str = "") -> None:
+        plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        if not isinstance(plain, trio.SocketStream):
+            await super().serve_stream(stream, remote=remote)
+            return
+        self._cuttable.add(plain.socket)
+        try:
+            await super().serve_stream(stream, remote=remote)
+        finally:
+            self._cuttable.discard(plain.socket)
+
+
 class WhereEnginesConnect(Request[Address]):
     """The address that is really listened on; its port differs from the setting's when that was 0."""
 
@@ -40,9 +60,10 @@ class WhereEnginesConnect(Request[Address]):
 class EngineDoor(Actor):
     """Listens for as long as it lives. Its end cuts every link; the engines come back."""
 
-    def __init__(self, services: Services, desk: LinkDesk) -> None:
+    def __init__(self, services: Services, desk: LinkDesk, sockets: EngineSockets) -> None:
         self._services = services
         self._desk = desk
+        self._sockets = sockets
         self._numbers = count(1)
 
     async def started(self) -> None:
@@ -51,7 +72,8 @@ class EngineDoor(Actor):
         listeners = await _listen(settings)
         port = _port_of(listeners[0])
         self._address = settings.engines.at(port)
-        door = EngineListener(
+        door = CuttableListener(
+            self._sockets,
             authorize=self.authorize,
             handler=self._serve_link,
             http=self._answer,

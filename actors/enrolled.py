@@ -31,6 +31,10 @@ class EnrolledEngines:
         self._engines: dict[str, EnrolledEngine] = {}
         self.is_complete = False
 
+    def keep_in(self, file: Path) -> None:
+        """From now on what is known is also in this file."""
+        self._file = file
+
     def get(self, engine_id: str) -> EnrolledEngine | None:
         return self._engines.get(engine_id)
 

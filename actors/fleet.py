@@ -156,11 +156,13 @@ class Fleet(Actor):
         hub: Hub,
         shelf: StopShelf,
         *,
+        config_changed: Callable[[], object] = lambda: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._board = board
         self._hub = hub
         self._shelf = shelf
+        self._config_changed = config_changed
         self._wall = wall
         self._shown: dict[str, tuple[Connection, bool]] = {}
 
@@ -198,6 +200,7 @@ class Fleet(Actor):
 
     @handles(ConfigurationChanged)
     async def on_config(self, msg: ConfigurationChanged) -> None:
+        self._config_changed()
         for link in self._shelf.links.values():
             link.tell(TellConfig(config_version=msg.config_version))
 

@@ -101,7 +101,7 @@ class LinkDesk:
     alerts: Ref
     verify: Callable[[str, str], datetime]
     database_is_away: Callable[[], bool]
-    config_version: Callable[[], int] = lambda: 0
+    config_version: Callable[[str], int] = lambda _engine_id: 0
     limits: Limits = attrs.field(factory=lambda: Limits(window=WINDOW))
     on_expiry: LeaseExpiry = attrs.field(factory=LeaseExpiry)
     places: dict[str, Place] = attrs.field(factory=dict)

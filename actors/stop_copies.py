@@ -24,14 +24,18 @@ T = TypeVar("T")
 class StopCopies:
     """``term`` of this platform, None while the database could not be asked for it: then it takes no epoch.
 
-    The journal is one file with one writer: everything that appends takes ``lock``, whatever thread it runs in.
+    The journal is one file with one writer: whatever thread appends takes the lock.
     """
 
     def __init__(self, journal: StopJournal, db: Database, term: Callable[[], int | None]) -> None:
         self._journal = journal
         self._db = db
         self._term = term
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+
+    def generation(self) -> int:
+        """Of the journal file that is written now."""
+        return self._journal.generation
 
     # --- stops ---
 
@@ -40,11 +44,26 @@ class StopCopies:
 
     def append(self, records: Sequence[Record]) -> None:
         """Blocking; from any thread. Raises NotKept when one of them is not on the disk."""
-        with self.lock:
-            for record in records:
-                appended = self._journal.append(record)
-                if not appended.durable:
-                    raise NotKept(f"the stop journal could not be written: {appended.reason}")
+        with self._lock:
+            self._append(records)
+
+    def append_within(self, seconds: float, records: Sequence[Record]) -> bool:
+        """The same, giving up when another writer holds the journal that long. False: not on the disk."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            self._append(records)
+        except NotKept:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def _append(self, records: Sequence[Record]) -> None:
+        for record in records:
+            appended = self._journal.append(record)
+            if not appended.durable:
+                raise NotKept(f"the stop journal could not be written: {appended.reason}")
 
     async def save_stop(self, stop: Stop) -> None:
         await self._run(stops.save, self._my_term(), stop)

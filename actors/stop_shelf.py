@@ -6,12 +6,14 @@ The shelf outlives the coordinator's restarts, so a crash there loses no stop an
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from actors.releasing import ReleaseDesk
 from actors.stopping import StopBook
+from store.journal_records import StopNoted
 from supervisor.ref import Ref
 from wire.stops import Entry, Level, StopRecord, StopSnapshot
 
@@ -24,6 +26,8 @@ class StopShelf:
     desk: ReleaseDesk
     links: dict[str, Ref] = attrs.field(factory=dict)
     pulse: float = -math.inf
+    decided_elsewhere: deque[StopNoted] = attrs.field(factory=deque)
+    """Stops that the emergency thread wrote down while the main loop did not answer."""
     entries_shown: Mapping[str, Entry] | None = None
 
     def is_fresh(self, now: float) -> bool:

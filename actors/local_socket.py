@@ -1,0 +1,114 @@
+"""The local operator's way to stop: a socket in the home folder that only its owner may open. No password, no database.
+
+One JSON line asks, one answers. Where no platform listens, the stop is left as a synced file for its next start.
+"""
+
+import contextlib
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import trio
+
+from store.journal_records import StopNoted
+from store.left_stops import leave
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.rest import StopState
+from wire.schema import C, message
+from wire.stops import Identifier, Level, Scope
+
+SOCKET_FILE = "stop.sock"
+MAX_LINE = 16 * 1024
+LOCAL_USER = "local"
+LOCAL = "local"
+
+
+@message
+class LocalRequest:
+    """What the command line sends. ``wait_s``: how long it will wait for the engines, at most 30 s."""
+
+    request_id: Annotated[str, C(pattern=r"[\x21-\x7e]{1,64}")]
+    scope: Scope = Scope.everything()
+    level: Level = Level.FLATTEN
+    reason: Annotated[str, C(max_length=500)] = ""
+    wait_s: Annotated[float, C(ge=0, le=30)] = 30.0
+
+
+@message
+class LocalAnswer:
+    """``state`` None: recorded, but the platform's main loop did not take it; engines halt when their lease ends."""
+
+    recorded: bool
+    words: Annotated[str, C(max_length=2000)]
+    stop_id: Identifier | None = None
+    state: StopState | None = None
+    delivered: Annotated[int, C(ge=0)] = 0
+    engines: Annotated[int, C(ge=0)] = 0
+    durable: bool = False
+
+
+def socket_path(home: Path) -> Path:
+    return home / SOCKET_FILE
+
+
+async def stop_locally(home: Path, request: LocalRequest, *, patience: float = 40.0) -> LocalAnswer:
+    """Asks the platform of this home; where none runs, leaves the stop for its next start.
+
+    Raises OSError when neither can be done.
+    """
+    with trio.move_on_after(patience):
+        answer = await _ask(socket_path(home), request)
+        if answer is not None:
+            return answer
+    await trio.to_thread.run_sync(leave, home, _noted(request))
+    words = "no platform runs here: the stop is on the disk, and holds from the platform's next start"
+    return LocalAnswer(recorded=True, durable=True, words=words)
+
+
+async def _ask(path: Path, request: LocalRequest) -> LocalAnswer | None:
+    """None when nobody listens, or went away without an answer."""
+    try:
+        stream = await trio.open_unix_socket(str(path))
+    except OSError:
+        return None
+    async with stream:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, WireError):
+            await stream.send_all(encode(request).encode() + b"\n")
+            return decode(await read_line(stream), LocalAnswer)
+    return None
+
+
+async def read_line(stream: trio.abc.ReceiveStream) -> bytes:
+    """Up to the newline. Raises BrokenResourceError when the peer leaves before, or says too much."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = bytes(await stream.receive_some(4096))
+        line += data
+        if not data or len(line) > MAX_LINE:
+            raise trio.BrokenResourceError
+    return line[:-1]
+
+
+def new_request(scope: Scope, level: Level, reason: str) -> LocalRequest:
+    return LocalRequest(request_id=str(uuid.uuid4()), scope=scope, level=level, reason=reason)
+
+
+def _noted(request: LocalRequest) -> StopNoted:
+    return noted_locally(request, stop_id=f"stop-{uuid.uuid4().hex[:20]}", epoch=0, user_id=LOCAL_USER)
+
+
+def noted_locally(request: LocalRequest, *, stop_id: str, epoch: int, user_id: str) -> StopNoted:
+    """The request as a stop, before the coordinator has seen it."""
+    return StopNoted(
+        stop_id=stop_id,
+        request_id=request.request_id,
+        scope=request.scope,
+        level=request.level,
+        stop_epoch=epoch,
+        user_id=user_id,
+        reason=request.reason,
+        cause=LOCAL,
+        at=datetime.now(UTC),
+    )
