@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -14,11 +15,15 @@ import pytest
 import trio
 
 from actors.engine.config import read_config
+from actors.engine.kis import KisAccount, KisClient
 from actors.engine.main import run_engine
 from actors.engine.platform import read_credential
+from actors.engine.throttle import RateWindow, Throttle
+from actors.engine.tokens import TokenCache
 from actors.simulator.options import SimulatorOptions
 from actors.simulator.server import serve
 from wire.http import HttpClient
+from wire.kis.codes import Profile
 from wire.messages import (
     EmergencyStop,
     Heartbeat,
@@ -225,6 +230,19 @@ class Broker:
 
     async def faults(self, **faults):
         await self.admin("/sim/faults", {"account": self.keys["account"], **faults})
+
+    async def cash(self, tokens):
+        """The account's cash by the broker's own books, asked for with the token the engine shares."""
+        account = KisAccount(
+            profile=Profile(self.keys["profile"]),
+            app_key=self.keys["app_key"],
+            app_secret=self.keys["app_secret"],
+            account=self.keys["account"],
+            rest_url=f"http://{self.address}",
+        )
+        cache = TokenCache(tokens, host=account.rest, app_key=account.app_key, wall=time.time)
+        client = KisClient(account, http=self.http, tokens=cache, throttle=Throttle(RateWindow(1)))
+        return (await client.balance()).totals.cash_d2
 
     async def log(self):
         """Every order event of the broker so far."""

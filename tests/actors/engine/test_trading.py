@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pytest
 import trio
 
 from wire.messages import (
@@ -20,6 +21,7 @@ from wire.messages import (
     ParameterUpdate,
     Positions,
     ResultStatus,
+    Side,
     StopPhase,
     TradeLog,
 )
@@ -37,7 +39,7 @@ async def hears_fills(platform, count, *, within=40.0, since=0):
 
 
 async def test_an_engine_trades_with_reasons_and_a_flatten_leaves_the_account_flat_to_the_won(
-    platform, broker, start_engine
+    platform, broker, start_engine, tmp_path
 ):
     await start_engine(broker)
     await hears_fills(platform, 6)
@@ -52,6 +54,9 @@ async def test_an_engine_trades_with_reasons_and_a_flatten_leaves_the_account_fl
     since = len(platform.heard)
     positions = await platform.hears(lambda m: isinstance(m, Positions), since=since)
     assert (positions.items, positions.open_orders) == ([], [])
+    fills = [m for m in platform.heard if filled(m)]
+    spent = sum(f.price * f.quantity * (1 if f.side is Side.BUY else -1) + f.fee + f.tax for f in fills)
+    assert await broker.cash(tmp_path / "tokens") == 100_000_000 - spent
 
 
 async def test_without_a_lease_nothing_is_ever_sent(platform, broker, start_engine):
@@ -172,6 +177,7 @@ async def test_an_order_whose_answer_is_lost_is_found_by_reconciliation_and_neve
     assert len({n for n in numbers if n}) == 1
 
 
+@pytest.mark.deep
 async def test_an_order_the_gateway_lost_is_given_up_and_its_symbol_trades_on(platform, broker, start_engine):
     await broker.faults(gateway_timeouts=1, gateway_executes=False)
     await start_engine(broker)
@@ -187,6 +193,7 @@ async def test_an_order_the_gateway_lost_is_given_up_and_its_symbol_trades_on(pl
     assert given_up.filled == 0
 
 
+@pytest.mark.deep
 async def test_fills_whose_notices_are_dropped_are_booked_by_reconciliation(platform, broker, start_engine):
     await start_engine(broker)
     await hears_fills(platform, 1)
@@ -229,6 +236,7 @@ async def test_positions_that_cannot_be_closed_because_the_market_is_closed_are_
     await platform.hears_phase(P.VERIFIED, "again")
 
 
+@pytest.mark.deep
 async def test_the_stream_ends_and_the_engine_reconciles_before_it_trades_again(platform, broker, start_engine):
     await start_engine(broker)
     await hears_fills(platform, 2)
@@ -239,6 +247,7 @@ async def test_the_stream_ends_and_the_engine_reconciles_before_it_trades_again(
     await hears_fills(platform, 1, since=since)
 
 
+@pytest.mark.deep
 async def test_an_expired_token_is_renewed_once_and_nothing_else_happens(platform, broker, start_engine):
     await start_engine(broker)
     await hears_fills(platform, 2)
