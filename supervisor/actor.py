@@ -277,7 +277,7 @@ class Reply:
 class Context:
     """An actor's door to the system, one per incarnation. Set before `started()`; not yet there in `__init__`."""
 
-    __slots__ = ("_cell", "_log", "_nursery", "_stash", "_tasks", "_tasks_gone", "_timers", "factory_name")
+    __slots__ = ("_cell", "_log", "_nursery", "_stash", "_tasks", "_tasks_gone", "_timers", "_watched", "factory_name")
 
     def __init__(self, cell: Cell, nursery: trio.Nursery) -> None:
         self._cell = cell
@@ -288,6 +288,7 @@ class Context:
         self._tasks_gone: Slot | None = None
         self._timers: list[Tick] | None = None
         self._stash: deque[Any] | None = None
+        self._watched: set[Cell] | None = None
 
     @property
     def self_ref(self) -> Ref:
@@ -417,12 +418,20 @@ class Context:
         if watched.watchers is None:
             watched.watchers = {}
         watched.watchers[me] = down
+        if self._watched is None:
+            self._watched = set()
+        self._watched.add(watched)
 
     def unwatch(self, ref: Ref) -> None:
         """No `Down` of `ref` after this, not even one already on its way."""
-        if ref._cell.watchers is not None:
-            ref._cell.watchers.pop(self._cell, None)
+        self._stop_watching(ref._cell)
         self._cell.mailbox.take_out_urgent(lambda item: isinstance(item, Down) and item.ref == ref)
+
+    def _stop_watching(self, watched: Cell) -> None:
+        if watched.watchers is not None:
+            watched.watchers.pop(self._cell, None)
+        if self._watched is not None:
+            self._watched.discard(watched)
 
     def link(self, ref: Ref) -> None:
         """Share the fate of `ref`: if one of the two ends abnormally, the other crashes with `LinkBroken`."""
@@ -451,7 +460,9 @@ class Context:
     # the end, called by the runtime
 
     def _release(self) -> None:
-        """Timers stop; stashed messages wait for the next incarnation."""
+        """Timers stop, nobody is watched any more; stashed messages wait for the next incarnation."""
+        for watched in tuple(self._watched or ()):
+            self._stop_watching(watched)
         for tick in self._timers or ():
             tick.cancel()
         self._timers = None

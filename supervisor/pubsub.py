@@ -76,25 +76,31 @@ class Topic(Generic[M]):
     A subscription survives restarts of the subscriber and ends when its place is closed for good.
     """
 
-    __slots__ = ("_dispatch", "_subscriptions", "name")
+    __slots__ = ("_dispatch", "_known", "_subscriptions", "name")
 
     def __init__(self, name: str, dispatch: Dispatcher = each) -> None:
         self.name = name
         self._dispatch = dispatch
         self._subscriptions: dict[Ref, Subscription] = {}
+        self._known: set[Ref] = set()
 
     def subscribe(self, ref: Ref, *, format: Hashable = None) -> bool:
         """False when `ref` is gone for good and was not subscribed."""
         if ref.closed:
             return False
-        if ref not in self._subscriptions:
-            ref.when_closed(lambda: self.unsubscribe(ref))
+        if ref not in self._known:
+            self._known.add(ref)
+            ref.when_closed(lambda: self._forget(ref))
         self._subscriptions[ref] = Subscription(ref, format)
         return True
 
     def unsubscribe(self, ref: Ref) -> None:
         """Nothing is told to `ref` after this. Any number of times."""
         self._subscriptions.pop(ref, None)
+
+    def _forget(self, ref: Ref) -> None:
+        self._known.discard(ref)
+        self.unsubscribe(ref)
 
     def publish(self, message: M, *, exclude: Ref | None = None) -> Published:
         """Tell every subscriber but `exclude`, in order."""

@@ -135,7 +135,7 @@ class Ref:
                 ask.alarm.cancel()
             cell.pending.discard(ask)
             if cell.mailbox.waiting:
-                cell.mailbox.leave_queue(ask)
+                cell.mailbox.leave_queue(ask, None)
 
     async def wait_ended(self) -> ExitReason | None:
         """Wait until the running incarnation ends; at once if none runs. None if none ever ended."""
@@ -239,7 +239,7 @@ class Ref:
         try:
             result = cast("Sent | Dropped", await space.wait())
         except trio.Cancelled:
-            mailbox.leave_queue(message)
+            mailbox.leave_queue(message, space)
             raise
         if isinstance(result, Dropped):
             self._cell.drop(message, result.why)

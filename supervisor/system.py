@@ -213,7 +213,7 @@ async def open_system(
 
     shutdown_deadline: seconds the whole stop may take before everything that still lives is cancelled.
     watchdog: seconds of real time after that until the process is ended (`os._exit`); None: never.
-    signals: these end the body as if it had returned. seed: of the jitter.
+    signals: these end the body as if it had returned; during the start they raise `SystemFailed`. seed: of the jitter.
     Raises `SystemFailed` when a child cannot be started or the root supervisor gives up; what the body raises comes
     out as it is, never wrapped into an exception group.
     """
@@ -223,9 +223,12 @@ async def open_system(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(system._timekeeper.run, name=f"{name}: timekeeper")
         try:
-            await system._boot(nursery)
             if signals:
                 await nursery.start(system._listen, signals, name=f"{name}: signals")
+            with trio.CancelScope() as system._body:
+                await system._boot(nursery)
+            if system.stop_reason is not None:
+                raise SystemFailed(name, system.stop_reason)
             with trio.CancelScope() as system._body:
                 yield system
         except BaseException as error:  # raised again below, outside the nursery that would wrap it

@@ -380,7 +380,9 @@ def test_taking_a_message_admits_the_first_who_waits():
         box.queue_for_space(n, space)
     assert box.pop() == "first"
     assert [space.done for space in spaces] == [True, False]
-    box.leave_queue(1)
+    box.leave_queue(1, spaces[0])
+    assert box.statistics().blocked == 1
+    box.leave_queue(1, spaces[1])
     assert box.pop() == 0
     assert box.statistics() == box.statistics().__class__(
         system=0, user=0, blocked=0, capacity=1, overflow=Overflow.BLOCK

@@ -814,3 +814,66 @@ async def test_restart_child_brings_a_child_that_ended_by_itself_back_with_its_s
         event_log.clear()
         await system.root.restart_child("a")
         event_log.expect("+a")
+
+
+async def test_the_reports_of_a_child_tell_its_whole_story(event_log, autojump_clock):
+    child = event_log.child("a", failing_starts=[False, True], stop=0, restart=Restart.TRANSIENT)
+    async with open_system(children=[child]) as system:
+        seen = reports(system)
+        system.ref("a").tell(Crash())
+        await settle()
+        system.ref("a").tell(Quit())
+        await settle()
+        assert events(seen) == [
+            Event.CHILD_CRASHED,
+            Event.CHILD_START_FAILED,
+            Event.RESTART_SCHEDULED,
+            Event.CHILD_RESTARTED,
+            Event.CHILD_ENDED,
+        ]
+        assert [report.incarnation for report in seen] == [1, 2, 2, 3, 3]
+        ref = system.ref("a")
+        assert await system.root.restart_child("a") == ref
+        await system.root.terminate_child("a")
+        assert events(seen)[5:] == [Event.CHILD_STARTED, Event.CHILD_STOPPED]
+
+
+async def test_members_behind_the_one_that_failed_are_shown_as_waiting_for_their_restart(event_log, autojump_clock):
+    backoff = Backoff(base=3, max_delay=3, jitter=0)
+    children = [
+        event_log.child("a"),
+        event_log.child("b", failing_starts=[False, True, True], backoff=backoff),
+        event_log.child("c"),
+    ]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL, intensity=math.inf) as system:
+        system.ref("a").tell(Crash())
+        for seconds in (1, 3):  # after the first and after the second failed start
+            await trio.sleep(seconds)
+            states = [child.state for child in await system.root.which_children()]
+            assert states == [ActorState.RUNNING, ActorState.RESTARTING, ActorState.RESTARTING]
+        await trio.sleep(3)
+        assert await system.ref("c").ask(Ping()) == "c#2"
+
+
+async def test_what_supervisors_say_to_themselves_is_nobodys_dead_letter(event_log, autojump_clock):
+    def inner():
+        children = [event_log.child("a", failing_starts=[False, True]), event_log.child("b")]
+        return Supervisor(children, intensity=1)
+
+    async with open_system(children=[ChildSpec(id="inner", factory=inner, restart=Restart.TEMPORARY)]) as system:
+        system.ref("inner/a").tell(Crash())
+        system.ref("inner/b").tell(Crash())
+        await settle()
+        assert system.find("inner") is None
+        assert {letter.kind for letter in system.dead_letters.latest()} == {"Crash"}
+
+
+async def test_a_note_to_try_again_that_is_overtaken_by_the_end_is_nobodys_dead_letter(event_log, autojump_clock):
+    child = event_log.child("a", failing_starts=[False, *[True] * 1000])
+    inner = ChildSpec(id="inner", factory=lambda: Supervisor([child], intensity=math.inf), restart=Restart.TEMPORARY)
+    async with open_system(children=[inner]) as system:
+        system.ref("inner/a").tell(Crash())
+        for _ in range(30):
+            await trio.lowlevel.checkpoint()
+        await system.root.terminate_child("inner")
+        assert {letter.kind for letter in system.dead_letters.latest()} == {"Crash"}

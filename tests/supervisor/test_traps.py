@@ -265,3 +265,84 @@ async def test_waiting_for_a_resolved_slot_is_still_a_checkpoint():
     slot.fail(KeyError())
     with trio.testing.assert_checkpoints(), pytest.raises(KeyError):
         await slot.wait()
+
+
+# what must not pile up, and what must not be confused
+
+
+async def test_two_blocked_senders_of_the_same_object_are_not_confused(event_log, autojump_clock):
+    same = Hold(0)
+    sent = []
+    async with open_system(children=[event_log.child("a", mailbox=MailboxSpec(capacity=1))]) as system:
+        ref = system.ref("a")
+        ref.tell(Hold(3))
+        await settle()
+        ref.tell(Hold(1))
+
+        async def send(patience):
+            with trio.move_on_after(patience):
+                sent.append(bool(await ref.send(same)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, 1)
+            nursery.start_soon(send, 100)
+    assert sent == [True]
+
+
+async def test_watchers_that_are_gone_are_not_remembered(event_log, autojump_clock):
+    class Watcher(Actor):
+        async def started(self) -> None:
+            self.context.watch(self.context.find("a"))
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        for n in range(10):
+            await system.root.start_child(ChildSpec(id=f"w{n}", factory=Watcher, restart=Restart.TEMPORARY))
+            await system.root.terminate_child(f"w{n}")
+        assert not system.ref("a")._cell.watchers
+
+
+async def test_subscribing_again_and_again_leaves_one_trace(event_log, autojump_clock):
+    from supervisor.pubsub import Topic
+
+    topic = Topic("news")
+    async with open_system(children=[event_log.child("a")]) as system:
+        ref = system.ref("a")
+        for _ in range(100):
+            topic.subscribe(ref)
+            topic.unsubscribe(ref)
+        assert len(ref._cell.on_closed) == 1
+        topic.subscribe(ref)
+    assert len(topic) == 0
+
+
+async def test_a_signal_during_the_start_ends_the_start(event_log):
+    import signal
+
+    from supervisor.errors import SystemFailed
+
+    class Slow(Actor):
+        async def started(self) -> None:
+            signal.raise_signal(signal.SIGUSR1)
+            await trio.sleep_forever()
+
+    children = [event_log.child("a"), ChildSpec(id="slow", factory=Slow, start_timeout=math.inf)]
+    with no_leaks(), pytest.raises(SystemFailed, match="SIGUSR1"):
+        async with open_system(children=children, signals=[signal.SIGUSR1]):
+            pytest.fail("the body must not run")
+    event_log.expect("+a -a")
+
+
+async def test_ctrl_c_in_a_child_that_started_earlier_ends_the_start(event_log, autojump_clock):
+    class Interrupted(Actor):
+        async def started(self) -> None:
+            self.context.spawn(self.interrupt)
+
+        async def interrupt(self) -> None:
+            await trio.sleep(1)
+            raise KeyboardInterrupt
+
+    children = [ChildSpec(id="i", factory=Interrupted), event_log.child("b", start=25)]
+    with no_leaks(), pytest.raises(KeyboardInterrupt):
+        async with open_system(children=children):
+            pytest.fail("the body must not run")
+    assert trio.current_time() == 1
