@@ -31,13 +31,14 @@ class Lease:
         self._policy = policy
 
     def renew(self, expires_at: float, now: float) -> bool:
-        """Takes a later expiry; an earlier one changes nothing. True when the lease came back to life."""
+        """Takes a later expiry that is still to come; anything else changes nothing (a frame may grant no time at all).
+        True when the lease came back to life."""
         was_alive = self.alive(now)
-        if self.expires_at is None or expires_at > self.expires_at:
-            self.expires_at = expires_at
-        if self.alive(now):
-            self._told.clear()
-        return self.alive(now) and not was_alive
+        if expires_at <= now or (self.expires_at is not None and expires_at <= self.expires_at):
+            return False
+        self.expires_at = expires_at
+        self._told.clear()
+        return not was_alive
 
     def alive(self, now: float) -> bool:
         """At the very instant of expiry it is over."""

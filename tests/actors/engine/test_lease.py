@@ -51,6 +51,15 @@ def test_a_late_answer_to_an_old_heartbeat_never_shortens_or_revives_a_lease():
     assert lease.tick(32.0) == []
 
 
+def test_a_frame_that_grants_no_time_neither_begins_nor_ends_a_lease():
+    lease = Lease()
+    assert not lease.renew(10.0, 10.0)
+    assert lease.tick(11.0) == []
+    lease.renew(30.0, 15.0)
+    lease.renew(16.0, 16.0)
+    assert lease.alive(29.0)
+
+
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), max_size=20), st.floats(0, 200))
 def test_a_lease_is_alive_exactly_until_the_highest_expiry_it_was_given(grants, now):
     lease = Lease()
