@@ -14,6 +14,7 @@ import trio
 
 from actors.cli.clash import clashing
 from actors.cli.flags import platform_flags, settings_of
+from actors.cli.home import is_in_use
 from actors.cli.tables import line
 from actors.config import Address, PlatformSettings
 from actors.errors import FAILED, OK, Refused
@@ -120,11 +121,14 @@ async def _ask(url: str) -> None:
 
 
 def _addresses(settings: PlatformSettings) -> Iterator[Finding]:
+    if is_in_use(settings.home):
+        yield Finding(what=f"a platform runs in {settings.home}")
+        return
     named = (("HTTP", settings.http), ("ENGINES", settings.engines), ("EMERGENCY", settings.emergency))
     for name, address in named:
         if address is None:
             continue
-        advice = "" if _is_free(address) else f"in use: is a platform running already? else change WATCHKEEPER_{name}"
+        advice = "" if _is_free(address) else f"another program uses it: stop it, or change WATCHKEEPER_{name}"
         yield Finding(what=f"{address} is free", advice=advice)
 
 

@@ -50,7 +50,7 @@ async def _verify(where: PlatformSettings, ring: KeyRing) -> int:
     except UnknownKey as error:
         raise Failed(str(error)) from None
     except StoreError as error:
-        raise Failed(f"the database cannot be asked: {error}") from None
+        raise Failed(str(error)) from None
     if identity.key_check not in (None, ring.check):
         raise Failed(f"{where.keys} is not the key ring of this database")
     line(f"the ring of {len(ring.numbers)} opens all {sum(used.values())} sealed values; active is key {ring.active}")

@@ -31,7 +31,8 @@ def exposition(services: Services) -> str:
             named.add(sample.name)
             lines += [f"# HELP {sample.name} {sample.doc}", f"# TYPE {sample.name} {sample.kind}"]
         labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels)
-        lines.append(f"{sample.name}{{{labels}}} {sample.value:g}" if labels else f"{sample.name} {sample.value:g}")
+        number = f"{int(sample.value)}" if sample.value == int(sample.value) else f"{sample.value!r}"
+        lines.append(f"{sample.name}{{{labels}}} {number}" if labels else f"{sample.name} {number}")
     return "\n".join(lines) + "\n"
 
 

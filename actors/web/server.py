@@ -115,7 +115,7 @@ def _config(services: Services, prepared: socket.socket) -> Config:
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("actors.web.hypercorn")
-    config.loglevel = "WARNING"
+    config.errorlog.setLevel(logging.WARNING)
     config.alpn_protocols = ["http/1.1"]
     config.graceful_timeout = GRACE
     config.ssl_handshake_timeout = 5

@@ -77,6 +77,8 @@ async def take_stop(call: Call) -> Answer:
             return Answer(value=kept or stop, status=202, headers=headers)
         left = max(0.001, patience.deadline - trio.current_time() - 0.5)
         final = await call.services.stops.wait_for(stop.stop_id, _is_final, timeout=left)
+        if final is not None and not final.durable:
+            final = await call.services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=WAIT_FOR_COPY)
         return Answer(value=final or stop, headers={"Location": f"/api/stops/{stop.stop_id}"})
     raise Problem(500, "error_stop_not_taken", "the platform does not take the stop: use the emergency page or --local")
 
