@@ -163,7 +163,6 @@ class Actor:
     async def _loop(self, cell: Cell) -> ExitReason:
         """Take messages until one says stop: system lane first, at most `BATCH` between two checkpoints."""
         mailbox = cell.mailbox
-        system = mailbox.system
         user = mailbox.user
         try:
             while True:
@@ -171,8 +170,8 @@ class Actor:
                 table = self.__handlers__ if cell.tracer is None else cell.tracer
                 budget = BATCH
                 while budget:
-                    if system:
-                        item = system.popleft()
+                    if mailbox.system:
+                        item = mailbox.system.popleft()
                     elif user:
                         item = user.popleft()
                         if mailbox.waiting:
@@ -399,8 +398,7 @@ class Context:
     def stop(self, detail: str = "") -> None:
         """End normally, as soon as the running handler has returned."""
         reason = ExitReason(ExitKind.NORMAL, detail) if detail else NORMAL
-        self._cell.mailbox.system.appendleft(Stop(reason))
-        self._cell.mailbox.wake()
+        self._cell.mailbox.offer_first(Stop(reason))
 
     # other actors' lives
 

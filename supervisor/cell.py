@@ -136,6 +136,7 @@ def asking_cell() -> "Cell | None":
     return LOOPS.get(trio.lowlevel.current_task())
 
 
+_NO_ASKS: Final[frozenset[Ask]] = frozenset()
 _NOBODY: Final[dict[str, "Cell"]] = {}
 
 
@@ -183,7 +184,7 @@ class Cell:
         self.handled = 0
         self.since = trio.current_time()
         self.current: Any = None
-        self.pending: set[Ask] = set()
+        self.pending: set[Ask] | frozenset[Ask] = _NO_ASKS
         self.waiting_on: Cell | None = None
         self.scope: trio.CancelScope | None = None
         self.task: Task | None = None
@@ -342,8 +343,18 @@ class Cell:
                 raise AskSelf(self.path, message) if len(path) == 2 else AskCycle(tuple(path), message)
             step = step.waiting_on
 
+    def owe(self, ask: Ask) -> None:
+        """An ask that will be answered, or fail with this incarnation."""
+        if not isinstance(self.pending, set):
+            self.pending = set()
+        self.pending.add(ask)
+
+    def owe_no_more(self, ask: Ask) -> None:
+        if isinstance(self.pending, set):
+            self.pending.discard(ask)
+
     def _fail_asks(self, reason: ExitReason) -> None:
-        asks, self.pending = self.pending, set()
+        asks, self.pending = self.pending, _NO_ASKS
         for item in self.mailbox.take_out(lambda item: item in asks):
             self.kernel.dead_letters.add(self.path, item.message, Why.STOPPED)
         for ask in asks:

@@ -179,7 +179,8 @@ class Mailbox:
 
     def __init__(self, spec: MailboxSpec, dropped: Callable[[Any, Why], object]) -> None:
         self.spec = spec
-        self.system: deque[Any] = deque()
+        # Made by the first urgent message: an empty deque weighs 760 bytes, an eighth of an idle actor.
+        self.system: deque[Any] | tuple[()] = ()
         self.user: Lane = deque() if spec.key is None else ConflatingLane(spec.key)
         self.waiting: deque[tuple[Any, Slot | None]] | None = None
         self.closed = False
@@ -213,9 +214,14 @@ class Mailbox:
         """Put a message into the system lane: before every user message, in order, without bound."""
         if self.closed:
             return STOPPED
-        self.system.append(item)
+        self._urgent().append(item)
         self.wake()
         return SENT
+
+    def offer_first(self, item: Any) -> None:
+        """Put a message before everything else."""
+        self._urgent().appendleft(item)
+        self.wake()
 
     def queue_for_space(self, item: Any, space: Slot | None) -> None:
         """Let `item` in when there is room, first come first served; `space` is resolved then."""
@@ -248,7 +254,7 @@ class Mailbox:
 
     def pop(self) -> Any:
         """The next message, system lane first. Raises IndexError when both lanes are empty."""
-        if self.system:
+        if isinstance(self.system, deque) and self.system:
             return self.system.popleft()
         if not self.user:
             raise IndexError("mailbox is empty")
@@ -268,7 +274,7 @@ class Mailbox:
         self.draining = False
         self.limit = -1
         rest = [*self.system, *self.user]
-        self.system.clear()
+        self.system = ()
         self.user.clear()
         blocked, self.waiting = self.waiting or (), None
         for item, space in blocked:
@@ -304,7 +310,7 @@ class Mailbox:
 
     def take_out_urgent(self, chosen: Callable[[Any], bool]) -> list[Any]:
         """The same, in the system lane only."""
-        return _take_out(self.system, chosen)
+        return _take_out(self.system, chosen) if isinstance(self.system, deque) else []
 
     def statistics(self) -> MailboxStatistics:
         return MailboxStatistics(
@@ -314,6 +320,11 @@ class Mailbox:
             capacity=self.spec.capacity,
             overflow=self.spec.overflow,
         )
+
+    def _urgent(self) -> deque[Any]:
+        if not isinstance(self.system, deque):
+            self.system = deque()
+        return self.system
 
     def _abort(self, _raise_cancel: RaiseCancelT) -> Abort:
         self.parked = None

@@ -133,7 +133,7 @@ class Ref:
                 caller.waiting_on = None
             if ask.alarm is not None:
                 ask.alarm.cancel()
-            cell.pending.discard(ask)
+            cell.owe_no_more(ask)
             if cell.mailbox.waiting:
                 cell.mailbox.leave_queue(ask, None)
 
@@ -215,7 +215,7 @@ class Ref:
     def _enqueue(self, ask: Ask, urgent: bool) -> None:
         cell = self._cell
         mailbox = cell.mailbox
-        cell.pending.add(ask)
+        cell.owe(ask)
         if not urgent and len(mailbox.user) < mailbox.limit:
             mailbox.user.append(ask)
             mailbox.wake()
