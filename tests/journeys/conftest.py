@@ -1,5 +1,6 @@
 """A desk on this machine: the real command as a subprocess, reached as users reach it, by HTTP and a browser."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -191,13 +192,17 @@ def desk():
 
 @pytest.fixture
 def page():
-    chromium = next((found for name in CHROMIUM_NAMES if name and (found := shutil.which(name))), None)
-    if chromium is None:
-        pytest.skip("NO BROWSER: Chromium was not found, so nobody has looked at the screen; set WATCHKEEPER_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="ko-KR")
-        yield context.new_page()
-        browser.close()
+    """A page of a real Chromium."""
+    path = next((found for name in CHROMIUM_NAMES if name and (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("SKIPPED, NOT TESTED: no Chromium (set WATCHKEEPER_CHROMIUM to its path)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="SKIPPED, NOT TESTED: no playwright")
+    # Where trio_asyncio was imported, new loops of this thread would be its own, which cannot be run in pieces.
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        with sync_api.sync_playwright() as play:
+            chrome = play.chromium.launch(executable_path=path)
+            yield chrome.new_context(viewport={"width": 1440, "height": 900}, locale="ko-KR").new_page()
+            chrome.close()
+    finally:
+        asyncio.set_event_loop_policy(None)
