@@ -348,7 +348,7 @@ def test_a_release_needs_the_password_a_reason_and_a_waiver_for_what_is_unproved
     signed_in.get_by_test_id("release-waive-gamma").check()
     signed_in.get_by_test_id("release-waive-reason-gamma").fill("점검 중인 서버")
     signed_in.get_by_test_id("release-submit").click()
-    expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("engines_verified")
+    expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("모든 엔진 검증")
     body = last(desk, "POST", f"/api/stops/{stop}/release")[3]
     assert body["waive"] == [{"engine_id": "gamma", "reason": "점검 중인 서버"}]
     assert body["resume"] is False

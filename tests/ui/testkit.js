@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 64660113afc12ae278120641211bd0a9b05365e394d6ef3d9ebfdba1b2a65ca2 */
+/* built from ui/src by `npm run build`; sources 86a518b9ed39df7b7545d94f0239ad47b247ca3b8f45602ece49097bbaf58d92 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -584,6 +584,9 @@ var TK = (function(exports) {
 			"release.approve.means": "승인하면 엔진이 다시 주문할 수 있습니다.",
 			"release.approve.confirm": "{n}개 엔진의 정지를 해제",
 			"release.done": "{time}에 해제되었습니다.",
+			"checklist.engines_verified": "모든 엔진 검증",
+			"checklist.reconciled": "증권사 잔고와 대사",
+			"checklist.cause_noted": "해제 사유",
 			"release.state.requested": "해제 요청됨",
 			"release.state.approved": "해제 승인됨",
 			"release.state.released": "해제됨",
@@ -1023,6 +1026,9 @@ var TK = (function(exports) {
 			"release.approve.means": "After this the engines may send orders again.",
 			"release.approve.confirm": "Release {n} engines",
 			"release.done": "Released at {time}.",
+			"checklist.engines_verified": "All engines verified",
+			"checklist.reconciled": "Books reconciled with the broker",
+			"checklist.cause_noted": "Reason given",
 			"release.state.requested": "Release requested",
 			"release.state.approved": "Release approved",
 			"release.state.released": "Released",

@@ -5,7 +5,7 @@ import { Panel } from "../../kit/Panel";
 import { Status } from "../../kit/Status";
 import { newId } from "../../link/ids";
 import { call } from "../../link/rest";
-import { useSession } from "../../link/session";
+import { useSession, useWho } from "../../link/session";
 import { useT } from "../../store/preferences";
 import { toast } from "../../store/toasts";
 import { may } from "../../wire/common";
@@ -21,6 +21,7 @@ const SHOWN = 10;
 export function ParameterHistory({ strategy, stored, etag, offline }: { strategy: Strategy; stored: StrategyParameters | null; etag: string | null; offline: boolean }) {
   const t = useT();
   const session = useSession();
+  const who = useWho();
   const queries = useQueryClient();
   const base = `/api/engines/${encodeURIComponent(strategy.engine_id)}/parameters`;
   const key = parametersKey(strategy.engine_id, strategy.id);
@@ -70,7 +71,7 @@ export function ParameterHistory({ strategy, stored, etag, offline }: { strategy
               <tr key={row.version} data-testid={`history-row-${row.version}`}>
                 <td className="num">{row.version}</td>
                 <td className="nowrap">{dateTime(row.at)}</td>
-                <td>{row.user_id}</td>
+                <td>{who(row.user_id)}</td>
                 <td title={row.reason ?? undefined}>
                   <Status look={outcomeLook(row.status, t)} />
                 </td>

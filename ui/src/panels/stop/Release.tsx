@@ -1,5 +1,6 @@
 import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
+import { isKey } from "../../i18n";
 import { clock, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
@@ -8,7 +9,7 @@ import { Icon } from "../../kit/icons";
 import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { call } from "../../link/rest";
-import { stepUp, useSession } from "../../link/session";
+import { stepUp, useSession, useWho } from "../../link/session";
 import { useNow } from "../../store/clock";
 import { live } from "../../store/live";
 import { useT } from "../../store/preferences";
@@ -62,17 +63,18 @@ function useAskedRelease(stop: Stop): Release | null {
 
 function Checklist({ release }: { release: Release }) {
   const t = useT();
+  const who = useWho();
   return (
     <div className="checklist" data-testid="release-checklist">
       <h3>
-        {t(`release.state.${release.state}`)} · {release.requested_by}
+        {t(`release.state.${release.state}`)} · {who(release.requested_by)}
       </h3>
       <ul>
         {release.checklist.map((item) => (
           <li key={item.name} className={item.ok ? "tone-ok" : "tone-crit"}>
             <Icon shape={item.ok ? "check" : "cross"} size={12} />
             <span>
-              {item.name}
+              {isKey(`checklist.${item.name}`) ? t(`checklist.${item.name}` as "checklist.reconciled") : item.name}
               {item.detail && <span className="soft"> · {item.detail}</span>}
             </span>
           </li>

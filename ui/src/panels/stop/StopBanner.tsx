@@ -1,6 +1,7 @@
 import { Link } from "wouter";
 import { clock } from "../../i18n/format";
 import { Icon } from "../../kit/icons";
+import { useWho } from "../../link/session";
 import { useItems } from "../../store/live";
 import { useT } from "../../store/preferences";
 import type { Stop } from "../../wire/items";
@@ -15,6 +16,7 @@ export function useOpenStops(): readonly Stop[] {
 /** Stays on every page, for everybody, until the stop is released by a person. */
 export function StopBanner() {
   const t = useT();
+  const who = useWho();
   const open = useOpenStops();
   const [first] = open;
   if (!first) return null;
@@ -28,7 +30,7 @@ export function StopBanner() {
           {drill ? t("stop.banner.drill") : t("stop.banner", { scope: scopeWord(first.scope, t) })} · {levelWord(first.level, t)} · {look.word}
         </strong>
         <span>
-          {first.user_id} · {clock(first.requested_at)}
+          {who(first.user_id)} · {clock(first.requested_at)}
           {first.reason && ` · ${first.reason}`}
           {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
         </span>

@@ -8,6 +8,7 @@ import { Icon } from "../../kit/icons";
 import { Empty, Panel } from "../../kit/Panel";
 import { Badge, Notice, Status } from "../../kit/Status";
 import { call } from "../../link/rest";
+import { useWho } from "../../link/session";
 import { useNow } from "../../store/clock";
 import { live, useItems, useLink } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
@@ -68,6 +69,7 @@ function Fetched({ stopId }: { stopId: string }) {
 function StopBoard({ stop }: { stop: Stop }) {
   const t = useT();
   const { language } = useLook();
+  const who = useWho();
   const now = useNow();
   const offline = useLink().liveness === "offline";
   const steps = stepsOf(stop.level);
@@ -95,7 +97,7 @@ function StopBoard({ stop }: { stop: Stop }) {
     >
       <dl className="stop-facts">
         <Fact label={t("stop.level")}>{levelWord(stop.level, t)}</Fact>
-        <Fact label={t("stop.by")}>{stop.user_id}</Fact>
+        <Fact label={t("stop.by")}>{who(stop.user_id)}</Fact>
         <Fact label={t("stop.at")}>{dateTime(stop.requested_at)}</Fact>
         <Fact label={t("stop.reason")}>{stop.reason || t("none")}</Fact>
         <Fact label={t("stop.epoch")}>{grouped(stop.epoch)}</Fact>
@@ -242,6 +244,7 @@ function Timeline({ stop }: { stop: Stop }) {
 
 function StopHistory({ stops, current }: { stops: readonly Stop[]; current: string | null }) {
   const t = useT();
+  const who = useWho();
   const older = useQuery({ queryKey: ["stops"], queryFn: async () => (await call({ path: "/api/stops?limit=100", answer: listOf(v.unknown()) })).value.items });
   const parsed = (older.data ?? []).flatMap((item) => {
     const result = v.safeParse(Stop, item);
@@ -275,7 +278,7 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                 <td>
                   <Status look={stopLook(stop, t)} />
                 </td>
-                <td>{stop.user_id}</td>
+                <td>{who(stop.user_id)}</td>
                 <td>{stop.reason || "–"}</td>
                 <td className="nowrap">{dateTime(stop.released_at)}</td>
               </tr>
