@@ -652,3 +652,29 @@ async def test_linking_with_somebody_who_crashed_for_good_is_a_crash_and_with_on
         system.ref("b").tell(linking(system.ref("b")))
         await settle()
         assert "cannot be linked with itself" in str(system.ref("b").info().last_end)
+
+
+async def test_a_cancelled_timer_leaves_no_alarm_behind(autojump_clock):
+    async def cancel(actor):
+        assert actor.timer.active
+        actor.timer.cancel()
+        assert not actor.timer.active
+
+    async with open_system(children=[ChildSpec(id="c", factory=lambda: Clockwork([], period=1.0))]) as system:
+        assert system.statistics().alarms == 1
+        system.ref("c").tell(Do(cancel))
+        await settle()
+        assert system.statistics().alarms == 0
+
+
+async def test_a_second_fault_does_not_hide_the_first(event_log, autojump_clock):
+    async def fail_twice(actor):
+        cell = actor.context._cell
+        cell.fail(KeyError("first"))
+        cell.fail(OSError("second"))
+        await trio.lowlevel.checkpoint()
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        system.ref("a").tell(Do(fail_twice))
+        await settle()
+        assert isinstance(system.ref("a").info().last_end.error, KeyError)

@@ -282,3 +282,28 @@ async def test_one_deadline_heap_serves_all_asks(event_log, autojump_clock):
         await trio.sleep(30)
         assert sorted(late) == [(n, 9.5) for n in range(10, 20)]
         assert len(system._timekeeper) == 0
+
+
+async def test_a_crash_takes_the_waiting_questions_along_and_leaves_the_waiting_messages(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system, trio.open_nursery() as nursery:
+        ref = system.ref("a")
+        ref.tell(Hold(1))
+        ref.tell(Crash())
+
+        async def ask():
+            with pytest.raises(ActorDied):
+                await ref.ask(Ping(), timeout=1000)
+
+        nursery.start_soon(ask)
+        await settle()
+        ref.tell(Quit())
+        await trio.sleep(2)
+        event_log.expect("+a -a:crash +a -a +a")
+        assert system.dead_letters.counts() == {(Why.FAILED, "Crash"): 1, (Why.STOPPED, "Ping"): 1}
+
+
+async def test_waiting_for_the_end_of_somebody_who_has_ended_returns_its_reason_at_once(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system:
+        ref = system.ref("a")
+        await system.root.terminate_child("a")
+        assert (await ref.wait_ended()).kind is ExitKind.SHUTDOWN
