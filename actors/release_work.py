@@ -123,7 +123,7 @@ class Releases:
         self._carry_out(book.apply_release(plan, self._now()))
         if book.register.entries[stop_id].is_open:
             return _voided()
-        released = attrs.evolve(case, state=ReleaseState.RELEASED, epoch=plan.epoch)
+        released = attrs.evolve(case, state=ReleaseState.RELEASED)
         self._keeping.settled(released)
         return released.view()
 
