@@ -180,9 +180,9 @@ class _Sources:
     def read_file(self, path: Path) -> None:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
-        except PermissionError:
+        except OSError:
             raise Refused(f"{path} cannot be read: check its owner and mode") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise Refused(f"{path} is not valid TOML") from None

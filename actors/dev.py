@@ -63,12 +63,13 @@ class Child:
 
 def _dashboard() -> Child | None:
     """The dashboard's own server with hot reload; None where there is no Node or its packages are not installed."""
-    npm, ui = shutil.which("npm"), ROOT / "ui"
-    if npm is None or not (ui / "node_modules").is_dir():
-        print("dev: no npm or no ui/node_modules: the built dashboard is served (cd ui && npm ci)", flush=True)
+    node, ui = shutil.which("node"), ROOT / "ui"
+    vite = ui / "node_modules" / "vite" / "bin" / "vite.js"  # not through npm, which leaves it behind when it is ended
+    if node is None or not vite.is_file():
+        print("dev: no node or no ui/node_modules: the built dashboard is served (cd ui && npm ci)", flush=True)
         return None
     print(f"dev: the dashboard with hot reload is at {UI_ADDRESS}", flush=True)
-    return Child([npm, "run", "dev"], ui, {})
+    return Child([node, str(vite)], ui, {})
 
 
 def main(arguments: list[str]) -> int:

@@ -40,9 +40,10 @@ def result_of(checks: list[Check], credentials: BrokerageCredentials) -> Validat
     """Valid only when every check was made and passed. What the broker repeats of the keys is not shown."""
     shown = [_without_keys(check, credentials) for check in checks]
     passed = {check.name for check in shown if check.ok}
+    errors = [f"{check.name}: {check.reason}" for check in shown if not check.ok]
     return ValidationResult(
-        is_valid=passed == {"format", "token", "account"},
-        errors=[f"{check.name}: {check.reason}" for check in shown if not check.ok],
+        is_valid=passed == {"format", "token", "account"} and not errors,
+        errors=errors,
         warnings=["these keys trade real money"] if credentials.profile == "real" else [],
         checks=shown,
     )
