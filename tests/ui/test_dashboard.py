@@ -58,6 +58,13 @@ def test_a_reload_stays_signed_in_and_no_token_is_kept_where_scripts_can_read_it
     assert "refresh" not in kept
 
 
+def test_a_sign_out_that_the_server_did_not_hear_is_told(signed_in, expect):
+    signed_in.context.set_offline(True)
+    signed_in.get_by_test_id("logout").click()
+    expect(signed_in.get_by_test_id("toast-crit")).to_contain_text("서버의 응답이 없습니다")
+    expect(signed_in.get_by_test_id("user")).to_be_visible()
+
+
 def test_signing_out_ends_at_the_sign_in_page(signed_in, expect):
     signed_in.get_by_test_id("logout").click()
     expect(signed_in.get_by_test_id("login-submit")).to_be_visible()

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 86a518b9ed39df7b7545d94f0239ad47b247ca3b8f45602ece49097bbaf58d92 */
+/* built from ui/src by `npm run build`; sources 3cc47ad95c104b35f742a2670b74f6ab68d3dbf3dc312e642261f481c987dce4 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

@@ -18,7 +18,9 @@ import { useNow } from "../store/clock";
 import { useNotifications } from "./notify";
 import { useLink, useTopic } from "../store/live";
 import { hasOwnLook, setLook, useLook, useT } from "../store/preferences";
+import { toast } from "../store/toasts";
 import { may } from "../wire/common";
+import { errorText } from "../panels/words";
 
 type Signed = Extract<Session, { phase: "in" | "over" }>;
 
@@ -82,7 +84,7 @@ function Header({ session }: { session: Signed }) {
           <b>{session.user.username}</b>
           <small>{t(`role.${session.user.role}`)}</small>
         </span>
-        <Button kind="quiet" small testId="logout" onClick={() => void logout().finally(() => location.assign("/"))}>
+        <Button kind="quiet" small testId="logout" onClick={() => void logout().catch((error: unknown) => toast("crit", errorText(error, t)))}>
           {t("logout")}
         </Button>
       </div>

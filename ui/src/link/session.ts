@@ -91,13 +91,11 @@ export async function stepUp(password: string, totp: string): Promise<void> {
   }
 }
 
+/** Ends the session and starts the page anew, so that nothing of it stays in memory. Throws when the server did not end it. */
 export async function logout(): Promise<void> {
-  try {
-    await post("/api/auth/logout", {}, token);
-  } finally {
-    token = null;
-    set({ phase: "out", unreachable: false });
-  }
+  await post("/api/auth/logout", {}, token);
+  token = null;
+  location.assign("/");
 }
 
 /** One refresh at a time, also across tabs: the cookie rotates, and two at once would look like a stolen one. */
