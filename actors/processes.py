@@ -49,6 +49,7 @@ class ChildProcess(Actor):
         self._ready = ready
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
+        self._ending = False
 
     async def started(self) -> None:
         """Bounded by the start timeout of the child's specification."""
@@ -64,13 +65,14 @@ class ChildProcess(Actor):
             await trio.sleep(_POLL)
 
     async def stopped(self, reason: ExitReason) -> None:
+        self._ending = True
         if self._process is not None and self._process.poll() is None:
             await _end(self._process, self._patience)
 
     async def _attend(self, process: subprocess.Popen[bytes]) -> None:
-        """Crashes the actor when the process ends; ends the process when the actor is cancelled."""
+        """Crashes the actor when the process ends by itself; ends the process when the actor is cancelled."""
         try:
-            while True:
+            while not self._ending:
                 self._raise_if_ended(process)
                 await trio.sleep(_POLL)
         finally:

@@ -45,12 +45,13 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-async def test_the_process_runs_when_the_start_returns_and_is_gone_when_the_system_has_ended(tmp_path):
+async def test_the_process_runs_when_the_start_returns_and_is_gone_when_the_system_has_ended(tmp_path, caplog):
     ready, spec = child(tmp_path, SLEEPER)
     async with open_system(name="test", children=[spec]):
         pid = int(ready.read_text())
         assert alive(pid)
     assert not alive(pid)
+    assert "crash" not in caplog.text
 
 
 async def test_a_process_that_dies_is_started_again(tmp_path):
