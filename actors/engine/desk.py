@@ -26,6 +26,8 @@ from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.notices import Notice
 from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
 
+_DAY_CHANGE = 30.0  # seconds
+
 
 @attrs.frozen(kw_only=True)
 class Identity:
@@ -308,13 +310,17 @@ class Desk:
         if previous in ("", day):
             return True
         for order in self.orders.open_orders():
-            self._note(self.orders.expired(order.order_id))
-            self.gate.settle(order.order_id)
+            if self._belongs_to_the_past(order):
+                self._note(self.orders.expired(order.order_id))
         self.orders.forget_day()
         self._inbox.forget_day()
         self.log(LogCategory.SYSTEM, f"trading day {day} began", None)
         self.check()
         return True
+
+    def _belongs_to_the_past(self, order: Order) -> bool:
+        """An order sent around the change of day may have reached either day: reconciliation will tell."""
+        return order.is_working and self.clock.now() - order.placed_at > _DAY_CHANGE
 
     # --- views ---
 

@@ -130,7 +130,11 @@ class Reconciliation:
             order = self._desk.orders.get(order.order_id) or order
         if order.is_final or working is not None or filled > order.filled:
             return
-        if read.open_orders is None and (row is None or row.open_quantity > 0):
+        if read.open_orders is None and row is None:
+            if not read.daily:
+                return  # this service was seen to answer with an empty list whatever happened
+            patience = max(patience, LOST_AFTER)
+        elif read.open_orders is None and row is not None and row.open_quantity > 0:
             return
         if self._persists(f"over/{order.order_id}", True, read, fresh, patience):
             self._end(order, row)

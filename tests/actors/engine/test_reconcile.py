@@ -306,6 +306,34 @@ def test_where_no_open_orders_are_offered_the_view_needs_the_notices(desk):
     assert "notice stream is interrupted" in interrupted.view.problem
 
 
+def test_a_new_day_ends_the_orders_of_the_old_one_but_not_one_sent_just_now(desk):
+    old = written(desk)
+    desk.accepted(old.order_id, "117", "91252")
+    desk.clock.at += 60
+    fresh = written(desk, symbol="000660")
+    desk.accepted(fresh.order_id, "1", "91252")
+    assert desk.begin_day("20261121")
+    assert desk.orders.get(old.order_id) is None
+    assert desk.orders.by_number("117") is None
+    assert desk.orders.by_number("0000000001").status is OrderStatus.ACCEPTED
+    reconciliation = Reconciliation(desk)
+    for _ in range(3):
+        reconciliation.apply(read(desk), patience=1.0)
+    assert desk.orders.get(fresh.order_id).status is OrderStatus.CANCELLED
+
+
+def test_where_no_open_orders_are_offered_a_missing_row_ends_an_order_only_if_the_list_has_rows(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    reconciliation = Reconciliation(desk)
+    for _ in range(20):
+        assert not reconciliation.apply(read(desk, opens=None, daily=[]), patience=1.0).again
+    assert desk.orders.get(order.order_id).is_working
+    for _ in range(12):
+        reconciliation.apply(read(desk, opens=None, daily=[daily_row("5")]), patience=1.0)
+    assert desk.orders.get(order.order_id).status is OrderStatus.CANCELLED
+
+
 @given(st.integers(1, 10_000), st.integers(1, 1_000_000))
 def test_a_read_fill_is_split_into_prices_of_whole_won_that_add_up(quantity, odd):
     value = quantity * 70_000 + odd % quantity
