@@ -8,8 +8,9 @@ import trio
 from supervisor.actor import handles
 from supervisor.checks import is_count
 from supervisor.errors import Refused, SpecError
-from supervisor.ref import Ref
-from supervisor.supervision import Child, StartChild, Supervisor
+from supervisor.keeping import Child
+from supervisor.ref import Ref, StartChild
+from supervisor.supervision import Supervisor
 
 __all__ = ["DynamicSupervisor", "TooManyChildren"]
 

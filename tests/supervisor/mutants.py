@@ -31,6 +31,7 @@ SUITES = {
     "budget": ["test_policies.py", "test_system.py"],
     "mailbox": ["test_mailbox.py", "test_ask.py", "test_supervision.py", "test_actor.py"],
     "supervision": ["test_supervision.py", "test_system.py", "test_traps.py"],
+    "keeping": ["test_supervision.py", "test_system.py", "test_traps.py"],
     "dynamic": ["test_system.py"],
     "cell": ["test_ask.py", "test_actor.py", "test_supervision.py", "test_traps.py"],
 }
