@@ -15,10 +15,21 @@ import attrs
 from actors.hub import frame
 from wire.codec import encode, parse, structure
 from wire.errors import WireError
-from wire.messages import Sequence
 from wire.schema import C, message
 from wire.tokens import Claims
-from wire.ui import BOOKMARK_MS, MAX_FRAME_BYTES, OFFLINE_MS, PROTOCOL, Bookmark, Topic, UiAck, UiAuth, UiHello, UiNack
+from wire.ui import (
+    BOOKMARK_MS,
+    MAX_FRAME_BYTES,
+    OFFLINE_MS,
+    PROTOCOL,
+    Bookmark,
+    BookmarkAck,
+    Topic,
+    UiAck,
+    UiAuth,
+    UiHello,
+    UiNack,
+)
 
 HELLO_WITHIN = 5.0
 LEEWAY = 30.0
@@ -85,14 +96,6 @@ class UiEnvelope:
     crit: Annotated[list[str], C(max_length=16)] = attrs.field(factory=list)
 
 
-@message
-class Acknowledged:
-    """bookmark_ack: the offsets the browser has."""
-
-    n: Sequence
-    offsets: dict[str, Sequence]
-
-
 class TokenRefused(Exception):
     """The token is not accepted. ``expired``: another one of the same session would be."""
 
@@ -157,7 +160,7 @@ class UiSession:
                 return self._on_auth(structure(envelope.payload, UiAuth), envelope.id or "auth", now)
             case "bookmark_ack":
                 self._heard = now
-                self.acknowledged = structure(envelope.payload, Acknowledged).offsets
+                self.acknowledged = structure(envelope.payload, BookmarkAck).offsets
                 return []
             case _:
                 self._heard = now

@@ -87,8 +87,10 @@ class UiAuth:
 
 @message
 class BookmarkAck:
+    """The client's acknowledgement: the offsets it has, by the name of the topic."""
+
     n: Sequence
-    offsets: dict[Topic, Sequence]
+    offsets: Annotated[dict[Annotated[str, C(max_length=32)], Sequence], C(max_length=64)]
 
 
 # --- platform to browser --------------------------------------------------------------------------------------------
