@@ -54,6 +54,7 @@ class StopKeeping:
         self._show_bell = trio.Event()
         self._save_bell = trio.Event()
         self._writing_since: float | None = None
+        self._saving = False
 
     # --- noting, never waiting ---
 
@@ -85,7 +86,7 @@ class StopKeeping:
 
     async def flush(self) -> None:
         """Returns when journal and database have everything; bound it."""
-        while self._to_journal or self._to_save or self._to_settle:
+        while self._to_journal or self._to_save or self._to_settle or self._saving:
             self._journal_bell.set()
             self._save_bell.set()
             await trio.sleep(0.02)
@@ -123,6 +124,7 @@ class StopKeeping:
             if not self._to_save and not self._to_settle:
                 self._save_bell = trio.Event()
                 await self._save_bell.wait()
+            self._saving = True
             try:
                 await self._save_all()
             except NotKept as error:
@@ -130,7 +132,8 @@ class StopKeeping:
                 await trio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
-            self._degraded.restored(DATABASE)
+            finally:
+                self._saving = False
             failures = 0
             await trio.sleep(SAVE_SECONDS)
 

@@ -1,0 +1,387 @@
+"""The whole platform on a real database, real sockets and threads: it accepts an engine, stops it, forgets nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from actors import opening
+from actors.config import load_settings
+from actors.emergency import CODE_FILE, FROZEN_WORDS
+from actors.engine_listener import WhereEnginesConnect
+from actors.errors import Refused
+from actors.local_socket import new_request, stop_locally
+from actors.platform import run_platform
+from actors.requests import COORDINATOR, ENGINE_LISTENER, FLEET, ListEngines, Principal, TakeStop
+from actors.web.engines import enrol_engine
+from store import audit, logs, stops
+from wire.client import dial
+from wire.http import HttpClient
+from wire.messages import (
+    EmergencyStop,
+    Flatness,
+    Hello,
+    LatchState,
+    LogCategory,
+    StopPhase,
+    StopProgress,
+    TradeLog,
+    TradingMode,
+    Welcome,
+)
+from wire.rest import Connection, EnrolRequest, Role, StopRequest, StopState
+from wire.session import EngineSession, LeaseGranted, Received, Vitals
+from wire.sockets import LinkClosed
+from wire.stops import Level, Scope
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture
+def home():
+    folder = Path(tempfile.mkdtemp(prefix="wk-platform-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def settings(home, database_dsn):
+    environment = {
+        "WATCHKEEPER_HOME": str(home),
+        "WATCHKEEPER_DATABASE_URL": database_dsn,
+        "WATCHKEEPER_HTTP": "127.0.0.1:0",
+        "WATCHKEEPER_ENGINES": "127.0.0.1:0",
+        "WATCHKEEPER_EMERGENCY": "127.0.0.1:0",
+        "WATCHKEEPER_ADMIN_PASSWORD": "a-long-password",
+    }
+    return load_settings({}, environment)
+
+
+@asynccontextmanager
+async def running(settings):
+    failure = None
+    async with trio.open_nursery() as nursery:
+        services = await nursery.start(run_platform, settings)
+        try:
+            yield services
+        except Exception as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def operator():
+    return Principal(user_id="kim", username="kim", role=Role.ADMIN, auth_time=datetime.now(UTC))
+
+
+async def take(services, **fields):
+    asked = TakeStop(principal=operator(), request=StopRequest(**fields))
+    return await services.system.ref(COORDINATOR).ask(asked, urgent=True)
+
+
+class Engine:
+    """A small engine on a real socket that obeys at once."""
+
+    def __init__(self, engine_id, secret):
+        self.engine_id = engine_id
+        self.secret = secret
+        self.latch = {}
+        self.received = []
+        self.leased = trio.Event()
+        self.welcomed = trio.Event()
+        self.closed_with = None
+        self.bell = trio.Event()
+        self.session = EngineSession(engine_id, hello=self.hello, vitals=self.vitals)
+
+    def hello(self, resume):
+        return Hello(
+            protocol="1",
+            instance="i1",
+            name=self.engine_id,
+            version="1.0",
+            trading_mode=TradingMode.PAPER,
+            stops=list(self.latch.values()),
+            latch=LatchState.PRESENT,
+            capabilities=[],
+            supported_brokerages=["kis"],
+            strategies=[],
+            resume=resume,
+        )
+
+    def vitals(self):
+        level = max((r.level for r in self.latch.values()), default=Level.NORMAL)
+        epoch = max((r.stop_epoch for r in self.latch.values()), default=0)
+        return Vitals(stop_epoch=epoch, level=level, synced=True)
+
+    async def run(self, services, *, task_status=trio.TASK_STATUS_IGNORED):
+        address = await services.system.ref(ENGINE_LISTENER).ask(WhereEnginesConnect())
+        async with HttpClient() as http:
+            body = json.dumps({"engine_id": self.engine_id, "secret": self.secret}).encode()
+            answer = await http.request(
+                "POST",
+                f"http://{address}/api/auth/engine-token",
+                {"content-type": "application/json"},
+                body,
+                timeout=5.0,
+            )
+        assert answer.status == 200, answer
+        token = answer.json()["access_token"]
+        self.session.connected(trio.current_time())
+        try:
+            async with (
+                dial(f"ws://{address}/ws/engine/{self.engine_id}", token, timeout=5.0) as socket,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self.write, socket)
+                task_status.started()
+                await self.read(socket, nursery)
+        except* LinkClosed as closed:
+            self.closed_with = closed.exceptions[0].code
+        self.session.disconnected()
+
+    async def read(self, socket, nursery):
+        try:
+            while True:
+                text = await socket.receive()
+                for event in self.session.receive(text, trio.current_time()):
+                    self.on_event(event)
+                self.bell.set()
+        except LinkClosed as closed:
+            self.closed_with = closed.code
+            nursery.cancel_scope.cancel()
+
+    async def write(self, socket):
+        while True:
+            self.session.tick(trio.current_time())
+            frames = self.session.take(trio.current_time())
+            for text in frames:
+                await socket.send(text)
+            if not frames:
+                with trio.move_on_after(0.05):
+                    await self.bell.wait()
+                self.bell = trio.Event()
+
+    def on_event(self, event):
+        if isinstance(event, LeaseGranted) and event.expires_at > trio.current_time():
+            self.leased.set()
+        if not isinstance(event, Received):
+            return
+        self.received.append(event.message)
+        match event.message:
+            case EmergencyStop() as stop:
+                self.latch[stop.stop_id] = stop.record()
+                for phase in (StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED, StopPhase.VERIFIED):
+                    self.session.send(progress(stop, phase))
+            case Welcome() as welcome:
+                for record in welcome.stop.effective:
+                    self.latch[record.stop_id] = record
+                self.welcomed.set()
+        if event.seq is not None:
+            self.session.committed(event.seq, trio.current_time())
+
+
+def progress(stop, phase):
+    return StopProgress(
+        stop_id=stop.stop_id,
+        stop_epoch=stop.stop_epoch,
+        phase=phase,
+        orders_cancelled=1,
+        orders_remaining=0,
+        positions_liquidated=1,
+        positions_remaining=0,
+        flatness=Flatness.FLAT,
+        residuals=[],
+        latched=True,
+    )
+
+
+async def enrol(services, name="alpha"):
+    request = EnrolRequest(name=name, account_id=f"account-{name}", engine_id=name)
+    enrolled = await enrol_engine(services, "kim", request)
+    return Engine(name, enrolled.secret)
+
+
+async def within(seconds, holds):
+    """Waits for what other threads and processes bring about."""
+    with trio.fail_after(seconds):
+        while True:
+            if value := await holds():
+                return value
+            await trio.sleep(0.05)
+
+
+async def test_an_engine_is_enrolled_connects_gets_a_lease_and_its_story_is_kept(settings):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.leased.wait()
+        line = TradeLog(id="l1", category=LogCategory.SYSTEM, message="hello", timestamp=engine_time())
+        engine.session.send(line)
+
+        async def kept():
+            page = await services.db.run(logs.trade_logs, logs.LogQuery())
+            return [row.id for row in page.items]
+
+        assert await within(5, kept) == ["l1"]
+        (status,) = await services.system.ref(FLEET).ask(ListEngines())
+        assert (status.connection, status.engine_id) == (Connection.CONNECTED, "alpha")
+        nursery.cancel_scope.cancel()
+
+
+def engine_time():
+    return datetime.now(UTC)
+
+
+async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(settings):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        stop = await take(services, request_id="r1")
+        done = await services.stops.wait_for(
+            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10
+        )
+        assert done.state is StopState.VERIFIED
+
+        async def audited():
+            page = await services.db.run(audit.page, None, 100)
+            return [e for e in page.items if e.target == f"stop:{stop.stop_id}"]
+
+        assert [e.action for e in await within(5, audited)] == ["stop.taken"]
+        nursery.cancel_scope.cancel()
+    async with running(settings) as services:
+        again = await take(services, request_id="r1")
+        assert (again.stop_id, again.level, again.released_at) == (stop.stop_id, Level.FLATTEN, None)
+        (kept,) = await services.db.run(stops.open_stops)
+        assert kept.stop_id == stop.stop_id
+
+
+async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(settings, home, database_dsn):
+    program = (
+        "import os,sys,trio\n"
+        "from actors.config import load_settings\n"
+        "from actors.platform import run_platform\n"
+        "trio.run(run_platform, load_settings({}, os.environ))\n"
+    )
+    environment = {
+        **os.environ,
+        "WATCHKEEPER_HOME": str(home),
+        "WATCHKEEPER_DATABASE_URL": database_dsn,
+        "WATCHKEEPER_HTTP": "127.0.0.1:0",
+        "WATCHKEEPER_ENGINES": "127.0.0.1:0",
+        "WATCHKEEPER_EMERGENCY": "off",
+    }
+    process = start([sys.executable, "-c", program], environment)
+    try:
+        await within(30, lambda: exists(home / "stop.sock"))
+        answer = await stop_locally(home, new_request(Scope.everything(), Level.FLATTEN, "kill me"))
+        assert (answer.recorded, answer.durable) == (True, True)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    async with running(settings) as services:
+        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (kept.stop_id, kept.reason, kept.level) == (answer.stop_id, "kill me", Level.FLATTEN)
+
+
+def start(command, environment):
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+async def exists(path):
+    await trio.lowlevel.checkpoint()
+    return path.exists()
+
+
+async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engines_are_cut(settings, home):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        answers = []
+
+        def ask():
+            answers.append(trio.run(stop_locally, home, new_request(Scope.everything(), Level.FLATTEN, "hang")))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(3.0)  # noqa: ASYNC251 - the loop is meant to hang
+        await trio.to_thread.run_sync(asking.join)
+        (answer,) = answers
+        assert (answer.recorded, answer.durable, answer.words) == (True, True, FROZEN_WORDS)
+        found = await services.stops.wait_for(answer.stop_id, lambda s: True, timeout=5)
+        assert (found.level, found.cause) == (Level.FLATTEN, "local")
+        nursery.cancel_scope.cancel()
+    async with running(settings) as services:
+        kept = await within(10, lambda: services.db.run(stops.open_stops))
+        assert answer.stop_id in {s.stop_id for s in kept}
+
+
+async def test_the_local_socket_is_private_and_answers_without_a_password(settings, home):
+    async with running(settings):
+        assert (home / "stop.sock").stat().st_mode & 0o777 == 0o600
+        assert (home / CODE_FILE).stat().st_mode & 0o777 == 0o600
+        answer = await stop_locally(home, new_request(Scope.everything(), Level.HALT, "here"))
+        assert (answer.recorded, answer.state) == (True, StopState.EMPTY)
+        refused = await stop_locally(home, new_request(Scope.parse("engine:nobody"), Level.HALT, "here"))
+        assert not refused.recorded
+
+
+async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home):
+    home.mkdir(parents=True)
+    answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "later"))
+    assert (answer.recorded, answer.stop_id) == (True, None)
+    async with running(settings) as services:
+        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (kept.level, kept.reason, str(kept.scope)) == (Level.CANCEL, "later", "all")
+    assert not list((home / "stops.left").glob("*.json"))
+
+
+async def test_a_start_without_the_database_halts_everything_and_still_takes_engines_and_stops(
+    settings, home, monkeypatch
+):
+    async with running(settings) as services:
+        engine = await enrol(services)
+    monkeypatch.setattr(opening, "DATABASE_PATIENCE", 0.3)
+    away = attrs.evolve(settings, database_url="postgresql://nobody@127.0.0.1:9/none")
+    async with running(away) as services, trio.open_nursery() as nursery:
+        assert services.degraded.is_degraded("database")
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        assert {r.level for r in engine.latch.values()} == {Level.HALT}
+        stop = await take(services, level=Level.FLATTEN)
+        done = await services.stops.wait_for(
+            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10
+        )
+        assert done.durable
+        nursery.cancel_scope.cancel()
+    async with running(settings) as services:
+        kept = await within(10, lambda: services.db.run(stops.open_stops))
+        assert max(s.level for s in kept) is Level.FLATTEN
+
+
+async def test_a_second_platform_in_the_same_home_or_on_the_same_database_is_refused(settings, home):
+    async with running(settings):
+        with pytest.raises(Refused, match="home"):
+            await run_platform(settings)
+        other = attrs.evolve(settings, home=home.parent / "other", keys=home / "keys")
+        with pytest.raises(Refused, match="database"):
+            await run_platform(other)
