@@ -106,8 +106,8 @@ def greeting(services: Services) -> str:
     for stop in open_stops(services):
         lines += [
             f"STOPPED: {stop.level.value} on {stop.scope} since {stop.requested_at:%Y-%m-%d %H:%M:%S} UTC"
-            f" by {stop.user_id} ({stop.cause}). Nothing in it trades until a person releases it:",
-            f"  watchkeeper release {stop.stop_id}",
+            f" ({stop.cause}: {stop.reason or 'no reason given'}). It holds until a person releases it:",
+            f"  watchkeeper release {stop.stop_id} --reason WHY",
         ]
     lines += [
         f"Watchkeeper demo: three engines trade against a simulated broker. All is kept in {services.settings.home}",
