@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 3cc47ad95c104b35f742a2670b74f6ab68d3dbf3dc312e642261f481c987dce4 */
+/* built from ui/src by `npm run build`; sources 118b1eb9695e484465f21f62f40cfe16478613c9f9f3ae14b5e08d433d6d4cdb */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

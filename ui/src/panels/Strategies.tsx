@@ -8,13 +8,12 @@ import { useItems, useLink, useTopic } from "../store/live";
 import { useT } from "../store/preferences";
 import type { Strategy } from "../wire/items";
 import { StrategyParameters } from "../wire/rest";
+import { parametersKey } from "./parameters/change";
 import { ParameterForm } from "./parameters/ParameterForm";
 import { ParameterHistory } from "./parameters/ParameterHistory";
 import { openStopDialog } from "./stop/ask";
 import { errorText, lastKnown, strategyLook } from "./words";
 import { Button } from "../kit/Button";
-
-export const parametersKey = (engineId: string, strategyId: string) => ["parameters", engineId, strategyId] as const;
 
 /** Every strategy of every engine; the chosen one's parameters, changed live. */
 export function Strategies({ engineId, strategyId }: { engineId: string | null; strategyId: string | null }) {

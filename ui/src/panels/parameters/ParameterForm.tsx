@@ -15,10 +15,9 @@ import { toast } from "../../store/toasts";
 import { may } from "../../wire/common";
 import { UpdateResult, type ParameterSpec, type Strategy } from "../../wire/items";
 import type { StrategyParameters } from "../../wire/rest";
-import { parametersKey } from "../Strategies";
 import { codeText, errorText } from "../words";
 import { ApplyDialog } from "./ApplyDialog";
-import { changesOf, inOrder, labelOf, numberOf, problemOf, unitOf, withUnit, type Change } from "./change";
+import { changesOf, inOrder, labelOf, numberOf, parametersKey, problemOf, unitOf, withUnit, type Change } from "./change";
 
 type Typed = Record<string, string>;
 

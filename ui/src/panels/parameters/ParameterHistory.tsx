@@ -11,9 +11,8 @@ import { toast } from "../../store/toasts";
 import { may } from "../../wire/common";
 import { UpdateResult, type Strategy } from "../../wire/items";
 import { listOf, ParameterVersion, type StrategyParameters } from "../../wire/rest";
-import { parametersKey } from "../Strategies";
 import { errorText } from "../words";
-import { inOrder, labelOf, withUnit } from "./change";
+import { inOrder, labelOf, parametersKey, withUnit } from "./change";
 import { outcomeLook } from "./ParameterForm";
 
 const SHOWN = 10;

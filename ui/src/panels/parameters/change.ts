@@ -3,6 +3,9 @@ import { isKey, type Translate } from "../../i18n";
 import { grouped } from "../../i18n/format";
 import type { ParameterSpec } from "../../wire/items";
 
+/** Where the query of one strategy's parameters is cached. */
+export const parametersKey = (engineId: string, strategyId: string) => ["parameters", engineId, strategyId] as const;
+
 export interface Change {
   readonly key: string;
   readonly from: number | null;

@@ -245,7 +245,7 @@ function Timeline({ stop }: { stop: Stop }) {
 function StopHistory({ stops, current }: { stops: readonly Stop[]; current: string | null }) {
   const t = useT();
   const who = useWho();
-  const older = useQuery({ queryKey: ["stops"], queryFn: async () => (await call({ path: "/api/stops?limit=100", answer: listOf(v.unknown()) })).value.items });
+  const older = useQuery({ queryKey: ["stops"], queryFn: async () => (await call({ path: "/api/stops?limit=100&newest=true", answer: listOf(v.unknown()) })).value.items });
   const parsed = (older.data ?? []).flatMap((item) => {
     const result = v.safeParse(Stop, item);
     return result.success ? [result.output] : [];
