@@ -69,9 +69,9 @@ class Place:
         self.lease_until = now + LEASE_SECONDS
 
     def said_goodbye(self) -> None:
-        """It stopped by itself and said so: nobody is there any more, and no lease of it is alive."""
+        """It stopped by itself and said so: no lease of it is alive. What guards against an earlier one stays."""
         self.instance, self.heard = None, None
-        self.lease_until = self.guarded_until = 0.0
+        self.lease_until = 0.0
         self.synced = False
 
     def remember(self, letter_id: str, stop_id: str, epoch: int) -> None:
