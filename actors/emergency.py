@@ -18,11 +18,12 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import attrs
 import trio
 
+from actors.config import Address
 from actors.emergency_page import HEADERS, PAGE
 from actors.local_socket import (
     LOCAL,
@@ -38,9 +39,10 @@ from actors.services import Services
 from actors.stop_copies import StopCopies
 from actors.stop_shelf import StopShelf
 from actors.web.access import GRACE, database_is_away, principal_of
-from store.left_stops import leave
-from supervisor.actor import Actor
+from store.left_stops import collect, forget, leave
+from supervisor.actor import Actor, handles
 from supervisor.errors import SupervisorError
+from supervisor.message import Request
 from supervisor.reason import ExitReason
 from wire.codec import decode, encode
 from wire.errors import Forbidden, NotFound, Unauthorized, WireError
@@ -54,6 +56,7 @@ MAIN_LOOP_SECONDS = 1.0
 REQUEST_SECONDS = 40.0
 JOURNAL_SECONDS = 0.5
 EPOCH_GAP = 1000
+LEFT_SECONDS = 1.0
 CODE_FILE = "emergency.code"
 THREADS = 200
 log = logging.getLogger(__name__)
@@ -145,6 +148,18 @@ class BreakGlass:
             return LocalAnswer(recorded=False, stop_id=stop_id, words=words)
         return LocalAnswer(recorded=True, durable=True, stop_id=stop_id, engines=cut, words=FROZEN_WORDS)
 
+    async def take_up_left_stops(self) -> None:
+        """Runs for ever. A stop that was left while this platform started, or did not answer, is taken up here."""
+        home = self.services.settings.home
+        while True:
+            for path, left in await trio.to_thread.run_sync(collect, home, datetime.now(UTC)):
+                request = LocalRequest(
+                    request_id=left.request_id, scope=left.scope, level=left.level, reason=left.reason, wait_s=0.0
+                )
+                if await self._by_main_loop(request, local_operator()) is not None:
+                    await trio.to_thread.run_sync(forget, path)
+            await trio.sleep(LEFT_SECONDS)
+
     def _write(self, request: LocalRequest, stop_id: str, user_id: str) -> None:
         """Blocking. The journal, or if that does not answer either, a file of its own for the next start."""
         epoch = self.shelf.book.register.epoch + EPOCH_GAP
@@ -152,6 +167,10 @@ class BreakGlass:
         self.shelf.decided_elsewhere.append(noted)
         if not self.copies.append_within(JOURNAL_SECONDS, [noted]):
             leave(self.services.settings.home, noted)
+
+
+class WhereIsThePage(Request[Address | None]):
+    """The address the emergency page is really served at; None: it is off, or its address is busy."""
 
 
 class EmergencyThread(Actor):
@@ -165,6 +184,7 @@ class EmergencyThread(Actor):
         self._listening = threading.Event()
         self._ended = threading.Event()
         self._cancel: Callable[[], object] = lambda: None
+        self._page_at: Address | None = None
 
     async def started(self) -> None:
         glass = BreakGlass(
@@ -176,6 +196,10 @@ class EmergencyThread(Actor):
         )
         threading.Thread(target=self._run, args=(glass,), name="emergency", daemon=True).start()
         await trio.to_thread.run_sync(self._listening.wait, 5.0)
+
+    @handles(WhereIsThePage)
+    async def on_where(self, _msg: WhereIsThePage) -> Address | None:
+        return self._page_at
 
     async def stopped(self, reason: ExitReason) -> None:
         self._cancel()
@@ -196,8 +220,9 @@ class EmergencyThread(Actor):
             self._cancel = lambda: _soon(token, nursery.cancel_scope.cancel)
             door = EmergencyDoor(glass, await trio.to_thread.run_sync(emergency_code, glass.services.settings.home))
             await nursery.start(door.serve_local)
-            await nursery.start(door.serve_page)
+            self._page_at = await nursery.start(door.serve_page)
             self._listening.set()
+            await glass.take_up_left_stops()
 
 
 class EmergencyDoor:
@@ -209,11 +234,16 @@ class EmergencyDoor:
 
     # --- the local socket ---
 
-    async def serve_local(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def serve_local(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         path = socket_path(self._glass.services.settings.home)
-        listener = _unix_listener(path)
         try:
-            await trio.serve_listeners(self._local, [listener], task_status=task_status)  # type: ignore[arg-type]
+            listener = _unix_listener(path)
+        except OSError as error:
+            log.error("no local socket at %s (%s): a stop left in the home folder is taken up instead", path, error)
+            task_status.started()
+            return
+        try:
+            await trio.serve_listeners(self._local, cast("Any", [listener]), task_status=task_status)
         finally:
             path.unlink(missing_ok=True)
 
@@ -231,10 +261,10 @@ class EmergencyDoor:
 
     # --- the page ---
 
-    async def serve_page(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def serve_page(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         settings = self._glass.services.settings
         if settings.emergency is None:
-            task_status.started()
+            task_status.started(None)
             return
         context = None
         if settings.emergency_tls is not None:
@@ -245,9 +275,10 @@ class EmergencyDoor:
             listeners = await open_listeners(address.host, address.port, ssl_context=context)
         except OSError as error:
             log.warning("no emergency page: %s cannot be listened on (%s)", settings.emergency, error.strerror)
-            task_status.started()
+            task_status.started(None)
             return
-        await trio.serve_listeners(self._page, listeners, task_status=task_status)  # type: ignore[arg-type]
+        task_status.started(address.at(port_of(listeners[0])))
+        await trio.serve_listeners(self._page, cast("Any", listeners))
 
     async def _page(self, stream: trio.abc.Stream) -> None:
         with trio.move_on_after(REQUEST_SECONDS):
@@ -328,17 +359,19 @@ def emergency_code(home: Path) -> str:
 
 
 def _unix_listener(path: Path) -> trio.SocketListener:
-    """Only the owner may connect: the socket is bound in a private folder and is 0600 before anybody can listen."""
-    path.unlink(missing_ok=True)
+    """Only the owner may connect. Its name appears when it listens already: nobody finds a door that is shut."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.unlink(missing_ok=True)
     raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        raw.bind(str(path))
+        raw.bind(str(unfinished))
     finally:
         os.umask(before)
-    path.chmod(0o600)
+    unfinished.chmod(0o600)
     raw.setblocking(False)
     raw.listen(16)
+    unfinished.rename(path)
     return trio.SocketListener(trio.socket.from_stdlib_socket(raw))
 
 
@@ -353,6 +386,11 @@ def _told(stop: Stop) -> LocalAnswer:
         engines=stop.engines,
         durable=stop.durable,
     )
+
+
+def port_of(listener: Any) -> int:
+    plain: Any = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
+    return int(plain.socket.getsockname()[1])
 
 
 def _soon(token: trio.lowlevel.TrioToken, action: Callable[[], object]) -> None:

@@ -14,7 +14,8 @@ from typing import Protocol, cast
 
 import trio
 
-from actors.fleet import EngineBeat, EngineGreeted, EngineHeard, EngineLost, EngineReported
+from actors.fleet import EngineBeat, EngineGreeted, EngineLost
+from actors.link_dispatch import hand_on, to_keep
 from actors.link_messages import (
     CloseNow,
     DeliverRelease,
@@ -24,18 +25,14 @@ from actors.link_messages import (
     EpochHeard,
     LinkDown,
     LinkUp,
-    LocallyStopped,
-    Progressed,
     StopAcknowledged,
     StopWritten,
     TellConfig,
-    UpdateAnswered,
     UpdateRefused,
 )
 from actors.links import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
-from actors.log_writer import Keep, KeepAccount, Kept, NotStorable, SessionBegun
+from actors.log_writer import Keep, Kept, NotStorable, SessionBegun
 from actors.stop_effects import RaiseAlert
-from store.logs import Received as ToKeep
 from supervisor.actor import Actor, Reply, handles
 from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
@@ -43,26 +40,15 @@ from supervisor.reason import ExitReason
 from wire.errors import WireError
 from wire.messages import (
     LANES,
-    Account,
     Auth,
     ConfigChanged,
     EmergencyStop,
-    EngineStatusReport,
-    ErrorReport,
-    Fill,
     Goodbye,
-    HealthUpdate,
     Heartbeat,
     Hello,
     Lane,
     LocalStop,
     Nack,
-    OrderUpdate,
-    ParameterResult,
-    Positions,
-    StopProgress,
-    StrategyStatusReport,
-    TradeLog,
 )
 from wire.session import (
     Acknowledged,
@@ -366,23 +352,9 @@ class EngineLink(Actor):
         self._session.accept_token(event, expires, trio.current_time())
 
     def _on_data(self, event: Received) -> None:
-        message, me = event.message, self.engine_id
-        match message:
-            case StopProgress():
-                self._desk.coordinator.tell(Progressed(engine_id=me, report=message))
-            case LocalStop():
-                self._held.add(message.id)
-                self._desk.coordinator.tell(LocallyStopped(engine_id=me, stop=message), urgent=True)
-            case ParameterResult():
-                self._desk.fleet.tell(EngineReported(engine_id=me, report=message))
-                self._desk.parameters.tell(UpdateAnswered(engine_id=me, result=message))
-            case EngineStatusReport() | StrategyStatusReport() | HealthUpdate() | Positions():
-                self._desk.fleet.tell(EngineReported(engine_id=me, report=message))
-            case Account():
-                self._desk.fleet.tell(EngineReported(engine_id=me, report=message))
-                self._desk.log_writer.tell(KeepAccount(engine_id=me, account=message))
-            case TradeLog() | OrderUpdate() | Fill() | ErrorReport():
-                self._desk.fleet.tell(EngineHeard(engine_id=me))
+        if isinstance(event.message, LocalStop):
+            self._held.add(event.message.id)
+        hand_on(self._desk, self.engine_id, event.message)
         if event.seq is not None:
             self._keep(event, event.seq)
 
@@ -396,10 +368,7 @@ class EngineLink(Actor):
             self._confirm(self._session.inbound.committed)
             return
         self._unconfirmed.append((seq, True))
-        kept: ToKeep | None = None
-        if isinstance(message, TradeLog | OrderUpdate | Fill | ErrorReport):
-            durable_id = event.id or f"{self._session.session}.{seq}"
-            kept = ToKeep(engine_id=self.engine_id, id=durable_id, at=event.timestamp, message=message)
+        kept = to_keep(self.engine_id, event, fallback=f"{self._session.session}.{seq}")
         told = self._desk.log_writer.tell(
             Keep(
                 engine_id=self.engine_id,

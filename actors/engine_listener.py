@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from actors.config import Address, PlatformSettings
-from actors.emergency import EngineSockets
+from actors.emergency import EngineSockets, port_of
 from actors.engine_link import EngineLink
 from actors.errors import Refused
 from actors.links import LinkDesk
@@ -70,7 +70,7 @@ class EngineDoor(Actor):
         """Raises Refused when the address cannot be listened on."""
         settings = self._services.settings
         listeners = await _listen(settings)
-        port = _port_of(listeners[0])
+        port = port_of(listeners[0])
         self._address = settings.engines.at(port)
         door = CuttableListener(
             self._sockets,
@@ -168,8 +168,3 @@ async def _listen(
     except OSError as error:
         words = error.strerror or type(error).__name__
         raise Refused(f"{address} cannot be listened on ({words}): check WATCHKEEPER_ENGINES") from None
-
-
-def _port_of(listener: Any) -> int:
-    plain: Any = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
-    return int(plain.socket.getsockname()[1])

@@ -13,9 +13,10 @@ from actors.opening import Opened
 from actors.reopening import Check
 from actors.stop_copies import StopCopies, noted, words_of
 from actors.stop_effects import AuditStop, Effect, RaiseAlert, RecordStop, StopChanged
+from actors.stop_ledger import Prove
 from actors.stop_parts import Instant
 from actors.stop_records import NotKept
-from actors.stopping import Prove, StopBook
+from actors.stopping import StopBook
 from store.left_stops import collect, forget
 from wire.rest import StopRequest
 

@@ -12,7 +12,7 @@ import attrs
 from actors.releasing import Case
 from actors.requests import Principal
 from actors.stop_effects import RecordStop
-from actors.stopping import ReleasePlan
+from actors.stop_plans import ReleasePlan
 from wire.rest import Stop
 
 

@@ -5,74 +5,27 @@ and which engines are connected. Every method takes the moment as ``now`` and re
 values of ``actors.stop_effects``; nothing here waits, so a decision is complete when the method returns.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
-from actors.reopening import MAX_EPOCH, Check, Learned, Reopened, alias, learn
+from actors.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
 from actors.requests import Refusal
-from actors.stop_effects import AuditStop, Effect, RecordStop, SendRelease, SendStop, StopChanged, Words
-from actors.stop_parts import Instant, Part, begun, lost, overdue, progressed, received, sent, timed_out
-from actors.stop_roster import Roster
-from actors.stop_run import PLATFORM, Run, alert, detail, named, reopened_words, unknown_words
-from wire.messages import EmergencyStop, LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
+from actors.stop_effects import Effect, SendRelease, SendStop, StopChanged, Words
+from actors.stop_ledger import StopLedger
+from actors.stop_parts import Instant, begun, lost, overdue, progressed, received, sent, timed_out
+from actors.stop_plans import Kept, ReleasePlan, Taken
+from actors.stop_run import PLATFORM, Run, alert, named, reopened_words, unknown_words
+from wire.messages import LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
 from wire.rest import Stop, StopRequest
-from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord, StopSnapshot
-
-Prove = Callable[[StopRecord], str]
+from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
 
 HOLD = "parameters_differ"
 """The cause of the one kind of stop that the platform opens and ends by itself."""
 
 
-@attrs.frozen(kw_only=True)
-class Taken:
-    """``stop_id`` is the stop that now covers the request, new or not."""
-
-    stop_id: str
-    effects: list[Effect]
-    decided: bool
-    """False: the same request again, nothing was to be decided."""
-
-
-@attrs.frozen(kw_only=True)
-class Kept:
-    """A stop that stays, for one waived engine, when the wider one goes."""
-
-    stop_id: str
-    engine_id: str
-    entry: Entry
-    words: Words
-
-
-@attrs.frozen(kw_only=True)
-class ReleasePlan:
-    """A release with its epoch reserved: whatever is decided after it has a higher one and survives it."""
-
-    stop_id: str
-    stop_epoch: int
-    epoch: int
-    kept: list[Kept]
-    resume: bool
-    user_id: str
-    reason: str
-
-
-class StopBook:
-    """All stops of the platform. ``prove``/``is_ours`` make and check its MAC; ``new_id`` gives a fresh stop id."""
-
-    def __init__(self, register: Register, *, prove: Prove, is_ours: Check, new_id: Callable[[], str]) -> None:
-        self.register = register
-        self.runs: dict[str, Run] = {}
-        self.roster = Roster()
-        self.connected: set[str] = set()
-        self._prove = prove
-        self._is_ours = is_ours
-        self._new_id = new_id
-        self._requests: dict[tuple[str, Scope], str] = {}
-        self._names: dict[str, dict[str, str]] = {}
-        self._open_for: Mapping[str, Entry] | None = None
-        self._open_ids: list[str] = []
+class StopBook(StopLedger):
+    """Every decision about stops. Each method is one of them, complete when it returns."""
 
     # --- the start ---
 
@@ -100,10 +53,6 @@ class StopBook:
             if (run := self.runs.get(stop_id)) is not None:
                 self._requests.setdefault((request_id, run.scope), stop_id)
 
-    def _is_news(self, stop_id: str) -> bool:
-        run = self.runs.get(stop_id)
-        return run is None or run.words.cause == "recovered"
-
     def merge(self, other: Register, words: Mapping[str, Words], now: Instant) -> list[Effect]:
         """A copy that could not be read before. A release in it counts only for a stop that is unknown here."""
         effects: list[Effect] = []
@@ -118,13 +67,6 @@ class StopBook:
                 effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
         self.epoch_seen(other.epoch)
         return effects
-
-    def halt_everything(self, cause: str, reason: str, now: Instant) -> list[Effect]:
-        """Ignorance never opens more than HALT and never less."""
-        if any(r.words.cause == cause and self._is_open(r.stop_id) for r in self.runs.values()):
-            return []
-        words = Words(request_id=cause, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause=cause)
-        return self._open(self._new_id(), Scope.everything(), Level.HALT, words, now)
 
     # --- engines come and go ---
 
@@ -333,39 +275,7 @@ class StopBook:
             effects += [self._release_for(e, run, plan) for e in sorted(self.connected & {*run.parts})]
         return [*effects, StopChanged(stop_id=plan.stop_id)]
 
-    # --- what others read ---
-
-    def effective(self, engine_id: str) -> list[StopRecord]:
-        """The open stops for which this engine has something to do, with their proofs."""
-        return [run.record() for run in self._open_runs_of(engine_id)]
-
-    def snapshot(self, engine_id: str, held: Iterable[str]) -> StopSnapshot:
-        """``held``: the engine's ids of the stops it has been holding; of these the released ones are named."""
-        names = self._names.get(engine_id, {})
-        released = [i for i in held if not self._is_open(names.get(i, i)) and names.get(i, i) in self.register.entries]
-        return StopSnapshot(epoch=self.register.epoch, effective=self.effective(engine_id), released=released)
-
-    def message(self, stop_id: str) -> EmergencyStop | None:
-        run = self.runs.get(stop_id)
-        return run.message() if run is not None and self._is_open(stop_id) else None
-
-    def messages_for(self, engine_id: str) -> list[EmergencyStop]:
-        return [run.message() for run in self._open_runs_of(engine_id)]
-
-    def view(self, stop_id: str) -> Stop:
-        return self.runs[stop_id].view()
-
-    def matched(self, scope: Scope) -> list[str]:
-        return self.roster.concerned(scope)
-
     # --- inside ---
-
-    def _open(self, stop_id: str, scope: Scope, level: Level, words: Words, now: Instant) -> list[Effect]:
-        entry = Entry(scope, level, self._next_epoch())
-        self.register = self.register.with_stop(stop_id, entry)
-        run = self._run(stop_id, self.register.entries[stop_id], words, now)
-        run.note(now, "requested", detail=detail(words, level))
-        return [*self._send(run), *self._decided(run, "stop.taken", words.user_id, now)]
 
     def _again(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
         """The same request: the same stop. Only a higher level is something new, and only while it is open."""
@@ -388,51 +298,6 @@ class StopBook:
         run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())
         effects = [*self._send(run), *self._decided(run, "stop.raised", user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)
-
-    def _run(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
-        """(Re)starts the run of a stop at its entry's epoch, with a fresh part for every engine it concerns."""
-        run = self.runs[stop_id] = self._made(stop_id, entry, words, now)
-        self._requests[(words.request_id, entry.scope)] = stop_id
-        return run
-
-    def _made(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
-        record = StopRecord(stop_id=stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch)
-        engines = self.roster.concerned(entry.scope)
-        old = self.runs.get(stop_id)
-        return Run(
-            stop_id=stop_id,
-            words=words,
-            scope=entry.scope,
-            level=entry.level,
-            epoch=entry.stop_epoch,
-            proof=self._prove(record),
-            parts={e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines},
-            timeline=old.timeline if old else [],
-        )
-
-    def _send(self, run: Run) -> list[Effect]:
-        message = run.message()
-        return [SendStop(engine_id=e, message=message) for e in run.parts if e in self.connected]
-
-    def _decided(self, run: Run, action: str, actor: str, now: Instant) -> list[Effect]:
-        audit = AuditStop(
-            action=action,
-            stop_id=run.stop_id,
-            epoch=run.epoch,
-            actor=actor,
-            at=now.wall,
-            detail=f"{run.scope} {run.level.value} {run.words.reason}".strip(),
-        )
-        effects: list[Effect] = [
-            RecordStop(stop_id=run.stop_id, entry=self.register.entries[run.stop_id], words=run.words),
-            audit,
-            StopChanged(stop_id=run.stop_id),
-        ]
-        away = [p.engine_id for p in run.parts.values() if p.phase is StopPhase.UNREACHABLE]
-        if away:
-            reason = f"not connected, latched for their return: {named(away)}"
-            effects.append(alert("error_stop_unreachable", "warning", reason, None, run.stop_id))
-        return effects
 
     def _reopen(self, engine_id: str, learned: Learned, now: Instant) -> list[Effect]:
         before, self.register = self.register, learned.register
@@ -478,34 +343,6 @@ class StopBook:
         run.note(now, "connected", engine_id)
         return [SendStop(engine_id=engine_id, message=run.message()), StopChanged(stop_id=run.stop_id)]
 
-    def _one_part(
-        self, engine_id: str, stop_id: str, epoch: int, step: Callable[[Part, Run], Part], now: Instant
-    ) -> list[Effect]:
-        run = self.runs.get(stop_id)
-        part = run.parts.get(engine_id) if run is not None else None
-        if run is None or part is None or epoch < part.epoch:
-            return []
-        return self._stepped(run, part, step(part, run), now)
-
-    def _each_part(self, engine_id: str, step: Callable[[Part, Run], Part], now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        for run in self.runs.values():
-            if run.released_at is None and (part := run.parts.get(engine_id)) is not None:
-                effects += self._stepped(run, part, step(part, run), now)
-        return effects
-
-    def _stepped(self, run: Run, before: Part, after: Part, now: Instant) -> list[Effect]:
-        if after == before:
-            return []
-        run.parts[after.engine_id] = after
-        effects: list[Effect] = [StopChanged(stop_id=run.stop_id)]
-        if after.phase is not before.phase:
-            run.note(now, after.phase.value, after.engine_id, after.error)
-            if after.phase is StopPhase.FAILED:
-                reason = f"{after.engine_id} could not finish the stop: {after.error}"
-                effects.append(alert("error_stop_failed", "critical", reason, after.engine_id, run.stop_id))
-        return effects
-
     def _release_for(self, engine_id: str, run: Run, plan: ReleasePlan) -> SendRelease:
         names = self._names.get(engine_id, {})
         own = [theirs for theirs, ours in names.items() if ours == run.stop_id and theirs != ours]
@@ -516,27 +353,3 @@ class StopBook:
             resume=plan.resume,
         )
         return SendRelease(engine_id=engine_id, message=message)
-
-    def _next_epoch(self) -> int:
-        epoch = self.register.epoch + 1
-        self.register = self.register.at_least(epoch)
-        return epoch
-
-    def _is_open(self, stop_id: str) -> bool:
-        entry = self.register.entries.get(stop_id)
-        return entry is not None and entry.is_open
-
-    def _open_runs(self) -> list[Run]:
-        """The runs of all open stops; counted anew only when the register changed."""
-        entries = self.register.entries
-        if self._open_for is not entries:
-            self._open_for = entries
-            self._open_ids = [stop_id for stop_id, entry in entries.items() if entry.is_open]
-        return [self.runs[i] for i in self._open_ids if i in self.runs]
-
-    def _open_run_of(self, scope: Scope) -> Run | None:
-        return next((run for run in self._open_runs() if run.scope == scope), None)
-
-    def _open_runs_of(self, engine_id: str) -> list[Run]:
-        account = self.roster.account(engine_id)
-        return [run for run in self._open_runs() if run.scope.concerns(engine_id, account)]

@@ -19,12 +19,12 @@ import trio
 
 from actors import opening
 from actors.config import load_settings
-from actors.emergency import CODE_FILE, FROZEN_WORDS
+from actors.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
 from actors.engine_listener import WhereEnginesConnect
 from actors.errors import Refused
 from actors.local_socket import new_request, stop_locally
 from actors.platform import run_platform
-from actors.requests import COORDINATOR, ENGINE_LISTENER, FLEET, ListEngines, Principal, TakeStop
+from actors.requests import COORDINATOR, EMERGENCY, ENGINE_LISTENER, FLEET, ListEngines, Principal, TakeStop
 from actors.web.engines import enrol_engine
 from store import audit, logs, stops
 from wire.client import dial
@@ -385,3 +385,35 @@ async def test_a_second_platform_in_the_same_home_or_on_the_same_database_is_ref
         other = attrs.evolve(settings, home=home.parent / "other", keys=home / "keys")
         with pytest.raises(Refused, match="database"):
             await run_platform(other)
+
+
+async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(settings, home):
+    async with running(settings) as services:
+        (home / "stop.sock").unlink()
+        answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "left beside"))
+        assert answer.stop_id is None
+        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (kept.level, kept.reason) == (Level.CANCEL, "left beside")
+        await within(5, lambda: nothing_left(home))
+
+
+async def nothing_left(home):
+    await trio.lowlevel.checkpoint()
+    return not list((home / "stops.left").glob("*.json"))
+
+
+async def test_the_emergency_page_stops_everything_for_whoever_knows_the_code(settings, home):
+    async with running(settings) as services, HttpClient() as http:
+        address = await services.system.ref(EMERGENCY).ask(WhereIsThePage())
+        page = await http.request("GET", f"http://{address}/", {}, b"", timeout=5.0)
+        assert page.status == 200
+        wrong = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": "no"}, b"{}", timeout=5.0)
+        assert wrong.status == 401
+        assert not await services.db.run(stops.open_stops)
+        code = (home / CODE_FILE).read_text().strip()
+        said = await http.request(
+            "POST", f"http://{address}/stop", {"x-emergency-code": code}, b'{"reason":"page"}', timeout=35.0
+        )
+        assert (said.status, said.json()["recorded"]) == (200, True)
+        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (kept.level, kept.reason) == (Level.FLATTEN, "page")

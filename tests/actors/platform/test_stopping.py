@@ -357,10 +357,3 @@ def test_after_a_restart_every_open_stop_waits_for_its_engines(kit):
     assert set(phases(book, "s9").values()) == {StopPhase.UNREACHABLE}
     assert of(book.link_up("E1", *NOTHING_HELD, kit.at(1)), SendStop)
     assert book.view(take(book, kit, scope=Scope.of_engine("E1")).stop_id).epoch == 5
-
-
-def test_a_lost_journal_halts_everything_once(kit):
-    book = kit.book()
-    assert of(book.halt_everything("lost_journal", "gone", kit.at(0)), RecordStop)
-    assert book.halt_everything("lost_journal", "gone", kit.at(1)) == []
-    assert book.register.engine_level("E1", "A1") is Level.HALT
