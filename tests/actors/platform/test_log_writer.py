@@ -58,7 +58,7 @@ class Ledger:
 
 
 @pytest.fixture
-async def desk(autojump_clock):
+async def desk():
     class Desk:
         pass
 
@@ -81,7 +81,7 @@ def keep(desk, seq, *, stored=True, session="s1"):
     desk.writer.tell(Keep(engine_id="E1", link=desk.link, connection=1, session=session, seq=seq, received=received))
 
 
-async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(desk):
+async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(desk, autojump_clock):
     for seq in range(1, 51):
         keep(desk, seq)
     await trio.sleep(1)
@@ -90,14 +90,14 @@ async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(de
     assert desk.told == [Kept(connection=1, seq=50)]
 
 
-async def test_a_batch_is_bounded(desk):
+async def test_a_batch_is_bounded(desk, autojump_clock):
     for seq in range(1, 2 * BATCH + 11):
         keep(desk, seq)
     await trio.sleep(1)
     assert [len(ids) for ids, _ in desk.ledger.batches] == [BATCH, BATCH, 10]
 
 
-async def test_a_poison_message_is_buried_and_nacked_and_its_neighbours_are_kept(desk):
+async def test_a_poison_message_is_buried_and_nacked_and_its_neighbours_are_kept(desk, autojump_clock):
     desk.ledger.poison = {"l2"}
     for seq in (1, 2, 3):
         keep(desk, seq)
@@ -107,7 +107,7 @@ async def test_a_poison_message_is_buried_and_nacked_and_its_neighbours_are_kept
     assert [r.id for r in desk.shown] == ["l1", "l3"]
 
 
-async def test_a_number_without_a_row_is_confirmed_with_the_rest_and_shown_to_nobody(desk):
+async def test_a_number_without_a_row_is_confirmed_with_the_rest_and_shown_to_nobody(desk, autojump_clock):
     keep(desk, 1, stored=False)
     keep(desk, 2)
     await trio.sleep(1)
@@ -115,7 +115,7 @@ async def test_a_number_without_a_row_is_confirmed_with_the_rest_and_shown_to_no
     assert [r.id for r in desk.shown] == ["l2"]
 
 
-async def test_nothing_is_confirmed_while_the_database_is_away_and_all_of_it_afterwards(desk):
+async def test_nothing_is_confirmed_while_the_database_is_away_and_all_of_it_afterwards(desk, autojump_clock):
     desk.ledger.away = True
     keep(desk, 1)
     await trio.sleep(5)
@@ -127,7 +127,7 @@ async def test_nothing_is_confirmed_while_the_database_is_away_and_all_of_it_aft
     assert not desk.degraded.parts()
 
 
-async def test_a_session_begins_before_its_first_message_and_a_refused_one_holds_up_nothing(desk):
+async def test_a_session_begins_before_its_first_message_and_a_refused_one_holds_up_nothing(desk, autojump_clock):
     desk.ledger.unknown = {"gone"}
     for engine, session in (("gone", "s0"), ("E1", "s1")):
         desk.writer.tell(
