@@ -15,7 +15,7 @@ dev: $(READY)
 
 test: lint
 	@sh tools/browser.sh || true
-	$(BIN)/pytest -q -m "not deep" $(ARGS)
+	$(BIN)/pytest -q -m "not deep" -n 2 --dist loadfile $(ARGS)
 
 test-deep: $(READY)
 	$(BIN)/pytest -q -m deep $(ARGS)

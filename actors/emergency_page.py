@@ -5,13 +5,10 @@ import hashlib
 
 _SCRIPT = """
 const form = document.querySelector('form'), out = document.querySelector('output'), code = form.code;
-const token = new URLSearchParams(location.hash.slice(1)).get('token');
-if (token) { code.removeAttribute('required'); code.placeholder = 'the dashboard has signed you in'; }
 form.addEventListener('submit', async event => {
   event.preventDefault();
   out.textContent = '정지하는 중… / stopping…';
-  const headers = {'Content-Type': 'application/json'};
-  if (token && !code.value) headers['Authorization'] = 'Bearer ' + token; else headers['X-Emergency-Code'] = code.value;
+  const headers = {'Content-Type': 'application/json', 'X-Emergency-Code': code.value};
   try {
     const body = JSON.stringify({reason: form.reason.value});
     const answer = await fetch('/stop', {method: 'POST', headers, body});
