@@ -1,8 +1,10 @@
 """What is to be sent: lossless messages until they are acknowledged, the newest of each conflated kind, and numbers.
 
-A number is given at the moment of sending. Stops and releases overtake everything unsent and ignore the window. What
-was sent and must not be repeated (conflated, released, expired, lost) leaves its number behind, and a gap_fill takes
-it. Messages wait in bounded space: what does not fit is counted and told to the peer, never dropped in silence.
+A number is given at the moment of sending. Stops and releases overtake everything unsent and ignore the window; what
+an engine says of a stop, of an error or of a command does so when the window is full, so that a platform that cannot
+commit (its database is away) still hears how far a stop is. What was sent and must not be repeated (conflated,
+released, expired, lost) leaves its number behind, and a gap_fill takes it. Messages wait in bounded space: what does
+not fit is counted and told to the peer, never dropped in silence.
 """
 
 from collections import deque
@@ -28,6 +30,8 @@ from wire.messages import (
 URGENT = (EmergencyStop, Release)
 VITAL = (StopProgress, ErrorReport, LocalStop, ParameterResult)
 RESERVED = 16
+BEYOND = 256
+"""How many vital messages may be under way beyond a full window."""
 
 
 @attrs.define(kw_only=True)
@@ -74,6 +78,7 @@ class Outbox:
         self.lost = 0
         self.expired = 0
         self._held = 0
+        self._vital = 0
         self._urgent: deque[Letter] = deque()
         self._queue: deque[Letter] = deque()
         self._slots: dict[type, Letter] = {}
@@ -97,6 +102,7 @@ class Outbox:
             self._lose(letter)
             return False
         self._held += 1
+        self._vital += isinstance(letter.message, VITAL)
         self._queue.append(letter)
         return True
 
@@ -156,16 +162,28 @@ class Outbox:
             return self._again(now)
         if self._urgent:
             return self._first_time(self._urgent.popleft())
-        while self._queue and len(self._sent) < self.window:
-            letter = self._queue.popleft()
-            if letter.conflated and letter.gap is None:
-                del self._slots[type(letter.message)]
+        while (letter := self._next_waiting()) is not None:
             if self._is_expired(letter, now):
                 self._held -= 1
                 self.expired += 1
                 continue
             return self._first_time(letter)
         return None
+
+    def _next_waiting(self) -> Letter | None:
+        """The oldest letter that the window lets pass: any, or a vital one from behind those that are held back."""
+        if self._queue and len(self._sent) < self.window:
+            place = 0
+        elif self._vital and len(self._sent) < self.window + BEYOND:
+            place = next(i for i, letter in enumerate(self._queue) if isinstance(letter.message, VITAL))
+        else:
+            return None
+        letter = self._queue[place]
+        del self._queue[place]
+        self._vital -= isinstance(letter.message, VITAL)
+        if letter.conflated and letter.gap is None:
+            del self._slots[type(letter.message)]
+        return letter
 
     @property
     def written(self) -> int:
@@ -245,6 +263,7 @@ class Outbox:
         self._held -= sum(1 for x in self._sent.values() if x.gap in (GapCause.RELEASED, GapCause.EXPIRED))
         self._urgent.extendleft(reversed([x for x in repeat if isinstance(x.message, URGENT)]))
         self._queue.extendleft(reversed([x for x in repeat if not isinstance(x.message, URGENT)]))
+        self._vital = sum(isinstance(x.message, VITAL) for x in self._queue)
         self._sent.clear()
         self._resend.clear()
         self.next_seq, self.acked = 1, 0

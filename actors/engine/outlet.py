@@ -17,6 +17,7 @@ from actors.engine.journal import Journal, Line
 from wire.codec import structure, unstructure
 from wire.errors import WireError
 from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Fill, Lane, Severity, TradeLog
+from wire.outbox import VITAL
 
 _COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
 
@@ -39,6 +40,7 @@ class Outlet:
         self._capacity = capacity
         self._waiting: OrderedDict[str, object] = OrderedDict()
         self._fresh: deque[str] = deque()
+        self._vital: deque[str] = deque()
         self._latest: dict[type, object] = {}
         self.lost = 0
         self.wake: Callable[[], None] = _nobody
@@ -63,7 +65,7 @@ class Outlet:
             raise ValueError(f"{type(message).__name__} is not something an engine spools")
         durable_id = message.id if isinstance(message, TradeLog | Fill) else self._new_id()
         self._waiting[durable_id] = message
-        self._fresh.append(durable_id)
+        (self._vital if isinstance(message, VITAL) else self._fresh).append(durable_id)
         self._journal.append({"+": durable_id, "type": TYPE_OF[type(message)], "payload": unstructure(message)})
         self._shed()
         self.wake()
@@ -82,17 +84,26 @@ class Outlet:
         return [Spooled(id=i, message=m) for i, m in self._waiting.items()]
 
     def take_fresh(self, limit: int) -> list[Spooled]:
-        """At most ``limit`` messages that the link has not had yet, oldest first. They stay here until acknowledged."""
+        """At most ``limit`` messages that the link has not had yet, oldest first. They stay here until acknowledged.
+
+        What the engine says of stops, errors and commands comes first and beyond the limit: it must not wait behind
+        trade logs that a platform without its database cannot acknowledge.
+        """
+        taken = self._take(self._vital, len(self._vital))
+        return taken + self._take(self._fresh, limit - len(taken))
+
+    def _take(self, fresh: deque[str], limit: int) -> list[Spooled]:
         taken: list[Spooled] = []
-        while self._fresh and len(taken) < limit:
-            durable_id = self._fresh.popleft()
+        while fresh and len(taken) < limit:
+            durable_id = fresh.popleft()
             if durable_id in self._waiting:
                 taken.append(Spooled(id=durable_id, message=self._waiting[durable_id]))
         return taken
 
     def rewind(self) -> None:
         """A new link knows nothing: everything unacknowledged is fresh again."""
-        self._fresh = deque(self._waiting)
+        self._vital = deque(i for i, m in self._waiting.items() if isinstance(m, VITAL))
+        self._fresh = deque(i for i, m in self._waiting.items() if not isinstance(m, VITAL))
 
     def take_latest(self) -> list[object]:
         """The conflated messages that are new since the last call."""

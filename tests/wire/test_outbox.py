@@ -16,7 +16,7 @@ from wire.messages import (
     Severity,
     TradeLog,
 )
-from wire.outbox import RESERVED, Letter, Outbox
+from wire.outbox import BEYOND, RESERVED, Letter, Outbox
 from wire.stops import Level, Scope
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,3 +137,30 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(max_examples=100, stateful_step_count=30)
+
+
+def filled(outbox, n):
+    for i in range(n):
+        outbox.put(Letter(message=make("log", i), id=f"log-{i}", timestamp=START))
+
+
+def kinds(outbox, n):
+    return [type(s.letter.message).__name__ if (s := outbox.take(0.0)) else None for _ in range(n)]
+
+
+def test_what_an_engine_says_of_a_stop_or_an_error_goes_out_although_the_window_is_full_of_trade_logs():
+    outbox = Outbox(capacity=1000, window=4)
+    filled(outbox, 20)
+    outbox.put(Letter(message=make("report", 0), id="report", timestamp=START))
+    assert kinds(outbox, 6) == ["TradeLog"] * 4 + ["ErrorReport", None]
+    outbox.acknowledge(4)
+    assert kinds(outbox, 4) == ["TradeLog"] * 3 + [None]
+
+
+def test_even_vital_messages_beyond_the_window_are_bounded():
+    outbox = Outbox(capacity=1000, window=4)
+    filled(outbox, 20)
+    for i in range(BEYOND + 9):
+        outbox.put(Letter(message=make("report", i), id=f"report-{i}", timestamp=START))
+    assert kinds(outbox, 4 + BEYOND + 1)[-1] is None
+    assert outbox.unacked == 4 + BEYOND

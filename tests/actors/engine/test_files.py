@@ -16,12 +16,14 @@ from actors.engine.orders import Order, OrderBook
 from actors.engine.outlet import Outlet, new_id
 from actors.engine.settings import Settings, Tuned
 from wire.messages import (
+    ErrorCategory,
     ErrorReport,
     HealthUpdate,
     LogCategory,
     ParameterResult,
     ProcessStatus,
     ResultStatus,
+    Severity,
     Side,
     TradeLog,
 )
@@ -99,6 +101,19 @@ def test_a_link_gets_every_message_once_and_a_new_link_gets_them_again(make_outl
     assert outlet.take_fresh(9) == []
     outlet.rewind()
     assert [s.id for s in outlet.take_fresh(9)] == ["log-0", "log-1"]
+
+
+def test_what_is_said_of_errors_and_stops_does_not_wait_behind_logs_that_nobody_acknowledges(make_outlet):
+    outlet = make_outlet()
+    for n in range(3):
+        outlet.send(log(n))
+    report = ErrorReport(
+        code="error_x", category=ErrorCategory.RISK, reason="r", severity=Severity.ERROR, degraded=False
+    )
+    report_id = outlet.send(report)
+    assert [s.id for s in outlet.take_fresh(0)] == [report_id]
+    outlet.rewind()
+    assert [s.id for s in outlet.take_fresh(2)] == [report_id, "log-0"]
 
 
 def test_of_a_conflated_message_only_the_newest_waits(make_outlet):
