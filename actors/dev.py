@@ -37,7 +37,7 @@ class Child:
     """A process that is ended with this one, and started again on demand."""
 
     def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "actors.tether", *command]
+        self._command = [sys.executable, "-m", "actors.demo.tether", *command]
         self._folder = folder
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
         self._process: subprocess.Popen[bytes] | None = None

@@ -8,7 +8,7 @@ import trio
 from actors.cli.clash import refuse_clash
 from actors.cli.flags import platform_flags, settings_of
 from actors.cli.home import ready_home
-from actors.demo import DemoOptions, run_demo
+from actors.demo.demo import DemoOptions, run_demo
 from actors.errors import OK, Refused
 from actors.logs import set_up_logging
 

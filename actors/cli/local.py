@@ -12,9 +12,9 @@ import trio
 
 from actors.cli.home import is_in_use
 from actors.cli.tables import complain, line
+from actors.emergency.local_socket import LocalAnswer, new_request
+from actors.emergency.local_socket import stop_locally as ask
 from actors.errors import FAILED, OK, Refused
-from actors.local_socket import LocalAnswer, new_request
-from actors.local_socket import stop_locally as ask
 from wire.rest import StopState
 from wire.stops import Level, Scope
 

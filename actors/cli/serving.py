@@ -9,7 +9,7 @@ from actors.cli.flags import platform_flags, settings_of
 from actors.cli.home import ready_home
 from actors.errors import OK
 from actors.logs import set_up_logging
-from actors.platform import run_platform
+from actors.platform.platform import run_platform
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

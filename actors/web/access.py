@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import attrs
 
+from actors.live.session import TokenRefused
+from actors.platform.services import Services
 from actors.requests import Principal
-from actors.services import Services
-from actors.ui_session import TokenRefused
 from actors.web.problems import Problem
 from actors.web.table import Call, Caller
 from wire.errors import Unauthorized

@@ -15,7 +15,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from actors.services import Services
+from actors.platform.services import Services
 from actors.web.access import admit
 from actors.web.answers import JSON, content_of
 from actors.web.doors import Doors

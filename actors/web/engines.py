@@ -9,9 +9,9 @@ from typing import Annotated
 from nacl.exceptions import CryptoError
 from nacl.public import PublicKey, SealedBox
 
-from actors.enrolled import EnrolledEngine as Known
+from actors.fleet.enrolled import EnrolledEngine as Known
+from actors.platform.services import Services
 from actors.requests import FLEET, EngineEnrolled, EngineRemoved
-from actors.services import Services
 from actors.web.answers import Listing
 from actors.web.problems import Problem, not_found, unavailable
 from actors.web.table import Answer, Call, Caller, Route

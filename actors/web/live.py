@@ -6,9 +6,9 @@ import trio
 from quart import Response, websocket
 from quart_trio import QuartTrio
 
+from actors.live.client import BrowserLeft, FromBrowser, Outbox, UiClient
+from actors.live.session import Close, CloseCode
 from actors.requests import UI_CLIENTS
-from actors.ui_client import BrowserLeft, FromBrowser, Outbox, UiClient
-from actors.ui_session import Close, CloseCode
 from actors.web.access import check_for_link, database_is_away
 from actors.web.app import Face, problem_response
 from actors.web.problems import Problem

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import trio
 
-from actors.services import Services
+from actors.platform.services import Services
 from actors.web.names import COOKIE
 from actors.web.problems import Problem, unavailable
 from actors.web.table import Answer, Call, Caller, Cookie, Route

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import attrs
 import psutil
 
-from actors.services import Services
+from actors.platform.services import Services
 from wire.rest import StopState
 
 _process = psutil.Process()

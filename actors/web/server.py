@@ -16,9 +16,9 @@ from hypercorn.trio import serve
 from wsproto.extensions import PerMessageDeflate
 
 from actors.config import Address
+from actors.live.client import Drain
+from actors.platform.services import Services
 from actors.requests import UI_CLIENTS
-from actors.services import Services
-from actors.ui_client import Drain
 from actors.web.app import Face, build_app
 from actors.web.doors import own_origins
 from actors.web.live import add_link

@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
+from actors.platform.services import Services
 from actors.requests import Principal
-from actors.services import Services
 from actors.web.doors import Doors
 from actors.web.problems import Problem
 from wire.rest import Role

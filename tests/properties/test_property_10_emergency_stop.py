@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from actors.stop_effects import RecordStop, SendRelease, SendStop
-from actors.stop_parts import FINAL, Instant
-from actors.stopping import StopBook
+from actors.stops.book import StopBook
+from actors.stops.effects import RecordStop, SendRelease, SendStop
+from actors.stops.parts import FINAL, Instant
 from wire.messages import Flatness, LatchState, StopPhase, StopProgress
 from wire.rest import StopRequest, StopState
 from wire.stops import Level, Register, Scope

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.stop_effects import RaiseAlert
-from actors.stop_parts import FINAL, Instant
-from actors.stopping import StopBook
+from actors.stops.book import StopBook
+from actors.stops.effects import RaiseAlert
+from actors.stops.parts import FINAL, Instant
 from wire.messages import Flatness, LatchState, StopPhase, StopProgress
 from wire.rest import StopRequest, StopState
 from wire.stops import Register

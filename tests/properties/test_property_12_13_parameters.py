@@ -5,7 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.parameter_rules import loosens, outcome_of, refuse_outside, same
+from actors.parameters.rules import loosens, outcome_of, refuse_outside, same
 from wire.messages import Loosens, ParameterResult, ParameterSpec, ResultStatus
 from wire.rest import UpdateStatus
 

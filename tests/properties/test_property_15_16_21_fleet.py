@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.fleet import EngineGreeted, EngineLost, EngineReported, Fleet, FleetBoard
-from actors.fleet_row import OFFLINE_SECONDS, SUSPECT_SECONDS, EngineRow
-from actors.hub import Hub
-from actors.links import LEASE_SECONDS, QUIET_SECONDS, Place, Verdict
-from actors.releasing import ReleaseDesk
-from actors.stop_parts import Instant
-from actors.stop_shelf import StopShelf
-from actors.stopping import StopBook
+from actors.fleet.fleet import EngineGreeted, EngineLost, EngineReported, Fleet, FleetBoard
+from actors.fleet.row import OFFLINE_SECONDS, SUSPECT_SECONDS, EngineRow
+from actors.links.places import LEASE_SECONDS, QUIET_SECONDS, Place, Verdict
+from actors.live.hub import Hub
+from actors.stops.book import StopBook
+from actors.stops.parts import Instant
+from actors.stops.releasing import ReleaseDesk
+from actors.stops.shelf import StopShelf
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.messages import (

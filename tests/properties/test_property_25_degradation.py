@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.degraded import DegradedParts
-from actors.log_writer import RETRY_SECONDS, Keep, Kept, LogWriter
+from actors.platform.degraded import DegradedParts
+from actors.platform.log_writer import RETRY_SECONDS, Keep, Kept, LogWriter
 from store.errors import Unavailable
 from store.logs import Committed, Received
 from supervisor.actor import Actor, handles

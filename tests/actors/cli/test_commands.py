@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from actors import opening
 from actors.cli import clash, home
 from actors.errors import Refused
+from actors.platform import opening
 from store.left_stops import FOLDER
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from actors.stop_parts import Instant
-from actors.stopping import StopBook
+from actors.stops.book import StopBook
+from actors.stops.parts import Instant
 from wire.stops import Register
 
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)

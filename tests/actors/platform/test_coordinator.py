@@ -9,15 +9,15 @@ import pytest
 import trio
 
 from actors.board import Board
-from actors.coordinator import Coordinator
-from actors.degraded import DegradedParts
-from actors.fleet import FleetBoard
-from actors.link_messages import DeliverRelease, DeliverStop, LinkDown, LinkUp, LocallyStopped, Progressed
-from actors.releasing import ReleaseDesk
+from actors.fleet.fleet import FleetBoard
+from actors.links.messages import DeliverRelease, DeliverStop, LinkDown, LinkUp, LocallyStopped, Progressed
+from actors.platform.degraded import DegradedParts
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, TakeStop
-from actors.stop_keeping import StopKeeping
-from actors.stop_records import NotKept
-from actors.stop_shelf import StopShelf
+from actors.stops.coordinator import Coordinator
+from actors.stops.keeping import StopKeeping
+from actors.stops.records import NotKept
+from actors.stops.releasing import ReleaseDesk
+from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system

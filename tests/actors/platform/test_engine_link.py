@@ -9,19 +9,19 @@ import pytest
 import trio
 
 from actors.board import Board
-from actors.coordinator import Coordinator
-from actors.degraded import DegradedParts
-from actors.engine_link import EngineLink, LinkEnded
-from actors.fleet import Fleet, FleetBoard
-from actors.hub import Hub
-from actors.link_messages import CloseNow
-from actors.links import LinkDesk, Office
-from actors.log_writer import LogWriter
-from actors.releasing import ReleaseDesk
+from actors.fleet.fleet import Fleet, FleetBoard
+from actors.links.engine_link import EngineLink, LinkEnded
+from actors.links.messages import CloseNow
+from actors.links.places import LinkDesk, Office
+from actors.live.hub import Hub
+from actors.platform.degraded import DegradedParts
+from actors.platform.log_writer import LogWriter
 from actors.requests import ListEngines, Principal, TakeStop
-from actors.stop_effects import RaiseAlert
-from actors.stop_keeping import StopKeeping
-from actors.stop_shelf import StopShelf
+from actors.stops.coordinator import Coordinator
+from actors.stops.effects import RaiseAlert
+from actors.stops.keeping import StopKeeping
+from actors.stops.releasing import ReleaseDesk
+from actors.stops.shelf import StopShelf
 from store.errors import Unavailable
 from store.logs import Committed
 from supervisor.actor import Actor

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
-from actors.degraded import DegradedParts
-from actors.log_writer import BATCH, Keep, Kept, LogWriter, NotStorable, SessionBegun
+from actors.platform.degraded import DegradedParts
+from actors.platform.log_writer import BATCH, Keep, Kept, LogWriter, NotStorable, SessionBegun
 from store.errors import BadValue, Unavailable
 from store.logs import Committed, Received, Rejected
 from supervisor.actor import Actor, handles

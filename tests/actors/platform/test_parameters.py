@@ -9,14 +9,14 @@ import pytest
 import trio
 
 from actors.board import Board
-from actors.fleet import FleetBoard
-from actors.hub import Hub
-from actors.link_messages import DeliverUpdate, EngineAdmitted, HoldStrategy, LiftHold, UpdateAnswered
-from actors.parameters import ParameterDesk
-from actors.releasing import ReleaseDesk
+from actors.fleet.fleet import FleetBoard
+from actors.links.messages import DeliverUpdate, EngineAdmitted, HoldStrategy, LiftHold, UpdateAnswered
+from actors.live.hub import Hub
+from actors.parameters.parameters import ParameterDesk
 from actors.requests import ChangeParameters, GetParameters, Principal, Refusal, RollBackParameters
-from actors.stop_parts import Instant
-from actors.stop_shelf import StopShelf
+from actors.stops.parts import Instant
+from actors.stops.releasing import ReleaseDesk
+from actors.stops.shelf import StopShelf
 from store.errors import StaleVersion, Unavailable
 from store.parameters import VersionRow
 from supervisor.actor import Actor, handles

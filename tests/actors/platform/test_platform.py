@@ -17,13 +17,13 @@ import attrs
 import pytest
 import trio
 
-from actors import opening
 from actors.config import load_settings
-from actors.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
-from actors.engine_listener import WhereEnginesConnect
+from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
+from actors.emergency.local_socket import new_request, stop_locally
 from actors.errors import Refused
-from actors.local_socket import new_request, stop_locally
-from actors.platform import run_platform
+from actors.links.listener import WhereEnginesConnect
+from actors.platform import opening
+from actors.platform.platform import run_platform
 from actors.requests import COORDINATOR, EMERGENCY, ENGINE_LISTENER, FLEET, ListEngines, Principal, TakeStop
 from actors.web.engines import enrol_engine
 from store import audit, logs, stops
@@ -276,7 +276,7 @@ async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(s
     program = (
         "import os,sys,trio\n"
         "from actors.config import load_settings\n"
-        "from actors.platform import run_platform\n"
+        "from actors.platform.platform import run_platform\n"
         "trio.run(run_platform, load_settings({}, os.environ))\n"
     )
     environment = {

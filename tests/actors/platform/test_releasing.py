@@ -2,8 +2,8 @@
 
 import pytest
 
-from actors.releasing import ReleaseDesk, touches
 from actors.requests import Principal, Refusal
+from actors.stops.releasing import ReleaseDesk, touches
 from wire.messages import Flatness, LatchState, StopPhase, StopProgress
 from wire.rest import ReleaseRequest, ReleaseState, Role, StopRequest, Waiver
 from wire.stops import Level, Scope

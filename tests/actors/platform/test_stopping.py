@@ -3,8 +3,8 @@
 import pytest
 
 from actors.requests import Refusal
-from actors.stop_effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop
-from actors.stop_parts import contradicting
+from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop
+from actors.stops.parts import contradicting
 from wire.messages import Flatness, LatchState, LocalStop, LocalStopCause, StopPhase, StopProgress, TradingMode
 from wire.rest import StopRequest, StopState
 from wire.stops import Entry, Level, Register, Scope, StopRecord

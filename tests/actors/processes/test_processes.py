@@ -10,7 +10,7 @@ import psutil
 import pytest
 import trio
 
-from actors.processes import ChildProcess
+from actors.demo.processes import ChildProcess
 from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
 
@@ -79,7 +79,7 @@ def test_a_tethered_process_ends_when_its_parent_is_killed(tmp_path):
             sys.executable,
             "-c",
             "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(600)",
-            *[sys.executable, "-m", "actors.tether", sys.executable, "-c", SLEEPER, str(ready)],
+            *[sys.executable, "-m", "actors.demo.tether", sys.executable, "-c", SLEEPER, str(ready)],
         ]
     )
     pid = trio.run(pid_in, ready)

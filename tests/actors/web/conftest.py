@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from actors.config import load_settings
+from actors.platform.services import Services
 from actors.requests import (
     COORDINATOR,
     FLEET,
@@ -38,7 +39,6 @@ from actors.requests import (
     StopPreview,
     TakeStop,
 )
-from actors.services import Services
 from actors.web.app import Face, build_app
 from actors.web.doors import Doors
 from actors.web.live import add_link

@@ -10,8 +10,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.hub import TICK, Hub, Waker
-from actors.streams import BACKLOG, RING, TooSlow
+from actors.live.hub import TICK, Hub, Waker
+from actors.live.streams import BACKLOG, RING, TooSlow
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState
 from wire.ui import Delivery, Subscription, Topic

@@ -7,7 +7,7 @@ import pytest
 import trio
 from quart.testing.connections import WebsocketDisconnectError, WebsocketResponseError
 
-from actors.ui_session import BURST, Close, Send, State, TokenRefused, UiSession, Welcome
+from actors.live.session import BURST, Close, Send, State, TokenRefused, UiSession, Welcome
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState
 from wire.tokens import Claims

@@ -8,7 +8,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.hub import Hub
+from actors.live.hub import Hub
 from actors.web import validation
 from actors.web.engines import read_configuration
 from actors.web.problems import Problem

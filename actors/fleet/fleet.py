@@ -1,0 +1,319 @@
+"""Every known engine on one board: what it said last, how old that is, and which stops hold it.
+
+Links tell this actor what they hear. Every change is published in the handler that learns of it (property 16); what
+changes by itself, because time passes, is found twice a second.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import cast
+
+import attrs
+import trio
+
+from actors.fleet.row import EngineRow
+from actors.links.messages import CloseNow, TellConfig
+from actors.live.hub import Hub
+from actors.requests import (
+    COORDINATOR,
+    ConfigurationChanged,
+    EngineEnrolled,
+    EngineRemoved,
+    ListEngines,
+    ListHealth,
+    PreviewedEngine,
+    Refusal,
+    StopPreview,
+)
+from actors.stops.parts import Instant
+from actors.stops.shelf import StopShelf
+from supervisor.actor import Actor, Reply, handles
+from supervisor.errors import SupervisorError
+from supervisor.message import DEFERRED
+from supervisor.ref import Ref
+from wire.closing import CloseCode
+from wire.messages import (
+    Account,
+    EngineStatusReport,
+    HealthUpdate,
+    Heartbeat,
+    Hello,
+    ParameterResult,
+    Positions,
+    StrategyStatusReport,
+)
+from wire.rest import Connection, EngineHealthDetail, EngineStatus, OpenStop, StrategyStatus
+from wire.stops import Scope
+from wire.ui import Topic
+
+TICK_SECONDS = 0.5
+PASS_ON_SECONDS = 2.0
+
+
+# --- what links tell --------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class EngineGreeted:
+    engine_id: str
+    hello: Hello
+
+
+@attrs.frozen(kw_only=True)
+class EngineLost:
+    """``goodbye``: it said that it stops."""
+
+    engine_id: str
+    goodbye: bool
+
+
+@attrs.frozen(kw_only=True)
+class EngineBeat:
+    """``sent_at`` is the engine's own wall clock; ``lease_ms`` what the answer granted."""
+
+    engine_id: str
+    heartbeat: Heartbeat
+    sent_at: datetime
+    lease_ms: int
+
+
+Report = EngineStatusReport | StrategyStatusReport | ParameterResult | HealthUpdate | Positions | Account
+
+
+@attrs.frozen(kw_only=True)
+class EngineReported:
+    engine_id: str
+    report: Report
+
+
+@attrs.frozen(kw_only=True)
+class EngineHeard:
+    """Any valid message: the engine is alive."""
+
+    engine_id: str
+
+
+@attrs.frozen(kw_only=True)
+class StopsChanged:
+    """The stops that hold these engines are other ones now."""
+
+    engine_ids: frozenset[str]
+
+
+class _Tick:
+    pass
+
+
+class FleetBoard:
+    """The rows, readable by everybody at any moment; only the actor below changes them."""
+
+    def __init__(self, shelf: StopShelf) -> None:
+        self.rows: dict[str, EngineRow] = {}
+        self._shelf = shelf
+
+    def synced(self, engine_id: str) -> bool | None:
+        """Whether the engine's books agree with its broker; None: not connected, or it never said."""
+        row = self.rows.get(engine_id)
+        return row.synced if row is not None else None
+
+    def add(self, engine_id: str, name: str, account_id: str) -> EngineRow:
+        row = self.rows.get(engine_id)
+        if row is None:
+            row = self.rows[engine_id] = EngineRow(engine_id=engine_id, name=name, account_id=account_id)
+        row.name, row.account_id = name, account_id
+        return row
+
+    def status(self, row: EngineRow, now: float) -> EngineStatus:
+        register = self._shelf.book.register
+        records = self._shelf.effective(row.engine_id)
+        stops = [OpenStop(stop_id=r.stop_id, scope=r.scope, level=r.level, stop_epoch=r.stop_epoch) for r in records]
+        level = register.engine_level(row.engine_id, row.account_id)
+        return row.status_view(now, level, stops, self.strategies(row))
+
+    def strategies(self, row: EngineRow) -> list[StrategyStatus]:
+        register = self._shelf.book.register
+        where = (row.engine_id, row.account_id)
+        return [row.strategy_view(s, register.level_for(*where, s.report.id, "")) for s in row.strategies.values()]
+
+    def preview(self, row: EngineRow, now: float) -> PreviewedEngine:
+        positions = row.positions
+        items = positions.items if positions else []
+        return PreviewedEngine(
+            engine_id=row.engine_id,
+            orders=len(positions.open_orders) if positions else None,
+            positions=sum(1 for i in items if i.quantity) if positions else None,
+            value=sum(abs(i.quantity) * (i.current_price or 0) for i in items) if positions else None,
+            blocked=[{"symbol": i.symbol, "reason": i.blocked} for i in items if i.blocked],
+            as_of=positions.as_of if positions else None,
+            connection=row.connection(now).value,
+        )
+
+
+class Fleet(Actor):
+    def __init__(
+        self,
+        board: FleetBoard,
+        hub: Hub,
+        shelf: StopShelf,
+        *,
+        config_changed: Callable[[], object] = lambda: None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._board = board
+        self._hub = hub
+        self._shelf = shelf
+        self._config_changed = config_changed
+        self._wall = wall
+        self._shown: dict[str, tuple[Connection, bool]] = {}
+
+    async def started(self) -> None:
+        self.context.every(_Tick(), period=TICK_SECONDS)
+        for row in self._board.rows.values():
+            self._publish(row)
+
+    # --- who there is ---
+
+    @handles(EngineEnrolled)
+    async def on_enrolled(self, msg: EngineEnrolled) -> None:
+        """Known everywhere when this is answered: a stop may name it from then on."""
+        self._publish(self._board.add(msg.engine_id, msg.name, msg.account_id))
+        self.context.spawn(self._pass_on, msg, self.context.defer(), name="enrolled")
+        return cast("None", DEFERRED)
+
+    @handles(EngineRemoved)
+    async def on_removed(self, msg: EngineRemoved) -> None:
+        """Its link is closed (4511) before this is answered."""
+        link = self._shelf.links.get(msg.engine_id)
+        self._forget(msg)
+        self.context.spawn(self._pass_on, msg, self.context.defer(), link, name="removed")
+        return cast("None", DEFERRED)
+
+    async def _pass_on(self, msg: EngineEnrolled | EngineRemoved, reply: Reply, link: Ref | None = None) -> None:
+        try:
+            if link is not None:
+                code = CloseCode.DEREGISTERED
+                await link.ask(CloseNow(code=code, reason=code.reason), timeout=PASS_ON_SECONDS, urgent=True)
+            await self.context.find(COORDINATOR).ask(msg, timeout=PASS_ON_SECONDS)
+        except SupervisorError as error:
+            self.context.log.warning("%s was not passed on: %s", type(msg).__name__, error)
+        reply.send(None)
+
+    @handles(ConfigurationChanged)
+    async def on_config(self, msg: ConfigurationChanged) -> None:
+        self._config_changed()
+        for link in self._shelf.links.values():
+            link.tell(TellConfig(config_version=msg.config_version))
+
+    def _forget(self, msg: EngineRemoved) -> None:
+        row = self._board.rows.pop(msg.engine_id, None)
+        if row is None:
+            return
+        for topic in (Topic.ENGINES, Topic.HEALTH, Topic.ACCOUNTS, Topic.POSITIONS):
+            self._hub.retract(topic, msg.engine_id)
+        for strategy_id in row.strategies:
+            self._hub.retract(Topic.STRATEGIES, f"{msg.engine_id}/{strategy_id}")
+
+    # --- what is heard ---
+
+    @handles(EngineGreeted)
+    async def on_greeted(self, msg: EngineGreeted) -> None:
+        row = self._board.rows.get(msg.engine_id) or self._board.add(msg.engine_id, msg.hello.name, "unknown")
+        row.hello(msg.hello, self._now())
+        self._publish(row)
+
+    @handles(EngineLost)
+    async def on_lost(self, msg: EngineLost) -> None:
+        if (row := self._board.rows.get(msg.engine_id)) is not None:
+            row.lost(msg.goodbye)
+            self._publish(row)
+
+    @handles(EngineBeat)
+    async def on_beat(self, msg: EngineBeat) -> None:
+        if (row := self._board.rows.get(msg.engine_id)) is not None:
+            row.beaten(msg.heartbeat, msg.sent_at, msg.lease_ms / 1000, self._now())
+            self._publish(row)
+
+    @handles(EngineHeard)
+    async def on_heard(self, msg: EngineHeard) -> None:
+        if (row := self._board.rows.get(msg.engine_id)) is not None:
+            row.heard = self._now()
+
+    @handles(EngineReported)
+    async def on_reported(self, msg: EngineReported) -> None:
+        row = self._board.rows.get(msg.engine_id)
+        if row is None:
+            return
+        row.heard = self._now()
+        match msg.report:
+            case EngineStatusReport(status=status):
+                row.status = status
+            case StrategyStatusReport() as status if status.id in row.strategies:
+                row.strategies[status.id].take(status)
+            case ParameterResult() as result if result.parameters and result.strategy_id in row.strategies:
+                row.strategies[result.strategy_id].echoed(result)
+            case HealthUpdate() as health:
+                row.health = health
+                self._hub.publish(Topic.HEALTH, row.health_view(row.heard.mono), key=row.engine_id)
+                return
+            case Positions() as positions:
+                row.positions = positions
+                self._hub.publish_from(Topic.POSITIONS, row.engine_id, positions, key=row.engine_id)
+            case Account() as account:
+                row.account = account
+                self._hub.publish_from(Topic.ACCOUNTS, row.engine_id, account, key=row.engine_id)
+        self._publish(row)
+
+    @handles(StopsChanged)
+    async def on_stops(self, msg: StopsChanged) -> None:
+        for engine_id in msg.engine_ids:
+            if (row := self._board.rows.get(engine_id)) is not None:
+                self._publish(row)
+
+    @handles(_Tick)
+    async def on_tick(self, _msg: _Tick) -> None:
+        """What silence changed: connected → suspect → offline, and a lease that is surely over."""
+        now = trio.current_time()
+        for row in self._board.rows.values():
+            if self._shown.get(row.engine_id) != (row.connection(now), row.halted_by_lease(now)):
+                self._publish(row)
+
+    # --- what is asked ---
+
+    @handles(ListEngines)
+    async def on_list(self, _msg: ListEngines) -> list[EngineStatus]:
+        now = trio.current_time()
+        return [self._board.status(row, now) for row in self._board.rows.values()]
+
+    @handles(ListHealth)
+    async def on_health(self, _msg: ListHealth) -> list[EngineHealthDetail]:
+        now = trio.current_time()
+        return [row.health_view(now) for row in self._board.rows.values()]
+
+    # --- showing ---
+
+    def _publish(self, row: EngineRow) -> None:
+        now = trio.current_time()
+        status = self._board.status(row, now)
+        self._shown[row.engine_id] = (status.connection, status.halted_by_lease)
+        self._hub.publish(Topic.ENGINES, status, key=row.engine_id)
+        self._hub.publish(Topic.HEALTH, row.health_view(now), key=row.engine_id)
+        for strategy in status.strategies:
+            self._hub.publish(Topic.STRATEGIES, strategy, key=f"{row.engine_id}/{strategy.id}")
+
+    def _now(self) -> Instant:
+        return Instant(trio.current_time(), self._wall())
+
+
+def preview_stop(board: FleetBoard, shelf: StopShelf, scope: Scope, now: float) -> StopPreview | Refusal:
+    """What a stop of this scope would meet."""
+    refusal = shelf.book.roster.refuse_unknown(scope)
+    if refusal is not None:
+        return refusal
+    rows: Iterable[EngineRow] = (board.rows[e] for e in shelf.book.matched(scope) if e in board.rows)
+    engines = [board.preview(row, now) for row in rows]
+    return StopPreview(
+        engines=engines,
+        orders=sum(e.orders or 0 for e in engines),
+        positions=sum(e.positions or 0 for e in engines),
+        value=sum(e.value or 0 for e in engines),
+    )

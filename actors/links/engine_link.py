@@ -1,0 +1,441 @@
+"""One engine's connection as an actor: temporary, supervised, gone with its socket.
+
+Three tasks share one session (``wire.session``), which does no I/O itself. The reader always drains the socket; the
+writer always writes the next frame only, so a stop that arrives is the next one out; the mailbox takes what the other
+actors have for the engine and never waits. Nothing here waits for the database: messages are handed on at once, and
+acknowledged when the log writer says that they are committed.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol, cast
+
+import trio
+
+from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineLost
+from actors.links.dispatch import hand_on, to_keep
+from actors.links.messages import (
+    CloseNow,
+    DeliverRelease,
+    DeliverStop,
+    DeliverUpdate,
+    EngineAdmitted,
+    EpochHeard,
+    LinkDown,
+    LinkUp,
+    StopAcknowledged,
+    StopWritten,
+    TellConfig,
+    UpdateRefused,
+)
+from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
+from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun
+from actors.stops.effects import RaiseAlert
+from supervisor.actor import Actor, Reply, handles
+from supervisor.errors import SupervisorError
+from supervisor.message import DEFERRED
+from supervisor.reason import ExitReason
+from wire.errors import WireError
+from wire.messages import (
+    LANES,
+    Auth,
+    ConfigChanged,
+    EmergencyStop,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Lane,
+    LocalStop,
+    Nack,
+)
+from wire.session import (
+    Acknowledged,
+    CloseCode,
+    CloseLink,
+    Event,
+    Offer,
+    PlatformSession,
+    Received,
+    Refused,
+    Rejected,
+    State,
+)
+
+TAKEOVER_SECONDS = 2.0
+COORDINATOR_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
+UNCOMMITTED_LIMIT = 8192
+"""More unconfirmed messages than any window allows: the engine does not keep to the rules, and is closed (4030)."""
+
+
+class LinkEnded(Exception):
+    """Raised by a socket when the connection is over, whoever ended it."""
+
+
+class Socket(Protocol):
+    """``send`` and ``receive`` raise when the connection is over; ``close`` is bounded and never raises."""
+
+    async def send(self, text: str) -> None: ...
+    async def receive(self) -> str | bytes: ...
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class EngineLink(Actor):
+    """``ended``: what ``socket`` raises when the connection is over. ``token_expires``: of the token it came with."""
+
+    def __init__(
+        self,
+        engine_id: str,
+        socket: Socket,
+        desk: LinkDesk,
+        token_expires: datetime,
+        *,
+        ended: type[Exception] | tuple[type[Exception], ...] = LinkEnded,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.engine_id = engine_id
+        self._socket = socket
+        self._desk = desk
+        self._token_expires = token_expires
+        self._ended = ended
+        self._wall = wall
+        self._place: Place = desk.place(engine_id)
+        self._bell = trio.Event()
+        self._unwritten: list[tuple[str, int]] = []
+        self._unconfirmed: deque[tuple[int, bool]] = deque()
+        self._closing: CloseLink | None = None
+        self._shut: list[Reply] = []
+        self._greeted = False
+        self._left = False
+        self._goodbye = ""
+        self._held: set[str] = set()
+
+    async def started(self) -> None:
+        self._session = PlatformSession(
+            self.engine_id, now=trio.current_time(), limits=self._desk.limits, clock=self._wall
+        )
+        self.context.spawn(self._read, name="reader")
+        self.context.spawn(self._write, name="writer")
+
+    async def stopped(self, reason: ExitReason) -> None:
+        self._leave()
+        code = CloseCode.BUG if reason.abnormal else CloseCode.DRAINING
+        closing = self._closing or CloseLink(code=code, reason=code.reason)
+        with trio.move_on_after(CLOSE_SECONDS):
+            await self._socket.close(closing.code, closing.reason)
+        for reply in self._shut:
+            reply.send(None)
+
+    # --- what other actors have for the engine --------------------------------------------------------------------
+
+    @handles(DeliverStop)
+    async def on_stop(self, msg: DeliverStop) -> None:
+        self._send_stop(msg.message)
+
+    @handles(DeliverRelease)
+    async def on_release(self, msg: DeliverRelease) -> None:
+        self._session.send(msg.message)
+        self._ring()
+
+    @handles(DeliverUpdate)
+    async def on_update(self, msg: DeliverUpdate) -> None:
+        self._session.send(msg.message, id=msg.message.request_id, expires_at=msg.expires_at)
+        self._ring()
+
+    @handles(TellConfig)
+    async def on_config(self, msg: TellConfig) -> None:
+        self._session.send(ConfigChanged(config_version=msg.config_version))
+        self._ring()
+
+    @handles(NotStorable)
+    async def on_not_storable(self, msg: NotStorable) -> None:
+        if msg.connection == self._session.connection:
+            nack = Nack(code="error_not_storable", reason=msg.reason, seq=msg.seq, re=msg.id)
+            self._session.send(nack, re=msg.id)
+            self._ring()
+
+    @handles(Kept)
+    async def on_kept(self, msg: Kept) -> None:
+        if msg.connection == self._session.connection:
+            self._confirm(msg.seq)
+
+    @handles(CloseNow)
+    async def on_close(self, msg: CloseNow) -> None:
+        self._shut.append(self.context.defer())
+        self._on_events(self._session.close(CloseCode(msg.code)))
+        return cast("None", DEFERRED)
+
+    # --- the three tasks ------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while self._session.state is not State.CLOSED:
+                text = await self._socket.receive()
+                for event in self._session.receive(text, trio.current_time()):
+                    if isinstance(event, Received) and isinstance(event.message, Hello):
+                        await self._greet(event.message)
+                    else:
+                        self._on_event(event)
+                self._ring()
+        except self._ended:
+            self.context.stop("the connection is over")
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                now = trio.current_time()
+                self._session.hold_token = self._holds_token()
+                self._on_events(self._session.tick(now))
+                stops = self._unwritten if self._session.state is State.LIVE else []
+                frames = self._session.take(now, limit=1)
+                if frames:
+                    await self._socket.send(frames[0])
+                elif self._closing is not None:
+                    break
+                else:
+                    self._note_written(stops)
+                    await self._wait_for_news()
+        except self._ended:
+            pass
+        self.context.stop("the connection is over" if self._closing is None else self._closing.reason)
+
+    async def _wait_for_news(self) -> None:
+        deadline = self._session.deadline()
+        with trio.CancelScope(deadline=float("inf") if deadline is None else deadline):
+            await self._bell.wait()
+        self._bell = trio.Event()
+
+    def _ring(self) -> None:
+        self._bell.set()
+
+    def _note_written(self, stops: list[tuple[str, int]]) -> None:
+        """Nothing waits to be written any more, so these stops have left."""
+        for stop_id, epoch in stops:
+            self._desk.coordinator.tell(StopWritten(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
+        self._unwritten = [s for s in self._unwritten if s not in stops]
+
+    # --- hello and welcome ----------------------------------------------------------------------------------------
+
+    async def _greet(self, hello: Hello) -> None:
+        """The barrier: the older connection is over, the coordinator knows this one, then the snapshot is read.
+
+        Between the snapshot and the enqueuing of the welcome there is no checkpoint.
+        """
+        place = self._place
+        verdict = place.claim(hello.instance, trio.current_time())
+        if verdict is Verdict.IN_USE:
+            self._on_events(self._session.close(CloseCode.IN_USE))
+            self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
+            return
+        await self._end_older_link()
+        up = LinkUp(engine_id=self.engine_id, hello=hello, link=self.context.self_ref)
+        try:
+            await self._desk.coordinator.ask(up, timeout=COORDINATOR_SECONDS, urgent=True)
+        except SupervisorError:
+            self._on_events(self._session.close(CloseCode.OVERLOADED))
+            return
+        self._greeted = True
+        place.take(hello.instance, verdict, trio.current_time())
+        place.link = self.context.self_ref
+        self._welcome(hello)
+        self._desk.fleet.tell(EngineGreeted(engine_id=self.engine_id, hello=hello))
+        self._desk.parameters.tell(EngineAdmitted(engine_id=self.engine_id, hello=hello, link=self.context.self_ref))
+        self._ring()
+
+    async def _end_older_link(self) -> None:
+        older = self._place.link
+        if older is None or older.closed or older == self.context.self_ref:
+            return
+        close = CloseNow(code=CloseCode.SUPERSEDED, reason=CloseCode.SUPERSEDED.reason)
+        with trio.move_on_after(TAKEOVER_SECONDS):
+            try:
+                await older.ask(close, timeout=TAKEOVER_SECONDS, urgent=True)
+                await older.wait_ended()
+            except SupervisorError:
+                self.context.log.info("the older connection of %s was gone already", self.engine_id)
+
+    def _welcome(self, hello: Hello) -> None:
+        now, place, office = trio.current_time(), self._place, self._desk.office()
+        detached, place.detached = place.detached, None
+        if not self._session.resumable(detached):
+            place.epoch += 1
+        offer = Offer(
+            session=secrets.token_hex(12),
+            epoch=place.epoch,
+            platform_id=office.platform_id,
+            term=office.term,
+            stop=self._desk.shelf.snapshot(self.engine_id, [s.stop_id for s in hello.stops]),
+            lease_ms=self._lease_ms(place.synced),
+            token_expires=self._token_expires,
+            config_version=self._desk.config_version(self.engine_id),
+            on_lease_expiry=self._desk.on_expiry,
+        )
+        self._held = {s.stop_id for s in hello.stops}
+        self._on_events(self._session.welcome(offer, now, detached=detached))
+        if not self._session.resumed:
+            self._desk.log_writer.tell(
+                SessionBegun(
+                    engine_id=self.engine_id,
+                    session=self._session.session,
+                    instance=hello.instance,
+                    version=hello.version,
+                    trading_mode=hello.trading_mode.value,
+                )
+            )
+
+    # --- what the session tells -----------------------------------------------------------------------------------
+
+    def _on_events(self, events: list[Event]) -> None:
+        for event in events:
+            self._on_event(event)
+        if events:
+            self._ring()
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Received():
+                self._on_received(event)
+            case Acknowledged(ids=ids):
+                for letter_id in ids:
+                    self._on_acknowledged(letter_id)
+            case Refused(nack=nack):
+                self._on_refused(nack)
+            case Rejected(type=kind, error=error):
+                self._alert("error_invalid_message", "warning", f"an invalid {kind or 'frame'}: {error.reason}")
+            case CloseLink():
+                self._closing = event
+
+    def _on_received(self, event: Received) -> None:
+        self._place.heard = trio.current_time()
+        match event.message:
+            case Heartbeat() as beat:
+                self._on_heartbeat(beat, event.timestamp)
+            case Auth():
+                self._on_auth(event)
+            case Goodbye(cause=cause):
+                self._goodbye = cause
+            case message if LANES[type(message)] is not Lane.CONTROL:
+                self._on_data(event)
+
+    def _on_heartbeat(self, beat: Heartbeat, sent_at: datetime) -> None:
+        """Always answered with the stops as they are now; when the engine lacks one, it is also sent again."""
+        shelf, place, register = self._desk.shelf, self._place, self._desk.shelf.book.register
+        if beat.stop_epoch > register.epoch:
+            self._desk.coordinator.tell(EpochHeard(epoch=beat.stop_epoch))
+        place.synced = beat.synced
+        lease_ms = self._lease_ms(beat.synced)
+        snapshot = shelf.snapshot(self.engine_id, self._held)
+        self._session.answer_heartbeat(beat, stop=snapshot, lease_ms=lease_ms)
+        account = shelf.book.roster.account(self.engine_id)
+        if shelf.differs(self.engine_id, account, beat.stop_epoch, beat.level):
+            for message in shelf.book.messages_for(self.engine_id):
+                self._send_stop(message)
+        self._desk.fleet.tell(EngineBeat(engine_id=self.engine_id, heartbeat=beat, sent_at=sent_at, lease_ms=lease_ms))
+
+    def _lease_ms(self, synced: bool) -> int:
+        now = trio.current_time()
+        if not self._desk.may_lease(self._place, synced, now):
+            return 0
+        self._place.granted(now)
+        return round(LEASE_SECONDS * 1000)
+
+    def _on_auth(self, event: Received) -> None:
+        auth = cast("Auth", event.message)
+        try:
+            expires = self._desk.verify(self.engine_id, auth.token)
+        except WireError as error:
+            self._on_events(self._session.refuse_token(event, error))
+            return
+        self._token_expires = expires
+        self._session.accept_token(event, expires, trio.current_time())
+
+    def _on_data(self, event: Received) -> None:
+        if isinstance(event.message, LocalStop):
+            self._held.add(event.message.id)
+        hand_on(self._desk, self.engine_id, event.message)
+        if event.seq is not None:
+            self._keep(event, event.seq)
+
+    # --- numbers: what is handed on, and what is confirmed --------------------------------------------------------
+
+    def _keep(self, event: Received, seq: int) -> None:
+        """Conflated messages need no commit, but an ack is cumulative: they are confirmed with what came before."""
+        message = event.message
+        if LANES[type(message)] is Lane.CONFLATED:
+            self._unconfirmed.append((seq, False))
+            self._confirm(self._session.inbound.committed)
+            return
+        self._unconfirmed.append((seq, True))
+        kept = to_keep(self.engine_id, event, fallback=f"{self._session.session}.{seq}")
+        told = self._desk.log_writer.tell(
+            Keep(
+                engine_id=self.engine_id,
+                link=self.context.self_ref,
+                connection=event.connection,
+                session=self._session.session,
+                seq=seq,
+                received=kept,
+            )
+        )
+        if not told:
+            self._on_events(self._session.close(CloseCode.OVERLOADED))
+        elif len(self._unconfirmed) > UNCOMMITTED_LIMIT:
+            self._on_events(self._session.close(CloseCode.RATE_LIMITED))
+
+    def _confirm(self, seq: int) -> None:
+        """Everything up to ``seq`` is committed, and so is every conflated message right behind it."""
+        while self._unconfirmed and (self._unconfirmed[0][0] <= seq or not self._unconfirmed[0][1]):
+            seq = max(seq, self._unconfirmed.popleft()[0])
+        self._session.committed(seq, trio.current_time(), connection=self._session.connection)
+        self._ring()
+
+    def _send_stop(self, message: EmergencyStop) -> None:
+        """Idempotent for the engine. Each sending is a letter of its own: a repetition must not die as a duplicate."""
+        letter_id = f"stop-{secrets.token_hex(12)}"
+        self._place.remember(letter_id, message.stop_id, message.stop_epoch)
+        self._session.send(message, id=letter_id)
+        self._unwritten.append((message.stop_id, message.stop_epoch))
+        self._held.add(message.stop_id)
+        self._ring()
+
+    def _on_acknowledged(self, letter_id: str) -> None:
+        known = self._place.stop_letters.pop(letter_id, None)
+        if known is not None:
+            stop_id, epoch = known
+            self._desk.coordinator.tell(StopAcknowledged(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
+
+    def _on_refused(self, nack: Nack) -> None:
+        if nack.re is not None and nack.re in self._place.stop_letters:
+            self._alert("error_stop_refused", "critical", f"the engine could not read a stop: {nack.reason}")
+        elif nack.re is not None:
+            self._desk.parameters.tell(UpdateRefused(engine_id=self.engine_id, request_id=nack.re, nack=nack))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _holds_token(self) -> bool:
+        """An expired token never cuts the link while a stop holds the engine, or while no new token can be had."""
+        return self._desk.database_is_away() or bool(self._desk.shelf.effective(self.engine_id))
+
+    def _leave(self) -> None:
+        """What outlives the connection goes back to the engine's place; the others are told. Once."""
+        if self._left:
+            return
+        self._left = True
+        heard = self._session.last_heard
+        detached = self._session.detach()
+        if not self._greeted or self._place.link != self.context.self_ref:
+            return
+        place = self._place
+        place.link = None
+        place.heard = heard if heard is not None else place.heard
+        if detached is not None:
+            place.detached = detached
+        if self._goodbye == STOPPED:
+            place.said_goodbye()
+        self._desk.coordinator.tell(LinkDown(engine_id=self.engine_id, link=self.context.self_ref), urgent=True)
+        self._desk.fleet.tell(EngineLost(engine_id=self.engine_id, goodbye=self._goodbye == STOPPED))
+
+    def _alert(self, code: str, severity: str, reason: str) -> None:
+        self._desk.alerts.tell(RaiseAlert(code=code, severity=severity, reason=reason, engine_id=self.engine_id))

@@ -1,0 +1,169 @@
+"""What the engine links and the other actors of the platform say to each other."""
+
+import attrs
+
+from actors.stops.effects import Words
+from supervisor.message import Request
+from supervisor.ref import Ref
+from wire.messages import (
+    EmergencyStop,
+    Hello,
+    LocalStop,
+    Nack,
+    ParameterResult,
+    ParameterUpdate,
+    Release,
+    StopProgress,
+)
+from wire.rest import Stop
+from wire.stops import Register
+
+# --- a link to the stop coordinator -----------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class LinkUp(Request[None]):
+    """The engine said hello. When this is answered the link is in the fan-out; then it reads its welcome snapshot."""
+
+    engine_id: str
+    hello: Hello
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class LinkDown:
+    engine_id: str
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class StopWritten:
+    """The frame left through the engine's socket."""
+
+    engine_id: str
+    stop_id: str
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class StopAcknowledged:
+    """The engine has the stop in its latch."""
+
+    engine_id: str
+    stop_id: str
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class Progressed:
+    engine_id: str
+    report: StopProgress
+
+
+@attrs.frozen(kw_only=True)
+class LocallyStopped:
+    engine_id: str
+    stop: LocalStop
+
+
+@attrs.frozen(kw_only=True)
+class EpochHeard:
+    """An engine's heartbeat named an epoch above the register's."""
+
+    epoch: int
+
+
+# --- the parameters to the stop coordinator ---------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class HoldStrategy:
+    """Its engine runs other parameters than wanted: REDUCE_ONLY for the strategy until that is settled."""
+
+    engine_id: str
+    strategy_id: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class LiftHold:
+    """The wanted parameters are in force: such a hold, and nothing else, ends by itself."""
+
+    engine_id: str
+    strategy_id: str
+
+
+# --- the database's keeper to the stop coordinator --------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class StopsRead(Request[None]):
+    """What the database knows of stops, read after a start without it."""
+
+    register: Register
+    words: dict[str, Words]
+    views: list[Stop]
+    requests: dict[str, str]
+
+
+# --- a link to the parameters -----------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class EngineAdmitted:
+    """The engine is welcomed; its hello says which parameters it runs."""
+
+    engine_id: str
+    hello: Hello
+    link: Ref
+
+
+@attrs.frozen(kw_only=True)
+class UpdateAnswered:
+    engine_id: str
+    result: ParameterResult
+
+
+@attrs.frozen(kw_only=True)
+class UpdateRefused:
+    """The engine could not take the command at all."""
+
+    engine_id: str
+    request_id: str
+    nack: Nack
+
+
+# --- to a link --------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class DeliverStop:
+    """Tell it urgent: it goes before everything that waits."""
+
+    message: EmergencyStop
+
+
+@attrs.frozen(kw_only=True)
+class DeliverRelease:
+    message: Release
+
+
+@attrs.frozen(kw_only=True)
+class DeliverUpdate:
+    """``expires_at`` on the monotonic clock; after it the command is never sent."""
+
+    message: ParameterUpdate
+    expires_at: float
+
+
+@attrs.frozen(kw_only=True)
+class TellConfig:
+    config_version: int
+
+
+@attrs.frozen(kw_only=True)
+class CloseNow(Request[None]):
+    """Ends the connection with this code (contract, section 4); answered when the socket is shut."""
+
+    code: int
+    reason: str

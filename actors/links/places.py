@@ -1,0 +1,114 @@
+"""What the engine links of one platform share, and who may take over whose place. Pure where it decides.
+
+Two live processes on one broker account are a trading hazard, so an engine id belongs to one instance at a time. The
+same instance that comes back takes its own place at once; another one is turned away while the first was heard within
+7.5 s, and then gets no lease before the first one's is surely over.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from enum import Enum
+
+import attrs
+
+from actors.stops.shelf import StopShelf
+from supervisor.ref import Ref
+from wire.messages import LeaseExpiry, Limits
+from wire.session import Detached
+
+LEASE_SECONDS = 15.0
+QUIET_SECONDS = 7.5
+"""An instance that was heard so lately may still be alive."""
+GUARD_MARGIN_SECONDS = 1.0
+WINDOW = 1024
+LETTERS_REMEMBERED = 1000
+STOPPED = "stopped"
+
+
+class Verdict(Enum):
+    """FRESH: nobody was there. SAME: the instance returns. AFTER: another one was there and is silent. IN_USE: 4023."""
+
+    FRESH = "fresh"
+    SAME = "same"
+    AFTER = "after"
+    IN_USE = "in_use"
+
+
+@attrs.define(kw_only=True)
+class Place:
+    """One engine id: who had it last, and what outlives its connections. Times are monotonic seconds."""
+
+    instance: str | None = None
+    heard: float | None = None
+    lease_until: float = 0.0
+    guarded_until: float = 0.0
+    synced: bool = False
+    link: Ref | None = None
+    detached: Detached | None = None
+    epoch: int = 0
+    stop_letters: OrderedDict[str, tuple[str, int]] = attrs.field(factory=OrderedDict)
+
+    def claim(self, instance: str, now: float) -> Verdict:
+        """Whether a process that says hello may have the place. Nothing is changed yet."""
+        if self.instance is None or self.heard is None:
+            return Verdict.FRESH
+        if self.instance == instance:
+            return Verdict.SAME
+        return Verdict.IN_USE if now - self.heard < QUIET_SECONDS else Verdict.AFTER
+
+    def take(self, instance: str, verdict: Verdict, now: float) -> None:
+        if verdict is Verdict.AFTER:
+            self.guarded_until = max(self.guarded_until, self.lease_until + GUARD_MARGIN_SECONDS)
+            self.lease_until = 0.0
+        if verdict is not Verdict.SAME:
+            self.synced = False
+        self.instance, self.heard = instance, now
+
+    def granted(self, now: float) -> None:
+        self.lease_until = now + LEASE_SECONDS
+
+    def said_goodbye(self) -> None:
+        """It stopped by itself and said so: no lease of it is alive. What guards against an earlier one stays."""
+        self.instance, self.heard = None, None
+        self.lease_until = 0.0
+        self.synced = False
+
+    def remember(self, letter_id: str, stop_id: str, epoch: int) -> None:
+        self.stop_letters[letter_id] = (stop_id, epoch)
+        while len(self.stop_letters) > LETTERS_REMEMBERED:
+            self.stop_letters.popitem(last=False)
+
+
+@attrs.frozen(kw_only=True)
+class Office:
+    """Who this platform is, as engines are told."""
+
+    platform_id: str
+    term: int
+
+
+@attrs.define(kw_only=True, eq=False)
+class LinkDesk:
+    """``office`` is asked at each welcome; ``verify`` gives the end of a token's life, or raises WireError."""
+
+    shelf: StopShelf
+    office: Callable[[], Office]
+    coordinator: Ref
+    fleet: Ref
+    parameters: Ref
+    log_writer: Ref
+    alerts: Ref
+    verify: Callable[[str, str], datetime]
+    database_is_away: Callable[[], bool]
+    config_version: Callable[[str], int] = lambda _engine_id: 0
+    limits: Limits = attrs.field(factory=lambda: Limits(window=WINDOW))
+    on_expiry: LeaseExpiry = attrs.field(factory=LeaseExpiry)
+    places: dict[str, Place] = attrs.field(factory=dict)
+
+    def place(self, engine_id: str) -> Place:
+        return self.places.setdefault(engine_id, Place())
+
+    def may_lease(self, place: Place, synced: bool, now: float) -> bool:
+        """A lease is given only while the coordinator lives, the engine knows its broker's books, and it is alone."""
+        return synced and self.shelf.is_fresh(now) and now >= place.guarded_until

@@ -1,0 +1,127 @@
+"""Alerts: shown at once, kept as soon as the database takes them, open until a named person acknowledges them."""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import trio
+
+from actors.live.hub import Hub
+from actors.platform.degraded import DegradedParts
+from actors.stops.effects import RaiseAlert
+from store import alerts
+from store.database import Database
+from store.errors import StoreError
+from supervisor.actor import Actor, handles
+from wire.rest import Alert, AlertState
+from wire.ui import Topic
+
+RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+LIMIT = 10_000
+QUIET_SECONDS = 60.0
+"""The same words about the same engine and stop are not repeated within this time."""
+ALERTS = "alerts"
+
+
+class AlertBook(Protocol):
+    async def save(self, alert: Alert) -> None:
+        """Idempotent by id. Raises StoreError."""
+
+    async def open_alerts(self) -> list[Alert]:
+        """Raises StoreError."""
+
+
+class DatabaseAlerts:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def save(self, alert: Alert) -> None:
+        await self._db.run(alerts.save, alert)
+
+    async def open_alerts(self) -> list[Alert]:
+        return await self._db.run(alerts.open_alerts)
+
+
+class Alerts(Actor):
+    def __init__(
+        self,
+        book: AlertBook,
+        hub: Hub,
+        degraded: DegradedParts,
+        *,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._book = book
+        self._hub = hub
+        self._degraded = degraded
+        self._wall = wall
+        self._new_id = new_id
+        self._unsaved: OrderedDict[str, Alert] = OrderedDict()
+        self._said: OrderedDict[RaiseAlert, float] = OrderedDict()
+        self._bell = trio.Event()
+
+    async def started(self) -> None:
+        self.context.spawn(self._recall, name="open alerts")
+        self.context.spawn(self._save, name="save")
+
+    @handles(RaiseAlert)
+    async def on_raise(self, msg: RaiseAlert) -> None:
+        now = trio.current_time()
+        if now - self._said.get(msg, -QUIET_SECONDS) < QUIET_SECONDS:
+            return
+        self._said[msg] = now
+        if len(self._said) > LIMIT:
+            self._said.popitem(last=False)
+        self._show(msg)
+
+    def _show(self, msg: RaiseAlert) -> None:
+        alert = Alert(
+            id=self._new_id(),
+            code=msg.code,
+            severity=msg.severity,
+            reason=msg.reason[:2000],
+            engine_id=msg.engine_id,
+            stop_id=msg.stop_id,
+            state=AlertState.OPEN,
+            raised_at=self._wall(),
+            acknowledged_by=None,
+            acknowledged_at=None,
+        )
+        self._hub.publish(Topic.ALERTS, alert, key=alert.id)
+        if len(self._unsaved) >= LIMIT:
+            self._unsaved.popitem(last=False)
+        self._unsaved[alert.id] = alert
+        self._bell.set()
+        self.context.log.warning("%s: %s", alert.code, alert.reason)
+
+    async def _save(self) -> None:
+        failures = 0
+        while True:
+            if not self._unsaved:
+                self._bell = trio.Event()
+                await self._bell.wait()
+            alert = next(iter(self._unsaved.values()))
+            try:
+                await self._book.save(alert)
+            except StoreError as error:
+                self._degraded.report(ALERTS, str(error))
+                await trio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+            else:
+                self._unsaved.pop(alert.id, None)
+                self._degraded.restored(ALERTS)
+                failures = 0
+
+    async def _recall(self) -> None:
+        """What was open when the last platform ended is on the screens again."""
+        for pause in (*RETRY_SECONDS, *([RETRY_SECONDS[-1]] * 10_000)):
+            try:
+                for alert in await self._book.open_alerts():
+                    if alert.id not in self._unsaved:
+                        self._hub.publish(Topic.ALERTS, alert, key=alert.id)
+                return
+            except StoreError:
+                await trio.sleep(pause)

@@ -1,0 +1,140 @@
+"""The health of the platform's own process: what it uses, how late its loop runs, what is degraded. Once a second."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psutil
+import trio
+
+from actors.fleet.fleet import FleetBoard
+from actors.live.hub import Hub
+from actors.platform.degraded import DegradedParts
+from actors.requests import GetSystemHealth
+from supervisor.actor import Actor, handles
+from supervisor.system import Node, System
+from wire.messages import Count, Name, ProcessStatus
+from wire.rest import Connection, SystemHealthMetrics
+from wire.schema import message
+from wire.ui import Topic
+
+PERIOD = 1.0
+LAG_PERIOD = 0.1
+LAG_WINDOW = 50
+LAG_DEGRADED_MS = 1000.0
+DATABASE = "database"
+LOOP = "event loop"
+
+
+@message
+class TreeRow:
+    """One actor, as the topic of the tree shows it; its parent's name is its own up to the last slash."""
+
+    name: Name
+    kind: Name
+    state: Name
+    restarts: Count
+    incarnation: Count
+
+
+class _Tick:
+    pass
+
+
+class Health(Actor):
+    """``usage`` gives CPU (percent of one core) and memory (percent of the machine's) of this process."""
+
+    def __init__(
+        self,
+        board: FleetBoard,
+        hub: Hub,
+        degraded: DegradedParts,
+        system: System,
+        *,
+        usage: Callable[[], tuple[float, float]] | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._board = board
+        self._hub = hub
+        self._degraded = degraded
+        self._system = system
+        self._usage = usage or _own_usage()
+        self._wall = wall
+        self._lags: deque[float] = deque([0.0], maxlen=LAG_WINDOW)
+        self._metrics: SystemHealthMetrics | None = None
+        self._tree: dict[str, TreeRow] = {}
+
+    async def started(self) -> None:
+        self.context.spawn(self._measure_lag, name="loop lag")
+        self.context.every(_Tick(), period=PERIOD, after=0.0)
+
+    @handles(GetSystemHealth)
+    async def on_get(self, _msg: GetSystemHealth) -> SystemHealthMetrics:
+        return self._metrics or self._measured()
+
+    @handles(_Tick)
+    async def on_tick(self, _msg: _Tick) -> None:
+        lag = max(self._lags)
+        if lag > LAG_DEGRADED_MS:
+            self._degraded.report(LOOP, f"the event loop ran {lag:.0f} ms late")
+        else:
+            self._degraded.restored(LOOP)
+        self._metrics = self._measured()
+        self._hub.publish(Topic.SYSTEM, self._metrics, key="platform")
+        self._show_tree()
+
+    def _show_tree(self) -> None:
+        """Only what changed: a tree at rest costs the dashboards nothing."""
+        rows = {row.name: row for row in tree_rows(self._system.tree())}
+        for name in self._tree.keys() - rows.keys():
+            self._hub.retract(Topic.TREE, name)
+        for name, row in rows.items():
+            if self._tree.get(name) != row:
+                self._hub.publish(Topic.TREE, row, key=name)
+        self._tree = rows
+
+    async def _measure_lag(self) -> None:
+        """How late a task runs that asked to be woken: what every other task suffers too."""
+        while True:
+            due = trio.current_time() + LAG_PERIOD
+            await trio.sleep_until(due)
+            self._lags.append(max(0.0, (trio.current_time() - due) * 1000))
+
+    def _measured(self) -> SystemHealthMetrics:
+        now = trio.current_time()
+        cpu, memory = self._usage()
+        rows = list(self._board.rows.values())
+        connections = [row.connection(now) for row in rows]
+        parts = self._degraded.parts()
+        return SystemHealthMetrics(
+            cpu_usage=cpu,
+            memory_usage=memory,
+            process_status=ProcessStatus.DEGRADED if parts else ProcessStatus.RUNNING,
+            engine_count=len(rows),
+            active_strategies=sum(row.active_strategies() for row in rows),
+            last_update=self._wall(),
+            engines_connected=connections.count(Connection.CONNECTED),
+            engines_offline=sum(c in (Connection.OFFLINE, Connection.NEVER) for c in connections),
+            loop_lag_ms=round(max(self._lags), 1),
+            database="down" if self._degraded.is_degraded(DATABASE) else "up",
+            degraded=[f"{p.part}: {p.reason}" for p in parts],
+        )
+
+
+def tree_rows(node: Node) -> list[TreeRow]:
+    """The tree of actors as rows, parents first."""
+    info = node.info
+    row = TreeRow(
+        name=info.name,
+        kind=info.kind,
+        state=info.state.value,
+        restarts=info.restarts,
+        incarnation=info.incarnation,
+    )
+    return [row, *(r for child in node.children for r in tree_rows(child))]
+
+
+def _own_usage() -> Callable[[], tuple[float, float]]:
+    process = psutil.Process()
+    process.cpu_percent(None)
+    return lambda: (process.cpu_percent(None), process.memory_percent())

@@ -1,0 +1,161 @@
+"""Opening the platform's memory: database, keys, journal, and from them the register that holds from the first moment.
+
+The database may be away; then the journal, the local list of engines and caution (HALT on everything) take its place,
+and ``actors.platform.database_office`` joins the two later. Nothing here listens to anybody yet.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.config import PlatformSettings
+from actors.errors import Refused
+from store import platform, settings, stops
+from store.database import Connection, Database
+from store.errors import JournalError, KeysError, MigrationError, StoreError, Unavailable
+from store.journal import StopJournal, read_journal
+from store.journal_records import JournalReading
+from store.keyring import KeyFile, KeyRing
+from store.migrate import migrate
+from store.start import DatabaseReading, StartRegister, merge_at_start, read_database
+from store.tenure import AnotherPlatform, Tenure
+from wire.rest import Stop
+
+DATABASE_PATIENCE = 8.0
+JOURNAL_FILE = "stops.journal"
+LOCK_FILE = "platform.lock"
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class KeptStops:
+    """What the database knows of stops beyond the register."""
+
+    views: list[Stop]
+    requests: dict[str, str]
+
+
+@attrs.define(kw_only=True)
+class Opened:
+    """``tenure`` None: the database could not be asked."""
+
+    keyring: KeyRing
+    journal: StopJournal
+    start: StartRegister
+    platform_id: str
+    tenure: Tenure | None
+    kept: KeptStops | None
+
+
+@contextlib.contextmanager
+def home_of_one(home: Path) -> Iterator[None]:
+    """Makes the home folder (0700) and keeps every other platform out of it. Raises Refused."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refused(f"another platform runs in {home}: one home serves one platform") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def take_office(db: Database, dsn: str) -> Tenure:
+    """Migrates the database and becomes its one platform. Raises Refused, or Unavailable."""
+    try:
+        await db.cross(lambda: migrate(dsn))
+        await db.assert_durable()
+        return await Tenure.begin(db)
+    except AnotherPlatform as error:
+        raise Refused(str(error)) from None
+    except MigrationError as error:
+        raise Refused(str(error)) from None
+    except Unavailable:
+        raise
+    except StoreError as error:
+        raise Refused(str(error)) from None
+
+
+async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
+    """Raises Refused with one clear line for everything a person has to put right first."""
+    tenure = await _office_within(db, dsn, DATABASE_PATIENCE)
+    journal_path = here.home / JOURNAL_FILE
+    keyring = await _keys(here, db, tenure, journal_exists=journal_path.exists())
+    db.audit_key = keyring.derive("audit chain")
+    key = keyring.derive("stop journal")
+    reading = read_journal(journal_path, key)
+    database, kept = await _read(db) if tenure is not None else (None, None)
+    now = datetime.now(UTC)
+    start = merge_at_start(reading, database, now=now, new_id=lambda: str(uuid.uuid4()))
+    journal = _journal(journal_path, key, reading, start)
+    if tenure is not None and start.genesis is not None:
+        await db.run(platform.note_journal, tenure.term, journal.generation)
+    for finding in start.findings:
+        log.warning("stopped at start: %s", finding)
+    platform_id = _platform_id(database, reading, start)
+    return Opened(keyring=keyring, journal=journal, start=start, platform_id=platform_id, tenure=tenure, kept=kept)
+
+
+async def _office_within(db: Database, dsn: str, seconds: float) -> Tenure | None:
+    end = trio.current_time() + seconds
+    pause = 0.1
+    while True:
+        try:
+            return await take_office(db, dsn)
+        except Unavailable as error:
+            if trio.current_time() + pause > end:
+                log.warning("starting without the database: %s", error)
+                return None
+        await trio.sleep(pause)
+        pause = min(1.0, pause * 2)
+
+
+async def _keys(here: PlatformSettings, db: Database, tenure: Tenure | None, *, journal_exists: bool) -> KeyRing:
+    """Made at the very first start only; never in the place of keys that something was encrypted with."""
+    try:
+        if tenure is None:
+            return KeyFile(here.keys).load_or_create(encrypted_data_exists=journal_exists)
+        needed = tenure.identity.key_check is not None or await db.run(settings.sealed_data_exists)
+        ring = KeyFile(here.keys).load_or_create(encrypted_data_exists=needed)
+    except KeysError as error:
+        raise Refused(str(error)) from None
+    if not await db.run(platform.bind_key_check, ring.check):
+        raise Refused(f"the key ring {here.keys} is not the one this database was made with")
+    return ring
+
+
+async def _read(db: Database) -> tuple[DatabaseReading, KeptStops]:
+    database = await db.run(read_database, tx={"isolation": "repeatable_read"})
+    return database, await db.run(kept_stops)
+
+
+async def kept_stops(conn: Connection) -> KeptStops:
+    return KeptStops(views=await stops.everything(conn), requests=await stops.requests(conn))
+
+
+def _journal(path: Path, key: bytes, reading: JournalReading, start: StartRegister) -> StopJournal:
+    try:
+        if start.genesis is not None:
+            return StopJournal.begin(path, key, start.genesis)
+        return StopJournal.resume(path, key, reading)
+    except JournalError as error:
+        raise Refused(str(error)) from None
+
+
+def _platform_id(database: DatabaseReading | None, reading: JournalReading, start: StartRegister) -> str:
+    if database is not None:
+        return database.platform_id
+    genesis = start.genesis or reading.genesis
+    return genesis.platform_id if genesis is not None else str(uuid.uuid4())

@@ -1,0 +1,90 @@
+"""The stops at the start: what the copies say together, and what a local operator left for this moment."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.fleet.enrolled import EnrolledEngines
+from actors.platform.opening import Opened
+from actors.stops.book import StopBook
+from actors.stops.copies import StopCopies, noted, words_of
+from actors.stops.effects import AuditStop, Effect, RaiseAlert, RecordStop, StopChanged
+from actors.stops.ledger import Prove
+from actors.stops.parts import Instant
+from actors.stops.records import NotKept
+from actors.stops.reopening import Check
+from store.left_stops import collect, forget
+from wire.rest import StopRequest
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Begun:
+    """The book, and what the coordinator has to carry out first."""
+
+    book: StopBook
+    first: list[Effect]
+
+
+def begin(
+    opened: Opened,
+    enrolled: EnrolledEngines,
+    copies: StopCopies,
+    home: Path,
+    *,
+    prove: Prove,
+    is_ours: Check,
+    new_id: Callable[[], str],
+) -> Begun:
+    """Blocking: what a local operator left is in the journal when this returns, before anybody is listened to."""
+    book = StopBook(opened.start.register, prove=prove, is_ours=is_ours, new_id=new_id)
+    for engine in enrolled.everyone():
+        book.engine_known(engine.engine_id, engine.account_id)
+    book.roster.is_complete = enrolled.is_complete
+    now = Instant(trio.current_time(), datetime.now(UTC))
+    if opened.kept is not None:
+        book.remember(opened.kept.views, opened.kept.requests, now)
+    first = book.recover({stop_id: words_of(s) for stop_id, s in opened.start.stops.items()}, now)
+    first += book.fill_in(now)
+    first += _lost_journal(opened, now)
+    first += _left_stops(home, book, copies, now)
+    return Begun(book=book, first=first)
+
+
+def _lost_journal(opened: Opened, now: Instant) -> list[Effect]:
+    """The journal was begun anew with this stop in it; the database and people get it now."""
+    lost = opened.start.lost_journal
+    if lost is None:
+        return []
+    audit = AuditStop(
+        action="stop.taken",
+        stop_id=lost.stop_id,
+        epoch=lost.stop_epoch,
+        actor=lost.user_id,
+        at=now.wall,
+        detail=f"{lost.scope} {lost.level.value} {lost.reason}",
+    )
+    alert = RaiseAlert(code="error_lost_journal", severity="critical", reason=lost.reason, stop_id=lost.stop_id)
+    return [StopChanged(stop_id=lost.stop_id), audit, alert]
+
+
+def _left_stops(home: Path, book: StopBook, copies: StopCopies, now: Instant) -> list[Effect]:
+    effects: list[Effect] = []
+    for path, stop in collect(home, now.wall):
+        request = StopRequest(
+            request_id=stop.request_id, scope=stop.scope, level=stop.level, reason=stop.reason, drill=stop.drill
+        )
+        taken = book.take_unchecked(request, stop.user_id, now, cause=stop.cause)
+        effects += taken.effects
+        try:
+            copies.append([noted(e.stop_id, e.entry, e.words) for e in taken.effects if isinstance(e, RecordStop)])
+        except NotKept as error:
+            log.warning("a stop that was left is open, but stays left too: %s", error)
+        else:
+            forget(path)
+    return effects

@@ -1,0 +1,355 @@
+"""The stop coordinator's decisions: a state machine without clocks, queues or sockets.
+
+It holds the platform's copy of the register, what is known of every stop beyond it (who, why, how far each engine is),
+and which engines are connected. Every method takes the moment as ``now`` and returns what is to be done about it, as
+values of ``actors.stops.effects``; nothing here waits, so a decision is complete when the method returns.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from actors.requests import Refusal
+from actors.stops.effects import Effect, SendRelease, SendStop, StopChanged, Words
+from actors.stops.ledger import StopLedger
+from actors.stops.parts import Instant, begun, lost, overdue, progressed, received, sent, timed_out
+from actors.stops.plans import Kept, ReleasePlan, Taken
+from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
+from actors.stops.run import PLATFORM, Run, alert, named, reopened_words, unknown_words
+from wire.messages import LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
+from wire.rest import Stop, StopRequest
+from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
+
+HOLD = "parameters_differ"
+"""The cause of the one kind of stop that the platform opens and ends by itself."""
+
+
+class StopBook(StopLedger):
+    """Every decision about stops. Each method is one of them, complete when it returns."""
+
+    # --- the start ---
+
+    def recover(self, words: Mapping[str, Words], now: Instant) -> list[Effect]:
+        """After a restart: every open stop of the merged register runs again, and waits for its engines."""
+        effects: list[Effect] = []
+        for stop_id, entry in self.register.open_stops():
+            if stop_id not in self.runs:
+                run = self._run(stop_id, entry, words.get(stop_id) or unknown_words(stop_id, now), now)
+                run.durable = True
+                run.note(now, "recovered", detail="open when the platform started")
+                effects.append(StopChanged(stop_id=stop_id))
+        return effects
+
+    def remember(self, views: Iterable[Stop], requests: Mapping[str, str], now: Instant) -> None:
+        """What the database keeps of earlier stops, so that a repeated request finds its stop, released or not."""
+        for view in views:
+            entry = self.register.entries.get(view.stop_id)
+            if entry is not None and self._is_news(view.stop_id):
+                record = StopRecord(
+                    stop_id=view.stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch
+                )
+                self.runs[view.stop_id] = Run.restored(view, entry, self._prove(record), now)
+        for request_id, stop_id in requests.items():
+            if (run := self.runs.get(stop_id)) is not None:
+                self._requests.setdefault((request_id, run.scope), stop_id)
+
+    def merge(self, other: Register, words: Mapping[str, Words], now: Instant) -> list[Effect]:
+        """A copy that could not be read before. A release in it counts only for a stop that is unknown here."""
+        effects: list[Effect] = []
+        for stop_id, theirs in other.entries.items():
+            ours = self.register.entries.get(stop_id)
+            entry = theirs if ours is None else attrs.evolve(theirs, released_epoch=None)
+            self.register = self.register.with_stop(stop_id, entry)
+            merged = self.register.entries[stop_id]
+            if merged.is_open and merged != ours:
+                run = self._run(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now), now)
+                run.note(now, "recovered", detail="found in the database")
+                effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
+        self.epoch_seen(other.epoch)
+        return effects
+
+    # --- engines come and go ---
+
+    def engine_known(self, engine_id: str, account_id: str) -> None:
+        self.roster.add(engine_id, account_id)
+
+    def engine_removed(self, engine_id: str, now: Instant) -> list[Effect]:
+        self.roster.remove(engine_id)
+        return self.link_down(engine_id, now)
+
+    def fill_in(self, now: Instant) -> list[Effect]:
+        """The roster was read late: open stops get a part for every engine they concern."""
+        effects: list[Effect] = []
+        for run in self._open_runs():
+            missing = [e for e in self.roster.concerned(run.scope) if e not in run.parts]
+            run.parts.update({e: begun(e, run.epoch, e in self.connected, now) for e in missing})
+            effects += [StopChanged(stop_id=run.stop_id)] if missing else []
+        return effects
+
+    def link_up(
+        self,
+        engine_id: str,
+        stops: Iterable[StopRecord],
+        latch: LatchState,
+        now: Instant,
+        *,
+        mode: TradingMode | None = None,
+        strategies: Iterable[str] | None = None,
+    ) -> list[Effect]:
+        """The engine is back. Its latch is merged first; then it is sent every stop it has not verified."""
+        held = {r.stop_id: r for r in stops}
+        self.roster.heard(engine_id, mode, strategies)
+        self.connected.add(engine_id)
+        learned = learn(self.register, engine_id, held.values(), self._is_ours)
+        self._names[engine_id] = learned.names
+        effects = self._reopen(engine_id, learned, now)
+        if latch is LatchState.CORRUPT:
+            effects += self._corrupt_latch(engine_id, now)
+        for run in self._open_runs_of(engine_id):
+            effects += self._catch_up(run, engine_id, held.get(run.stop_id), now)
+        return list(dict.fromkeys(effects))
+
+    def link_down(self, engine_id: str, now: Instant) -> list[Effect]:
+        self.connected.discard(engine_id)
+        return self._each_part(engine_id, lambda part, _run: lost(part, now), now)
+
+    def epoch_seen(self, epoch: int) -> None:
+        """Some copy holds this epoch: the next one given will be above it."""
+        self.register = self.register.at_least(min(epoch, MAX_EPOCH))
+
+    # --- a stop is wanted ---
+
+    def take(self, request: StopRequest, user_id: str, now: Instant, *, cause: str = "operator") -> Taken | Refusal:
+        """Decides a stop. Refused is only what names nothing that exists, or a drill that would really trade."""
+        refusal = self.roster.refuse_unknown(request.scope) or self.roster.refuse_drill(request)
+        return refusal or self.take_unchecked(request, user_id, now, cause=cause)
+
+    def take_unchecked(self, request: StopRequest, user_id: str, now: Instant, *, cause: str) -> Taken:
+        """A stop that was already promised to somebody: it is opened even if nothing matches it."""
+        if request.request_id is not None:
+            known = self._requests.get((request.request_id, request.scope))
+            if known is not None and (run := self.runs.get(known)) is not None:
+                return self._again(run, request, user_id, cause, now)
+        if (run := self._open_run_of(request.scope)) is not None:
+            if request.request_id is not None:
+                self._requests[(request.request_id, request.scope)] = run.stop_id
+            return self._raise(run, request, user_id, cause, now)
+        stop_id = self._new_id()
+        words = Words(
+            request_id=request.request_id or stop_id,
+            user_id=user_id,
+            reason=request.reason,
+            requested_at=now.wall,
+            cause=cause,
+            drill=request.drill,
+        )
+        effects = self._open(stop_id, request.scope, request.level, words, now)
+        return Taken(stop_id=stop_id, effects=effects, decided=True)
+
+    def local_stop(self, engine_id: str, stop: LocalStop, now: Instant) -> list[Effect]:
+        """An engine stopped itself: that becomes a stop of its own, under the engine's id for it."""
+        scope = Scope.of_engine(engine_id)
+        known = self.register.entries.get(stop.id)
+        stop_id = stop.id if known is None or known.scope == scope else alias(engine_id, stop.id)
+        self._names.setdefault(engine_id, {})[stop.id] = stop_id
+        if stop_id in self.runs and not self._is_open(stop_id):
+            return []  # told again after its release
+        if stop_id in self.runs and self.runs[stop_id].level >= stop.level:
+            return []
+        words = Words(
+            request_id=stop_id, user_id=engine_id, reason=stop.reason, requested_at=stop.at, cause=stop.cause.value
+        )
+        effects = self._open(stop_id, scope, stop.level, words, now)
+        reason = f"{engine_id} stopped itself at {stop.level.value}: {stop.cause.value}"
+        return [*effects, alert("error_local_stop", "critical", reason, engine_id, stop_id)]
+
+    def hold(self, engine_id: str, strategy_id: str, reason: str, now: Instant) -> list[Effect]:
+        """The platform itself holds a strategy at REDUCE_ONLY. Once, however often it finds the reason."""
+        if self.held(engine_id, strategy_id) is not None:
+            return []
+        scope = Scope(ScopeKind.STRATEGY, strategy_id, engine_id)
+        stop_id = self._new_id()
+        words = Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause=HOLD)
+        effects = self._open(stop_id, scope, Level.REDUCE_ONLY, words, now)
+        return [*effects, alert("error_parameters_differ", "warning", reason, engine_id, stop_id)]
+
+    def held(self, engine_id: str, strategy_id: str) -> Run | None:
+        """The platform's own hold of the strategy. One that a person raised is a stop like any other."""
+        scope = Scope(ScopeKind.STRATEGY, strategy_id, engine_id)
+        return next((r for r in self._open_runs() if r.scope == scope and r.words.cause == HOLD), None)
+
+    # --- how far it is ---
+
+    def frame_written(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
+        return self._one_part(engine_id, stop_id, epoch, lambda part, _run: sent(part), now)
+
+    def acknowledged(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
+        """The engine has it in its latch."""
+        return self._one_part(engine_id, stop_id, epoch, lambda part, run: received(part, run.level, now), now)
+
+    def progress(self, engine_id: str, report: StopProgress, now: Instant) -> list[Effect]:
+        stop_id = self._names.get(engine_id, {}).get(report.stop_id, report.stop_id)
+        return self._one_part(
+            engine_id, stop_id, report.stop_epoch, lambda part, run: progressed(part, report, run.level, now), now
+        )
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Marks what took longer than 30 s, and says so in one alert a stop."""
+        effects: list[Effect] = []
+        for run in self.runs.values():
+            late = [p for p in run.parts.values() if overdue(p, now)] if run.released_at is None else []
+            for part in late:
+                run.parts[part.engine_id] = timed_out(part, now, "not verified within 30 s; the engine keeps trying")
+                run.note(now, StopPhase.TIMED_OUT.value, part.engine_id)
+            if late:
+                names = named(p.engine_id for p in late)
+                reason = f"not verified within 30 s: {names}"
+                effects += [
+                    StopChanged(stop_id=run.stop_id),
+                    alert("error_stop_timeout", "critical", reason, late[0].engine_id, run.stop_id),
+                ]
+        return effects
+
+    def became_durable(self, stop_id: str, epoch: int) -> list[Effect]:
+        """Journal or database has it on stable storage."""
+        run = self.runs.get(stop_id)
+        if run is None or run.durable or epoch < run.epoch:
+            return []
+        run.durable = True
+        return [StopChanged(stop_id=stop_id)]
+
+    # --- release ---
+
+    def plan_release(
+        self, stop_id: str, waived: Iterable[str], *, resume: bool, user_id: str, reason: str, now: Instant
+    ) -> ReleasePlan:
+        """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be."""
+        run = self.runs[stop_id]
+        kept = []
+        for engine_id in waived:
+            words = Words(
+                request_id=f"waived:{stop_id}:{engine_id}"[:64],
+                user_id=user_id,
+                reason=f"waived at the release of {stop_id}",
+                requested_at=now.wall,
+                cause="waived",
+            )
+            entry = Entry(Scope.of_engine(engine_id), run.level, self._next_epoch())
+            kept.append(Kept(stop_id=self._new_id(), engine_id=engine_id, entry=entry, words=words))
+        return ReleasePlan(
+            stop_id=stop_id,
+            stop_epoch=run.epoch,
+            epoch=self._next_epoch(),
+            kept=kept,
+            resume=resume,
+            user_id=user_id,
+            reason=reason,
+        )
+
+    def kept_views(self, plan: ReleasePlan, now: Instant) -> list[Stop]:
+        """How the stops of the waived engines will look; nothing is opened by looking."""
+        return [self._made(k.stop_id, k.entry, k.words, now).view() for k in plan.kept]
+
+    def reassert(self, stop_id: str, why: str, now: Instant) -> list[Effect]:
+        """A release of this stop may have been written somewhere and does not count: a higher epoch outlives it."""
+        run = self.runs[stop_id]
+        entry = Entry(run.scope, run.level, self._next_epoch())
+        self.register = self.register.with_stop(stop_id, entry)
+        run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
+        run.note(now, "kept", detail=why)
+        return [*self._send(run), *self._decided(run, "stop.kept", PLATFORM, now)]
+
+    def apply_release(self, plan: ReleasePlan, now: Instant) -> list[Effect]:
+        """The release is durable everywhere: memory follows, then the links. Raised meanwhile, it stays stopped."""
+        effects: list[Effect] = []
+        for kept in plan.kept:
+            run = self._run(kept.stop_id, kept.entry, kept.words, now)
+            run.durable = True
+            self.register = self.register.with_stop(kept.stop_id, kept.entry)
+            effects += self._send(run)
+        self.register = self.register.with_release([plan.stop_id], plan.epoch)
+        run = self.runs[plan.stop_id]
+        if not self._is_open(plan.stop_id):
+            run.released_at = now
+            run.note(now, "released", detail=f"{plan.user_id}: {plan.reason}")
+            effects += [self._release_for(e, run, plan) for e in sorted(self.connected & {*run.parts})]
+        return [*effects, StopChanged(stop_id=plan.stop_id)]
+
+    # --- inside ---
+
+    def _again(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
+        """The same request: the same stop. Only a higher level is something new, and only while it is open."""
+        if not self._is_open(run.stop_id) or request.level <= run.level:
+            return Taken(stop_id=run.stop_id, effects=[], decided=False)
+        return self._raise(run, request, user_id, cause, now)
+
+    def _raise(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
+        entry = Entry(run.scope, max(run.level, request.level), self._next_epoch())
+        self.register = self.register.with_stop(run.stop_id, entry)
+        words = attrs.evolve(
+            run.words,
+            request_id=request.request_id or run.words.request_id,
+            user_id=user_id,
+            reason=request.reason or run.words.reason,
+            cause=cause,
+            drill=run.words.drill and request.drill,
+        )
+        run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
+        run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())
+        effects = [*self._send(run), *self._decided(run, "stop.raised", user_id, now)]
+        return Taken(stop_id=run.stop_id, effects=effects, decided=True)
+
+    def _reopen(self, engine_id: str, learned: Learned, now: Instant) -> list[Effect]:
+        before, self.register = self.register, learned.register
+        reopened = {r.stop_id: r for r in learned.reopened}
+        effects: list[Effect] = []
+        for stop_id in dict.fromkeys(learned.names.values()):
+            entry = self.register.entries[stop_id]
+            if entry.is_open and entry != before.entries.get(stop_id):
+                effects += self._reopen_one(engine_id, stop_id, entry, reopened.get(stop_id), now)
+        return effects
+
+    def _reopen_one(
+        self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant
+    ) -> list[Effect]:
+        old = self.runs.get(stop_id)
+        words = old.words if old else reopened_words(stop_id, engine_id, now)
+        run = self._run(stop_id, entry, words, now)
+        run.note(now, "reopened" if reopened else "raised", engine_id, "found in the engine's latch")
+        effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
+        if reopened:
+            trust = "with the platform's proof" if reopened.proven else "without proof, so for this engine alone"
+            reason = f"{engine_id} holds a stop this platform did not know as open ({trust})"
+            effects.append(alert("error_unknown_stop_reopened", "critical", reason, engine_id, stop_id))
+        return effects
+
+    def _corrupt_latch(self, engine_id: str, now: Instant) -> list[Effect]:
+        scope = Scope.of_engine(engine_id)
+        for run in self._open_runs_of(engine_id):
+            if run.words.cause == "corrupt_latch" and run.scope == scope:
+                return []
+        stop_id = self._new_id()
+        reason = f"the stop latch of {engine_id} cannot be read"
+        words = Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause="corrupt_latch")
+        effects = self._open(stop_id, scope, Level.HALT, words, now)
+        return [*effects, alert("error_latch_corrupt", "critical", reason, engine_id, stop_id)]
+
+    def _catch_up(self, run: Run, engine_id: str, held: StopRecord | None, now: Instant) -> list[Effect]:
+        """A returned engine is sent the stop again, unless it verified it and still holds it."""
+        part = run.parts.get(engine_id)
+        if part is not None and part.is_verified and held is not None and held.stop_epoch >= run.epoch:
+            return []
+        run.parts[engine_id] = begun(engine_id, run.epoch, True, now)
+        run.note(now, "connected", engine_id)
+        return [SendStop(engine_id=engine_id, message=run.message()), StopChanged(stop_id=run.stop_id)]
+
+    def _release_for(self, engine_id: str, run: Run, plan: ReleasePlan) -> SendRelease:
+        names = self._names.get(engine_id, {})
+        own = [theirs for theirs, ours in names.items() if ours == run.stop_id and theirs != ours]
+        message = Release(
+            stop_ids=[run.stop_id, *own],
+            epoch=plan.epoch,
+            effective=self.effective(engine_id),
+            resume=plan.resume,
+        )
+        return SendRelease(engine_id=engine_id, message=message)

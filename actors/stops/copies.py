@@ -1,0 +1,186 @@
+"""The two durable copies of the stops, journal and database, as the coordinator uses them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import trio
+
+from actors.stops.effects import RecordStop, Words
+from actors.stops.records import NotKept, ReleaseNote
+from actors.stops.releasing import Case
+from store import audit, releases, stops, users
+from store.database import Connection, Database
+from store.errors import StoreError
+from store.journal import StopJournal
+from store.journal_records import Record, ReleaseNoted, StopNoted
+from store.releases import ReleaseRow
+from wire.rest import ReleaseState, Stop
+from wire.stops import Entry
+
+T = TypeVar("T")
+
+
+class StopCopies:
+    """``term`` of this platform, None while the database could not be asked for it: then it takes no epoch.
+
+    The journal is one file with one writer: whatever thread appends takes the lock.
+    """
+
+    def __init__(self, journal: StopJournal, db: Database, term: Callable[[], int | None]) -> None:
+        self._journal = journal
+        self._db = db
+        self._term = term
+        self._lock = threading.Lock()
+
+    def generation(self) -> int:
+        """Of the journal file that is written now."""
+        return self._journal.generation
+
+    # --- stops ---
+
+    async def write_journal(self, stops: Sequence[RecordStop]) -> None:
+        await trio.to_thread.run_sync(self.append, [noted(s.stop_id, s.entry, s.words) for s in stops])
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Blocking; from any thread. Raises NotKept when one of them is not on the disk."""
+        with self._lock:
+            self._append(records)
+
+    def append_within(self, seconds: float, records: Sequence[Record]) -> bool:
+        """The same, giving up when another writer holds the journal that long. False: not on the disk."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            self._append(records)
+        except NotKept:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def _append(self, records: Sequence[Record]) -> None:
+        for record in records:
+            appended = self._journal.append(record)
+            if not appended.durable:
+                raise NotKept(f"the stop journal could not be written: {appended.reason}")
+
+    async def save_stop(self, stop: Stop) -> None:
+        await self._run(stops.save, self._my_term(), stop)
+
+    # --- releases ---
+
+    async def risk_users(self) -> list[str]:
+        try:
+            return await self._db.run(users.who_may_release)
+        except StoreError as error:
+            raise NotKept(str(error)) from None
+
+    async def note_case(self, case: Case) -> None:
+        await self._run(_request, case)
+
+    async def settle_case(self, case: Case) -> None:
+        await self._run(_settle, case)
+
+    async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
+        await self._run(_release, self._my_term(), note, kept)
+
+    async def seal_release(self, note: ReleaseNote) -> None:
+        plan = note.plan
+        records: list[Record] = [noted(k.stop_id, k.entry, k.words) for k in plan.kept]
+        records.append(ReleaseNoted(stop_ids=[plan.stop_id], epoch=plan.epoch, user_id=plan.user_id, at=note.at))
+        await trio.to_thread.run_sync(self.append, records, abandon_on_cancel=True)
+
+    def _my_term(self) -> int:
+        term = self._term()
+        if term is None:
+            raise NotKept("the database has not been reached since the start")
+        return term
+
+    async def _run(self, fn: Callable[..., object], *args: object) -> None:
+        try:
+            await self._db.run(fn, *args, tx={})  # type: ignore[arg-type]  # every fn here takes the connection first
+        except StoreError as error:
+            raise NotKept(str(error)) from None
+
+
+def noted(stop_id: str, entry: Entry, words: Words) -> StopNoted:
+    return StopNoted(
+        stop_id=stop_id,
+        request_id=words.request_id,
+        scope=entry.scope,
+        level=entry.level,
+        stop_epoch=entry.stop_epoch,
+        user_id=words.user_id,
+        reason=words.reason,
+        cause=words.cause,
+        at=words.requested_at,
+        drill=words.drill,
+    )
+
+
+def words_of(stop: StopNoted) -> Words:
+    return Words(
+        request_id=stop.request_id,
+        user_id=stop.user_id,
+        reason=stop.reason,
+        requested_at=stop.at,
+        cause=stop.cause,
+        drill=stop.drill,
+    )
+
+
+async def _request(conn: Connection, case: Case) -> None:
+    row = ReleaseRow(
+        id=case.id,
+        stop_id=case.stop_id,
+        state=ReleaseState.REQUESTED,
+        epoch=case.epoch,
+        requested_by=case.requested_by,
+        reason=case.reason,
+        resume=case.resume,
+        waive=case.waive,
+        checklist=case.checklist,
+        requested_at=case.requested_at.wall,
+        not_before=case.not_before,
+    )
+    await releases.request(conn, row)
+    await audit.append(
+        conn,
+        actor=case.requested_by,
+        action="release.requested",
+        target=f"stop:{case.stop_id}",
+        detail={"release": case.id, "epoch": case.epoch, "reason": case.reason, "waived": case.waived},
+        entry_id=case.id,
+    )
+
+
+async def _settle(conn: Connection, case: Case) -> None:
+    if case.state is ReleaseState.VOID:
+        await releases.void(conn, case.stop_id, case.requested_at.wall)
+    else:
+        await releases.decide(conn, case.id, case.state, case.requested_by, case.requested_at.wall)
+
+
+async def _release(conn: Connection, term: int, note: ReleaseNote, kept: Sequence[Stop]) -> None:
+    plan, case, at = note.plan, note.case, note.at
+    for stop in kept:
+        await stops.save(conn, term, stop)
+    await stops.release(conn, term, [plan.stop_id], plan.epoch, at)
+    await releases.decide(conn, case.id, ReleaseState.APPROVED, note.approved_by.user_id, at)
+    await audit.append(
+        conn,
+        actor=note.approved_by.user_id,
+        action="stop.released",
+        target=f"stop:{plan.stop_id}",
+        detail={
+            "release": case.id,
+            "epoch": plan.epoch,
+            "requested_by": case.requested_by,
+            "reason": plan.reason,
+            "resume": plan.resume,
+            "kept": {k.engine_id: k.stop_id for k in plan.kept},
+        },
+        at=at,
+        entry_id=f"{plan.stop_id}@{plan.epoch}"[-64:],
+    )

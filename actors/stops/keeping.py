@@ -1,0 +1,179 @@
+"""Everything about stops that may be slow, in the order in which it was decided: journal, database, dashboards.
+
+The coordinator only notes here what is to be done; these loops do it from tasks of their own. What is noted survives a
+restart of the coordinator. A journal that fails or hangs is reported and never waited for: a stop is durable as soon as
+either the journal or the database has it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from actors.board import Board
+from actors.platform.degraded import DegradedParts
+from actors.stops.book import StopBook
+from actors.stops.effects import RecordStop
+from actors.stops.records import NotKept, StopRecords
+from actors.stops.releasing import Case
+from wire.rest import Stop
+
+SHOW_SECONDS = 0.05
+SAVE_SECONDS = 0.2
+RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+HUNG_SECONDS = 2.0
+JOURNAL_HEAD_START_SECONDS = 0.5
+JOURNAL_LIMIT = 10_000
+
+JOURNAL = "journal"
+DATABASE = "database"
+
+
+class StopKeeping:
+    """``show`` publishes one view to the dashboards."""
+
+    def __init__(
+        self,
+        book: StopBook,
+        records: StopRecords,
+        board: Board[Stop],
+        degraded: DegradedParts,
+        show: Callable[[Stop], object],
+    ) -> None:
+        self._book = book
+        self._records = records
+        self._board = board
+        self._degraded = degraded
+        self._show = show
+        self._to_journal: deque[RecordStop] = deque()
+        self._to_show: dict[str, None] = {}
+        self._to_save: dict[str, None] = {}
+        self._to_settle: deque[Case] = deque(maxlen=1000)
+        self._journal_bell = trio.Event()
+        self._journal_empty = trio.Event()
+        self._show_bell = trio.Event()
+        self._save_bell = trio.Event()
+        self._writing_since: float | None = None
+        self._saving = False
+
+    # --- noting, never waiting ---
+
+    def record(self, note: RecordStop) -> None:
+        """A stop to be written down, its journal and its database copy."""
+        if len(self._to_journal) < JOURNAL_LIMIT:
+            self._to_journal.append(note)
+        self._journal_bell.set()
+
+    def changed(self, stop_id: str) -> None:
+        self._to_show[stop_id] = self._to_save[stop_id] = None
+        self._show_bell.set()
+        self._save_bell.set()
+
+    def settled(self, case: Case) -> None:
+        self._to_settle.append(case)
+        self._save_bell.set()
+
+    def put(self, stop_id: str) -> Stop:
+        """The view as it is at this moment, for the caller and for everybody who waits on the board."""
+        view = self._book.view(stop_id)
+        self._board.put(stop_id, view)
+        return view
+
+    def watch(self, now: float) -> None:
+        """Called regularly: a journal write that does not come back is said to hang."""
+        if self._writing_since is not None and now - self._writing_since > HUNG_SECONDS:
+            self._degraded.report(JOURNAL, "a write to the stop journal does not come back")
+
+    async def flush(self) -> None:
+        """Returns when journal and database have everything; bound it."""
+        while self._to_journal or self._to_save or self._to_settle or self._saving:
+            self._journal_bell.set()
+            self._save_bell.set()
+            await trio.sleep(0.02)
+
+    # --- the loops ---
+
+    async def keep_journal(self) -> None:
+        """Runs for ever. One write at a time; what came meanwhile goes into the next, with one fsync."""
+        while True:
+            if not self._to_journal:
+                self._journal_bell = trio.Event()
+                await self._journal_bell.wait()
+            batch = list(self._to_journal)
+            self._writing_since = trio.current_time()
+            try:
+                await self._records.write_journal(batch)
+            except NotKept as error:
+                self._degraded.report(JOURNAL, error.reason)
+                await trio.sleep(RETRY_SECONDS[-1])
+                continue
+            finally:
+                self._writing_since = None
+            self._degraded.restored(JOURNAL)
+            for note in batch:
+                self._to_journal.popleft()
+                self.became_durable(note.stop_id, note.entry.stop_epoch)
+            if not self._to_journal:
+                self._journal_empty.set()
+                self._journal_empty = trio.Event()
+
+    async def keep_database(self) -> None:
+        """Runs for ever. The newest view of each changed stop; while the database is away they only get newer."""
+        failures = 0
+        while True:
+            if not self._to_save and not self._to_settle:
+                self._save_bell = trio.Event()
+                await self._save_bell.wait()
+            self._saving = True
+            try:
+                await self._save_all()
+            except NotKept as error:
+                self._degraded.report(DATABASE, error.reason)
+                await trio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+                continue
+            finally:
+                self._saving = False
+            failures = 0
+            await trio.sleep(SAVE_SECONDS)
+
+    async def _save_all(self) -> None:
+        await self._let_the_journal_go_first()
+        while self._to_save:
+            stop_id = next(iter(self._to_save))
+            del self._to_save[stop_id]
+            view = self._book.view(stop_id)
+            try:
+                await self._records.save_stop(view)
+            except NotKept:
+                self._to_save[stop_id] = None
+                raise
+            self.became_durable(stop_id, view.epoch)
+        while self._to_settle:
+            await self._records.settle_case(self._to_settle[0])
+            self._to_settle.popleft()
+
+    async def _let_the_journal_go_first(self) -> None:
+        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits long."""
+        with trio.move_on_after(JOURNAL_HEAD_START_SECONDS):
+            while self._to_journal:
+                await self._journal_empty.wait()
+
+    async def keep_shown(self) -> None:
+        """Runs for ever. Shows changes at once, and then at most every 50 ms, or a third of the time."""
+        while True:
+            if not self._to_show:
+                self._show_bell = trio.Event()
+                await self._show_bell.wait()
+            began = trio.current_time()
+            shown, self._to_show = self._to_show, {}
+            for stop_id in shown:
+                self._show(self.put(stop_id))
+            took = trio.current_time() - began
+            await trio.sleep(max(SHOW_SECONDS, 2 * took))
+
+    def became_durable(self, stop_id: str, epoch: int) -> None:
+        if self._book.became_durable(stop_id, epoch):
+            self._to_show[stop_id] = None
+            self._show_bell.set()
+            self._to_save[stop_id] = None  # the row says it too; no bell: with the next change is early enough

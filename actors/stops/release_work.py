@@ -1,0 +1,184 @@
+"""The work of a release: checks → database and audit → journal (the commit point) → memory → links.
+
+It waits for disks, so it runs beside the coordinator's handlers. Whatever fails on the way leaves everything stopped,
+and a release that may have reached some disk half-way is outlived by a new epoch of its stop.
+"""
+
+from collections.abc import Callable, Iterable
+
+import attrs
+import trio
+
+from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease
+from actors.stops.effects import Effect
+from actors.stops.keeping import StopKeeping
+from actors.stops.parts import Instant
+from actors.stops.records import NotKept, ReleaseNote, StopRecords
+from actors.stops.releasing import Case, Synced
+from actors.stops.run import PLATFORM
+from actors.stops.shelf import StopShelf
+from supervisor.actor import Reply
+from wire.rest import ReleaseState, ReleaseView, Role
+
+RELEASE_SECONDS = 15.0
+"""How long a release may take to become durable before it is given up: 503, and still stopped."""
+
+
+class Releases:
+    """``carry_out`` does what a decision asks for, ``now`` is the present moment."""
+
+    def __init__(
+        self,
+        shelf: StopShelf,
+        keeping: StopKeeping,
+        records: StopRecords,
+        synced: Synced,
+        carry_out: Callable[[Iterable[Effect]], object],
+        now: Callable[[], Instant],
+    ) -> None:
+        self._shelf = shelf
+        self._keeping = keeping
+        self._records = records
+        self._synced = synced
+        self._carry_out = carry_out
+        self._now = now
+        self._releasing: set[str] = set()
+        self._written: dict[str, Case] = {}
+
+    async def request(self, msg: RequestRelease, reply: Reply) -> None:
+        with trio.move_on_after(RELEASE_SECONDS):
+            try:
+                reply.send(await self._requested(msg))
+            except NotKept as error:
+                reply.send(_not_now(error.reason))
+            return
+        reply.send(_not_now("the database does not answer"))
+
+    async def _requested(self, msg: RequestRelease) -> ReleaseView | Refusal:
+        people = await self._records.risk_users()
+        book, stop_id = self._shelf.book, msg.stop_id
+        case = self._shelf.desk.request(
+            book.runs.get(stop_id),
+            book.register.entries.get(stop_id),
+            msg.request,
+            msg.principal,
+            people,
+            self._synced,
+            self._now(),
+        )
+        if isinstance(case, Refusal):
+            return case
+        try:
+            await self._records.note_case(case)
+        except NotKept:
+            self._shelf.desk.done(stop_id)
+            raise
+        self._note(stop_id, "release_requested", f"{msg.principal.username}: {case.reason}")
+        return case.view()
+
+    async def approve(self, msg: ApproveRelease, reply: Reply) -> None:
+        if msg.stop_id in self._releasing:
+            reply.send(Refusal(status=409, error="error_release_running", reason="this release is being written"))
+            return
+        self._releasing.add(msg.stop_id)
+        answer: ReleaseView | Refusal = _not_now("it did not become durable in time")
+        try:
+            with trio.move_on_after(RELEASE_SECONDS):
+                answer = await self._approved(msg)
+        except NotKept as error:
+            answer = _not_now(error.reason)
+        finally:
+            self._releasing.discard(msg.stop_id)
+            self._take_back(msg.stop_id)
+        reply.send(answer)
+
+    async def _approved(self, msg: ApproveRelease) -> ReleaseView | Refusal:
+        """Checks → database and audit → journal (the commit point) → memory → links."""
+        people = await self._records.risk_users()
+        book, stop_id = self._shelf.book, msg.stop_id
+        entry = book.register.entries.get(stop_id)
+        now = self._now()
+        case = self._shelf.desk.approve(
+            book.runs.get(stop_id), entry, msg.epoch, msg.principal, people, self._synced, now
+        )
+        if isinstance(case, Refusal):
+            return case
+        return await self._carried_out(case, msg.principal, still_valid=lambda: self._still_valid(case))
+
+    async def _carried_out(
+        self, case: Case, who: Principal, *, still_valid: Callable[[], bool]
+    ) -> ReleaseView | Refusal:
+        book, stop_id, now = self._shelf.book, case.stop_id, self._now()
+        plan = book.plan_release(
+            stop_id, case.waived, resume=case.resume, user_id=who.user_id, reason=case.reason, now=now
+        )
+        note = ReleaseNote(plan=plan, case=case, approved_by=who, at=now.wall)
+        self._written[stop_id] = case
+        await self._records.commit_release(note, book.kept_views(plan, now))
+        if not still_valid():
+            return _voided()
+        await self._records.seal_release(note)
+        del self._written[stop_id]
+        self._shelf.desk.done(stop_id)
+        self._carry_out(book.apply_release(plan, self._now()))
+        if book.register.entries[stop_id].is_open:
+            return _voided()
+        released = attrs.evolve(case, state=ReleaseState.RELEASED)
+        self._keeping.settled(released)
+        return released.view()
+
+    def _take_back(self, stop_id: str) -> None:
+        """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it."""
+        case = self._written.pop(stop_id, None)
+        if case is not None:
+            self._shelf.desk.done(stop_id)
+            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
+            self._carry_out(self._shelf.book.reassert(stop_id, "a release did not become durable", self._now()))
+
+    def _still_valid(self, case: Case) -> bool:
+        waiting = self._shelf.desk.waiting(case.stop_id)
+        return waiting is not None and waiting.id == case.id
+
+    async def lift(self, stop_id: str) -> None:
+        """Ends a hold of the platform's own. Not written now: it stays, and is tried again."""
+        if stop_id in self._releasing:
+            return
+        run, now = self._shelf.book.runs[stop_id], self._now()
+        case = Case(
+            id=f"lift-{stop_id}"[-64:],
+            stop_id=stop_id,
+            state=ReleaseState.APPROVED,
+            epoch=run.epoch,
+            requested_by=PLATFORM,
+            requested_at=now,
+            not_before=None,
+            reason="the wanted parameters are in force",
+            resume=True,
+            waive=[],
+            checklist=[],
+        )
+        who = Principal(user_id=PLATFORM, username=PLATFORM, role=Role.RISK, auth_time=now.wall)
+        self._releasing.add(stop_id)
+        try:
+            with trio.move_on_after(RELEASE_SECONDS):
+                await self._carried_out(case, who, still_valid=lambda: True)
+        except NotKept:
+            return
+        finally:
+            self._releasing.discard(stop_id)
+            self._take_back(stop_id)
+
+    def _note(self, stop_id: str, event: str, detail: str) -> None:
+        run = self._shelf.book.runs.get(stop_id)
+        if run is not None:
+            run.note(self._now(), event, detail=detail)
+            self._keeping.changed(stop_id)
+
+
+def _not_now(reason: str) -> Refusal:
+    return Refusal(status=503, error="error_not_durable", reason=f"still stopped: {reason}")
+
+
+def _voided() -> Refusal:
+    reason = "the stop was raised, or another one came, while this release was being written: still stopped"
+    return Refusal(status=409, error="error_release_void", reason=reason)

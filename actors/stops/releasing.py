@@ -1,0 +1,218 @@
+"""The procedure that ends a stop: a checklist, a person who asks, another who approves. Pure.
+
+Stopping needs one person and nothing else; releasing is the guarded direction. A desk with only one person who may
+release approves itself by a second call at least 60 s after the first. Nothing is ever released by a timer, and a raise
+or a new matching stop voids whatever was asked before it.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import attrs
+
+from actors.requests import Principal, Refusal
+from actors.stops.parts import Instant
+from actors.stops.run import Run, named
+from wire.rest import ChecklistItem, ReleaseRequest, ReleaseState, ReleaseView, Role, Waiver
+from wire.stops import Entry, Scope, ScopeKind
+
+COOLING_OFF_SECONDS = 60.0
+
+Synced = Callable[[str], bool | None]
+"""Whether an engine's own books agree with its broker; None: not known."""
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One request to release one stop. ``epoch`` is what it clears."""
+
+    id: str
+    stop_id: str
+    state: ReleaseState
+    epoch: int
+    requested_by: str
+    requested_at: Instant
+    not_before: datetime | None
+    reason: str
+    resume: bool
+    waive: list[Waiver]
+    checklist: list[ChecklistItem]
+
+    def view(self) -> ReleaseView:
+        return ReleaseView(
+            id=self.id,
+            stop_id=self.stop_id,
+            state=self.state,
+            checklist=self.checklist,
+            requested_by=self.requested_by,
+            not_before=self.not_before,
+            epoch=self.epoch,
+            resume=self.resume,
+        )
+
+    @property
+    def waived(self) -> list[str]:
+        return [w.engine_id for w in self.waive]
+
+
+class ReleaseDesk:
+    """The requests that wait for a decision, at most one for each stop."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._cases: dict[str, Case] = {}
+
+    def waiting(self, stop_id: str) -> Case | None:
+        return self._cases.get(stop_id)
+
+    def request(
+        self,
+        run: Run | None,
+        entry: Entry | None,
+        request: ReleaseRequest,
+        who: Principal,
+        desk: Iterable[str],
+        synced: Synced,
+        now: Instant,
+    ) -> Case | Refusal:
+        """``desk``: the ids of all enabled users who may release. The same person asking the same again waits on."""
+        refusal = refuse_release(run, entry, request.epoch, who)
+        if refusal is not None or run is None:
+            return refusal or _unknown()
+        if stray := [w.engine_id for w in request.waive if w.engine_id not in run.parts]:
+            reason = f"this stop does not concern {named(stray)}"
+            return Refusal(status=422, error="error_unknown_engine", reason=reason, field="waive")
+        items = checklist(run, request.waive, request.reason, synced)
+        if (failed := failing(items)) is not None:
+            return failed
+        fresh = Case(
+            id=self._new_id(),
+            stop_id=run.stop_id,
+            state=ReleaseState.REQUESTED,
+            epoch=run.epoch,
+            requested_by=who.user_id,
+            requested_at=now,
+            not_before=now.wall + timedelta(seconds=COOLING_OFF_SECONDS) if set(desk) <= {who.user_id} else None,
+            reason=request.reason,
+            resume=request.resume,
+            waive=list(request.waive),
+            checklist=items,
+        )
+        known = self._cases.get(run.stop_id)
+        if known is not None and _same(known, fresh):
+            return known
+        self._cases[run.stop_id] = fresh
+        return fresh
+
+    def approve(
+        self,
+        run: Run | None,
+        entry: Entry | None,
+        epoch: int,
+        who: Principal,
+        desk: Iterable[str],
+        synced: Synced,
+        now: Instant,
+    ) -> Case | Refusal:
+        """The case may now be carried out. It stays where it is until ``done`` or ``void``."""
+        refusal = refuse_release(run, entry, epoch, who)
+        if refusal is not None or run is None:
+            return refusal or _unknown()
+        case = self._cases.get(run.stop_id)
+        if case is None or case.epoch != run.epoch:
+            return Refusal(
+                status=409, error="error_no_release_requested", reason="no valid request waits for this stop"
+            )
+        refusal = _second_person(case, who, set(desk), now)
+        items = checklist(run, case.waive, case.reason, synced)
+        refusal = refusal or failing(items)
+        return refusal or attrs.evolve(case, state=ReleaseState.APPROVED, checklist=items)
+
+    def done(self, stop_id: str) -> None:
+        self._cases.pop(stop_id, None)
+
+    def void_touched(self, run: Run, runs: Callable[[str], Run | None]) -> list[Case]:
+        """A stop was taken or raised: every request about a stop that could hold the same engine is worth nothing."""
+        hit = [c for c in self._cases.values() if (other := runs(c.stop_id)) is None or touches(run, other)]
+        for case in hit:
+            del self._cases[case.stop_id]
+        return [attrs.evolve(c, state=ReleaseState.VOID) for c in hit]
+
+
+def touches(one: Run, other: Run) -> bool:
+    """Whether two stops could hold the same engine."""
+    wide = (ScopeKind.ALL, ScopeKind.SYMBOL)
+    if one.scope == other.scope or one.scope.kind in wide or other.scope.kind in wide:
+        return True
+    return not one.parts.keys().isdisjoint(other.parts) or _same_engine(one.scope, other.scope)
+
+
+def checklist(run: Run, waive: Iterable[Waiver], reason: str, synced: Synced) -> list[ChecklistItem]:
+    """What must be true before the stop may end."""
+    waived = {w.engine_id for w in waive}
+    rest = [p for p in run.parts.values() if p.engine_id not in waived]
+    open_parts = [p.engine_id for p in rest if not p.is_verified]
+    unsure = [p.engine_id for p in rest if p.is_verified and synced(p.engine_id) is not True]
+    return [
+        ChecklistItem(
+            name="engines_verified",
+            ok=not open_parts,
+            detail=f"not verified: {named(open_parts)}"
+            if open_parts
+            else f"{len(rest)} verified, {len(waived)} waived",
+        ),
+        ChecklistItem(
+            name="reconciled",
+            ok=not unsure,
+            detail=f"books not reconciled with the broker: {named(unsure)}" if unsure else "all unwaived engines",
+        ),
+        ChecklistItem(name="cause_noted", ok=bool(reason.strip()), detail=reason.strip() or "no reason was given"),
+    ]
+
+
+def failing(items: Iterable[ChecklistItem]) -> Refusal | None:
+    bad = [i for i in items if not i.ok]
+    if not bad:
+        return None
+    return Refusal(status=409, error="error_checklist", reason="; ".join(f"{i.name}: {i.detail}" for i in bad)[:2000])
+
+
+def refuse_release(run: Run | None, entry: Entry | None, epoch: int, who: Principal) -> Refusal | None:
+    """What is wrong before anybody looks at engines."""
+    if not who.role.may(Role.RISK):
+        return Refusal(status=403, error="error_forbidden", reason="a release needs the risk role")
+    if run is None or entry is None:
+        return _unknown()
+    if not entry.is_open:
+        return Refusal(status=409, error="error_already_released", reason="this stop is not open any more")
+    if epoch != run.epoch:
+        reason = f"the stop is at epoch {run.epoch} now: it was raised since you looked"
+        return Refusal(status=412, error="error_epoch", reason=reason, field="epoch")
+    return None
+
+
+def _second_person(case: Case, who: Principal, desk: set[str], now: Instant) -> Refusal | None:
+    if who.user_id != case.requested_by:
+        return None
+    if not desk <= {who.user_id}:
+        reason = "another person with the risk role has to approve"
+        return Refusal(status=403, error="error_second_person_required", reason=reason)
+    waited = now.mono - case.requested_at.mono
+    if waited < COOLING_OFF_SECONDS:
+        reason = f"approve it yourself in {COOLING_OFF_SECONDS - waited:.0f} s"
+        return Refusal(status=409, error="error_too_early", reason=reason)
+    return None
+
+
+def _same(one: Case, other: Case) -> bool:
+    fields = ("stop_id", "epoch", "requested_by", "reason", "resume", "waive")
+    return all(getattr(one, f) == getattr(other, f) for f in fields)
+
+
+def _same_engine(one: Scope, other: Scope) -> bool:
+    engines = [s.engine or (s.name if s.kind is ScopeKind.ENGINE else None) for s in (one, other)]
+    return engines[0] is not None and engines[0] == engines[1]
+
+
+def _unknown() -> Refusal:
+    return Refusal(status=404, error="error_unknown_stop", reason="there is no such stop")

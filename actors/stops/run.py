@@ -1,0 +1,136 @@
+"""One stop beyond its entry in the register: who wanted it, how far each engine is, what happened when."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from actors.stops.effects import RaiseAlert, Words
+from actors.stops.parts import Instant, Part, lost, restored_part, state_of
+from wire.messages import EmergencyStop
+from wire.rest import EmergencyStopResult, Stop, TimelineEvent
+from wire.stops import Entry, Level, Scope, StopRecord
+
+TIMEOUT_MS = 30_000
+TIMELINE_LIMIT = 1000
+PLATFORM = "platform"
+
+
+@attrs.define(kw_only=True)
+class Run:
+    """Everything known of one stop beyond its entry in the register."""
+
+    stop_id: str
+    words: Words
+    scope: Scope
+    level: Level
+    epoch: int
+    proof: str
+    durable: bool = False
+    released_at: Instant | None = None
+    parts: dict[str, Part] = attrs.field(factory=dict)
+    timeline: list[TimelineEvent] = attrs.field(factory=list)
+    results: dict[str, tuple[Part, EmergencyStopResult]] = attrs.field(factory=dict)
+
+    @classmethod
+    def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
+        """A stop as it was kept. Engines are not connected now: only what they verified at this epoch still holds."""
+        same = (view.scope, view.level, view.epoch) == (entry.scope, entry.level, entry.stop_epoch)
+        released = None if entry.is_open else Instant(now.mono, view.released_at or now.wall)
+        words = Words(
+            request_id=view.request_id,
+            user_id=view.user_id,
+            reason=view.reason,
+            requested_at=view.requested_at,
+            cause=view.cause,
+            drill=view.drill,
+        )
+        parts = [restored_part(r, entry.stop_epoch, now) for r in view.results] if same or released else []
+        return cls(
+            stop_id=view.stop_id,
+            words=words,
+            scope=entry.scope,
+            level=entry.level,
+            epoch=entry.stop_epoch,
+            proof=proof,
+            durable=True,
+            released_at=released,
+            parts={p.engine_id: p if released else lost(p, now) for p in parts},
+            timeline=list(view.timeline),
+        )
+
+    def record(self) -> StopRecord:
+        return StopRecord(
+            stop_id=self.stop_id, scope=self.scope, level=self.level, stop_epoch=self.epoch, proof=self.proof
+        )
+
+    def message(self) -> EmergencyStop:
+        return EmergencyStop(
+            stop_id=self.stop_id,
+            stop_epoch=self.epoch,
+            scope=self.scope,
+            level=self.level,
+            proof=self.proof,
+            timeout_ms=TIMEOUT_MS,
+            reason=self.words.reason,
+            user_id=self.words.user_id,
+            drill=self.words.drill,
+        )
+
+    def note(self, now: Instant, event: str, engine_id: str | None = None, detail: str | None = None) -> None:
+        if len(self.timeline) < TIMELINE_LIMIT:
+            self.timeline.append(TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail))
+
+    def view(self) -> Stop:
+        return Stop(
+            stop_id=self.stop_id,
+            request_id=self.words.request_id,
+            epoch=self.epoch,
+            scope=self.scope,
+            level=self.level,
+            user_id=self.words.user_id,
+            reason=self.words.reason,
+            requested_at=self.words.requested_at,
+            delivered=sum(p.acked for p in self.parts.values()),
+            engines=len(self.parts),
+            durable=self.durable,
+            state=state_of(self.parts.values()),
+            results=[self._result(p) for p in self.parts.values()],
+            drill=self.words.drill,
+            cause=self.words.cause,
+            released_at=self.released_at.wall if self.released_at else None,
+            timeline=list(self.timeline),
+        )
+
+    def _result(self, part: Part) -> EmergencyStopResult:
+        cached = self.results.get(part.engine_id)
+        if cached is None or cached[0] is not part:
+            cached = self.results[part.engine_id] = (part, part.result())
+        return cached[1]
+
+
+def unknown_words(stop_id: str, now: Instant) -> Words:
+    return Words(request_id=stop_id, user_id=PLATFORM, reason="open at start", requested_at=now.wall, cause="recovered")
+
+
+def reopened_words(stop_id: str, engine_id: str, now: Instant) -> Words:
+    return Words(
+        request_id=stop_id,
+        user_id=engine_id,
+        reason=f"found in the latch of {engine_id}",
+        requested_at=now.wall,
+        cause="reopened",
+    )
+
+
+def alert(code: str, severity: str, reason: str, engine_id: str | None, stop_id: str | None) -> RaiseAlert:
+    return RaiseAlert(code=code, severity=severity, reason=reason, engine_id=engine_id, stop_id=stop_id)
+
+
+def detail(words: Words, level: Level) -> str:
+    return f"{words.user_id}: {level.value} {words.reason}".strip()
+
+
+def named(engine_ids: Iterable[str], most: int = 10) -> str:
+    names = list(engine_ids)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
