@@ -159,8 +159,10 @@ class Actor:
         mailbox = cell.mailbox
         user = mailbox.user
         try:
-            while True:
+            # The start was this task's turn: what waits already is taken without another pass of the scheduler.
+            if not (mailbox.system or user):
                 await mailbox.wait()
+            while True:
                 table = self.__handlers__ if cell.tracer is None else cell.tracer
                 budget = BATCH
                 while budget:
@@ -180,6 +182,7 @@ class Actor:
                         cell.drop(item, Why.REFUSED, no)
                 cell.current = None
                 cell.handled += BATCH - budget
+                await mailbox.wait()
         except Leave as leave:
             cell.current = None
             return leave.reason

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import attrs
 import trio
-from trio import current_time
 from trio.lowlevel import Task
 
 from supervisor.deadletter import DeadLetters
@@ -60,9 +59,10 @@ LIFE: Final[tuple[tuple[ActorState, str, ActorState], ...]] = (
 
 @attrs.define(kw_only=True)
 class Kernel:
-    """What the actors of one system share."""
+    """What the actors of one system share. `now`: trio's clock, without the way through the run of the task."""
 
     name: str
+    now: Callable[[], float]
     timekeeper: Timekeeper
     telemetry: Telemetry
     dead_letters: DeadLetters
@@ -91,7 +91,7 @@ class Tick:
         self.period = period
         self.live = True
         self.waiting = False
-        self.next_at = trio.current_time() + after
+        self.next_at = cell.kernel.now() + after
         self.alarm: Alarm = cell.kernel.timekeeper.at(self.next_at, self.fire)
 
     def fire(self) -> None:
@@ -100,7 +100,7 @@ class Tick:
             self.waiting = True
             self.cell.mailbox.offer_urgent(self)
         if self.period is not None and self.live:
-            late = trio.current_time() - self.next_at
+            late = self.cell.kernel.now() - self.next_at
             self.next_at += self.period * (1 + max(0, late // self.period))
             self.alarm = self.cell.kernel.timekeeper.at(self.next_at, self.fire)
 
@@ -143,6 +143,7 @@ _NOBODY: Final[dict[str, "Cell"]] = {}
 class Cell:
     __slots__ = (
         "below",
+        "cancelled",
         "current",
         "ended_reason",
         "enders",
@@ -180,9 +181,10 @@ class Cell:
         self.kind = ""
         self.state = ActorState.STOPPED
         self.incarnation = 0
+        self.cancelled = False
         self.restarts = 0
         self.handled = 0
-        self.since = trio.current_time()
+        self.since = kernel.now()
         self.current: Any = None
         self.pending: set[Ask] | frozenset[Ask] = _NO_ASKS
         self.waiting_on: Cell | None = None
@@ -206,6 +208,7 @@ class Cell:
         """A new incarnation is about to run. The slot is resolved with STARTED, or with the reason it never was."""
         self.incarnation += 1
         self.fault = None
+        self.cancelled = False
         # Shielded from the first moment, and started with start_soon into a nursery that is known to be the right one:
         # only the supervisor can cancel it, and no `started()` can get lost in a cancelled `nursery.start`.
         self.scope = trio.CancelScope(shield=True)
@@ -234,6 +237,7 @@ class Cell:
 
     def cancel(self, why: str) -> None:
         if self.scope is not None:
+            self.cancelled = True
             self.scope.cancel(reason=why)
 
     def fail(self, error: BaseException) -> None:
@@ -297,7 +301,7 @@ class Cell:
     def enter(self, state: ActorState) -> None:
         if state is not self.state:
             self.state = state
-            self.since = current_time()
+            self.since = self.kernel.now()
 
     def when_ended(self) -> Slot:
         """Resolved with the reason when the running incarnation ends."""

@@ -80,12 +80,12 @@ class Reply:
 class Context:
     """An actor's door to the system, one per incarnation. Set before `started()`; not yet there in `__init__`."""
 
-    __slots__ = ("_cell", "_log", "_nursery", "_stash", "_tasks", "_tasks_gone", "_timers", "_watched", "factory_name")
+    __slots__ = ("_cell", "_kind", "_log", "_nursery", "_stash", "_tasks", "_tasks_gone", "_timers", "_watched")
 
     def __init__(self, cell: Cell, nursery: trio.Nursery) -> None:
         self._cell = cell
         self._nursery = nursery
-        self.factory_name = ""
+        self._kind: type = object
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
         self._tasks: set[SideTask] | None = None
         self._tasks_gone: Slot | None = None
@@ -116,7 +116,9 @@ class Context:
         """A logger named after the actor's class that knows its name and incarnation."""
         if self._log is None:
             facts: MutableMapping[str, object] = {"actor": self._cell.path, "incarnation": self._cell.incarnation}
-            self._log = logging.LoggerAdapter(logging.getLogger(self.factory_name or "supervisor.actor"), facts)
+            self._log = logging.LoggerAdapter(
+                logging.getLogger(f"{self._kind.__module__}.{self._kind.__qualname__}"), facts
+            )
         return self._log
 
     def find(self, name: str) -> Ref:
@@ -263,11 +265,13 @@ class Context:
 
     def _release(self) -> None:
         """Timers stop, nobody is watched any more; stashed messages wait for the next incarnation."""
-        for watched in tuple(self._watched or ()):
-            self._stop_watching(watched)
-        for tick in self._timers or ():
-            tick.cancel()
-        self._timers = None
+        if self._watched:
+            for watched in tuple(self._watched):
+                self._stop_watching(watched)
+        if self._timers:
+            for tick in self._timers:
+                tick.cancel()
+            self._timers = None
         if self._stash:
             self.unstash_all()
 

@@ -30,13 +30,19 @@ class DeadLetter:
     error: BaseException | None = attrs.field(default=None, repr=False)
 
 
+def _letter(at: float, target: str, kind: str, why: Why, message: Any, error: BaseException | None) -> DeadLetter:
+    return DeadLetter(at=at, target=target, kind=kind, why=why, message=message, error=error)
+
+
 class DeadLetters:
     """Keeps the latest `size` letters and counts all of them by (reason, message type)."""
 
-    __slots__ = ("_counts", "_logged", "_observers", "_ring", "_suppressed", "_window_ends")
+    __slots__ = ("_counts", "_logged", "_now", "_observers", "_ring", "_suppressed", "_window_ends")
 
-    def __init__(self, size: int = 256) -> None:
-        self._ring: deque[DeadLetter] = deque(maxlen=size)
+    def __init__(self, size: int = 256, now: Callable[[], float] = trio.current_time) -> None:
+        self._now = now
+        # Most letters are never looked at: the ring keeps what they are made of.
+        self._ring: deque[tuple[float, str, str, Why, Any, BaseException | None]] = deque(maxlen=size)
         self._counts: Counter[tuple[Why, str]] = Counter()
         self._observers: list[Callable[[DeadLetter], object]] = []
         self._window_ends = 0.0
@@ -45,10 +51,15 @@ class DeadLetters:
 
     def add(self, target: str, message: Any, why: Why, error: BaseException | None = None) -> None:
         kind = type(message).__name__
-        letter = DeadLetter(at=trio.current_time(), target=target, kind=kind, why=why, message=message, error=error)
-        self._ring.append(letter)
+        at = self._now()
+        facts = (at, target, kind, why, message, error)
+        self._ring.append(facts)
         self._counts[why, kind] += 1
-        self._log(letter)
+        self._log(at, target, kind, why)
+        if self._observers:
+            self._show(_letter(*facts))
+
+    def _show(self, letter: DeadLetter) -> None:
         for observer in tuple(self._observers):
             try:
                 observer(letter)
@@ -63,7 +74,7 @@ class DeadLetters:
 
     def latest(self) -> tuple[DeadLetter, ...]:
         """Oldest first."""
-        return tuple(self._ring)
+        return tuple(_letter(*facts) for facts in self._ring)
 
     def counts(self) -> Mapping[tuple[Why, str], int]:
         return dict(self._counts)
@@ -71,13 +82,13 @@ class DeadLetters:
     def total(self, why: Why | None = None) -> int:
         return sum(count for (reason, _), count in self._counts.items() if why is None or reason is why)
 
-    def _log(self, letter: DeadLetter) -> None:
-        if letter.at >= self._window_ends:
+    def _log(self, at: float, target: str, kind: str, why: Why) -> None:
+        if at >= self._window_ends:
             if self._suppressed:
                 logger.warning("%d more dead letters in the last %g s", self._suppressed, WINDOW)
-            self._window_ends, self._logged, self._suppressed = letter.at + WINDOW, 0, 0
+            self._window_ends, self._logged, self._suppressed = at + WINDOW, 0, 0
         if self._logged < LOGGED_PER_WINDOW:
             self._logged += 1
-            logger.warning("dead letter: %s to %r (%s)", letter.kind, letter.target, letter.why.value)
+            logger.warning("dead letter: %s to %r (%s)", kind, target, why.value)
         else:
             self._suppressed += 1

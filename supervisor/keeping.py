@@ -82,8 +82,10 @@ class ChildKeeper(Actor):
 
     def __init__(self) -> None:
         self._children: dict[str, Child] = {}
+        self._cell: Cell
         self._nursery: trio.Nursery
         self._starting: Slot | None = None
+        self._patience: Alarm | None = None
         self._stop_wanted = False
 
     def _exited(self, cell: Cell, incarnation: int, reason: ExitReason) -> None:
@@ -109,8 +111,9 @@ class ChildKeeper(Actor):
         self._starting = settled = cell.begin()
         self._nursery.start_soon(live, cell, child.spec.factory, self._nursery, grace, name=cell.path)
         timeout = child.spec.start_timeout
-        alarm = self._cell.kernel.timekeeper.after(
-            30.0 if timeout is None else timeout, partial(self._start_is_late, child, settled)
+        deadline = cell.since + (30.0 if timeout is None else timeout)
+        self._patience = alarm = self._cell.kernel.timekeeper.again(
+            self._patience, deadline, partial(self._start_is_late, child, settled)
         )
         self._cell.waiting_on = cell
         try:
@@ -210,10 +213,6 @@ class ChildKeeper(Actor):
 
     # the list of children
 
-    @property
-    def _cell(self) -> Cell:
-        return self.context._cell
-
     def _in_order(self) -> tuple[Child, ...]:
         return tuple(self._children.values())
 
@@ -260,7 +259,7 @@ class ChildKeeper(Actor):
             return
         mine.kernel.telemetry.emit(
             Report(
-                at=trio.current_time(),
+                at=mine.kernel.now(),
                 event=event,
                 supervisor=mine.path,
                 child=child.cell.path,

@@ -62,13 +62,14 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
 
 async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: Context, grace: float) -> ExitReason:
     await point("before factory")
-    await trio.lowlevel.checkpoint_if_cancelled()  # stopped before it began: then it does not begin
+    if cell.cancelled:  # stopped before it began: then it does not begin
+        await trio.lowlevel.checkpoint()
     actor = factory()
     if not isinstance(actor, Actor):
         raise SpecError("factory", type(actor).__name__, "must return an Actor: `factory=lambda: Account(0)`")
     kind = type(actor)
     cell.kind = kind.__name__
-    context.factory_name = f"{kind.__module__}.{kind.__qualname__}"
+    context._kind = kind
     actor.context = context
     try:
         reason = await actor._live(cell)

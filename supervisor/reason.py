@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Iterator
+from typing import Final
 
 import attrs
 
@@ -21,6 +22,9 @@ class ExitKind(enum.Enum):
     IGNORED = "ignored"
 
 
+ABNORMAL: Final = frozenset({ExitKind.CRASH, ExitKind.CANCELLED, ExitKind.ESCALATED})
+
+
 @attrs.frozen
 class ExitReason:
     """`detail` is a human's word on it; `error` is the exception of a crash or of the crash that escalated."""
@@ -32,7 +36,7 @@ class ExitReason:
     @property
     def abnormal(self) -> bool:
         """True for crash, cancellation and escalation: what restarts a transient child and breaks links."""
-        return self.kind in (ExitKind.CRASH, ExitKind.CANCELLED, ExitKind.ESCALATED)
+        return self.kind in ABNORMAL
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
@@ -44,7 +48,8 @@ SHUTDOWN = ExitReason(ExitKind.SHUTDOWN)
 
 def crash(error: BaseException) -> ExitReason:
     """The reason of an actor that raised `error`."""
-    return ExitReason(ExitKind.CRASH, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, error)
+    name, text = type(error).__name__, str(error)
+    return ExitReason(ExitKind.CRASH, f"{name}: {text}" if text else name, error)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

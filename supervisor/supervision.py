@@ -103,6 +103,7 @@ class Supervisor(ChildKeeper):
     async def _live(self, cell: Cell) -> ExitReason:
         failure: Exception | None = None
         reason = SHUTDOWN
+        self._cell = cell
         cell.interrupted = self._interrupt
         self._stop_wanted = cell.state is ActorState.STOPPING  # asked for before the first step of this task
         cell.below = dict(cell.below)
@@ -251,7 +252,7 @@ class Supervisor(ChildKeeper):
         for member in group:
             if not keeps_spec(member.spec.restart):
                 self._remove(member)
-            else:
+            elif delay or member is not child:
                 member.cell.enter(ActorState.RESTARTING)
         if delay:
             self._schedule(child, delay)
@@ -260,7 +261,7 @@ class Supervisor(ChildKeeper):
 
     def _count_restart(self, child: Child) -> float:
         """Spend one restart of the budget; return the back-off in seconds. Leaves when it was one too many."""
-        now = trio.current_time()
+        now = self._cell.kernel.now()
         if not self._intensity.restart(now):
             self._report(Event.INTENSITY_EXCEEDED, child)
             raise Leave(

@@ -72,16 +72,18 @@ class System:
 
     def __init__(self, name: str, root: Supervisor, seed: int | None) -> None:
         self.name = name
+        now = trio.lowlevel.current_clock().current_time
         self.telemetry = Telemetry()
-        self.dead_letters = DeadLetters()
+        self.dead_letters = DeadLetters(now=now)
         self.stop_reason: ExitReason | None = None
         self._interrupt: BaseException | None = None
         self._body: trio.CancelScope | None = None
         self._stopping = False
-        self._timekeeper = Timekeeper()
+        self._timekeeper = Timekeeper(now)
         self._registry: Registry[Cell] = Registry()
         self._kernel = Kernel(
             name=name,
+            now=now,
             timekeeper=self._timekeeper,
             telemetry=self.telemetry,
             dead_letters=self.dead_letters,

@@ -16,13 +16,13 @@ __all__ = ["Alarm", "Timekeeper"]
 
 
 class Alarm:
-    """One future call of a sync function on the system's own task."""
+    """One future call of a sync function on the system's own task. `entry`: the time under which the heap has it."""
 
-    __slots__ = ("_keeper", "action", "when")
+    __slots__ = ("_keeper", "action", "entry", "when")
 
     def __init__(self, keeper: "Timekeeper", when: float, action: Callable[[], object]) -> None:
         self._keeper = keeper
-        self.when = when
+        self.when = self.entry = when
         self.action: Callable[[], object] | None = action
 
     def cancel(self) -> None:
@@ -35,9 +35,10 @@ class Alarm:
 class Timekeeper:
     """Runs alarms in the order of their times; equal times in the order they were set."""
 
-    __slots__ = ("_dead", "_heap", "_order", "_scope", "_target")
+    __slots__ = ("_dead", "_heap", "_now", "_order", "_scope", "_target")
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
+        self._now = now
         self._heap: list[tuple[float, int, Alarm]] = []
         self._order = count()
         self._dead = 0
@@ -54,13 +55,25 @@ class Timekeeper:
                 self._scope.deadline = when
         return alarm
 
+    def again(self, alarm: Alarm | None, when: float, action: Callable[[], object]) -> Alarm:
+        """Like `at`. A cancelled `alarm` whose entry is still in the heap, and not too late, is set anew: whoever sets
+        one deadline after the other leaves no trail of dead entries."""
+        if alarm is None or alarm.action is not None or when < alarm.entry:
+            return self.at(when, action)
+        alarm.when, alarm.action = when, action
+        self._dead -= 1
+        return alarm
+
     def after(self, seconds: float, action: Callable[[], object]) -> Alarm:
-        return self.at(trio.current_time() + seconds, action)
+        return self.at(self._now() + seconds, action)
 
     def forget_one(self) -> None:
         self._dead += 1
         if self._dead > 512 and self._dead * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            heap, self._heap = self._heap, [entry for entry in self._heap if entry[2].action is not None]
+            for _, _, alarm in heap:
+                if alarm.action is None:
+                    alarm.entry = math.inf
             heapq.heapify(self._heap)
             self._dead = 0
 
@@ -68,7 +81,12 @@ class Timekeeper:
         """Run what is due at `now` and drop the dead entries in front."""
         heap = self._heap
         while heap and (heap[0][0] <= now or heap[0][2].action is None):
-            _, _, alarm = heapq.heappop(heap)
+            _, order, alarm = heapq.heappop(heap)
+            if alarm.action is not None and alarm.when > now:
+                alarm.entry = alarm.when
+                heapq.heappush(heap, (alarm.when, order, alarm))
+                continue
+            alarm.entry = math.inf
             action, alarm.action = alarm.action, None
             if action is None:
                 self._dead -= 1
@@ -83,7 +101,7 @@ class Timekeeper:
             with trio.CancelScope(deadline=self._target) as self._scope:
                 await trio.sleep_forever()
             self._scope = None
-            self.run_due(trio.current_time())
+            self.run_due(self._now())
 
     def __len__(self) -> int:
         return len(self._heap) - self._dead

@@ -41,7 +41,7 @@ def test_the_restart_table_in_full():
     assert len(RESTARTS) == len(Restart) * len(ExitKind)
 
 
-@given(order=st.lists(st.text(min_size=1), min_size=1, unique=True), data=st.data())
+@given(order=st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True), data=st.data())
 def test_the_restart_group(order, data):
     failed = data.draw(st.sampled_from(order))
     assert restart_group(Strategy.ONE_FOR_ONE, order, failed) == (failed,)
