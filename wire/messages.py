@@ -13,7 +13,7 @@ from typing import Annotated
 
 from wire.errors import InvalidField
 from wire.schema import C, message
-from wire.stops import Epoch, Identifier, Level, Scope, StopRecord, StopSnapshot
+from wire.stops import SYMBOL, Epoch, Identifier, Level, Scope, StopRecord, StopSnapshot
 
 PROTOCOL = "1"
 SUBPROTOCOL = "watchkeeper-engine.v1"
@@ -31,7 +31,7 @@ Sequence = Annotated[int, C(ge=0, le=2**53)]
 Percent = Annotated[float, C(unit="percent", ge=0)]
 Text = Annotated[str, C(max_length=2000)]
 Name = Annotated[str, C(min_length=1, max_length=200)]
-Symbol = Annotated[str, C(pattern=r"[A-Z0-9]{1,12}")]
+Symbol = Annotated[str, C(pattern=SYMBOL)]
 DurableId = Annotated[str, C(pattern=r"[\x21-\x7e]{1,64}")]
 ErrorCode = Annotated[str, C(pattern=r"error_[a-z0-9_]+")]
 ParameterKey = Annotated[str, C(pattern=r"[a-z][A-Za-z0-9]{0,63}")]

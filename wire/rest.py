@@ -10,6 +10,7 @@ from typing import Annotated
 
 import attrs
 
+from wire.errors import InvalidField
 from wire.messages import (
     BrokerToken,
     EngineState,
@@ -347,6 +348,10 @@ class StopRequest:
     level: Level = Level.FLATTEN
     reason: Annotated[str, C(max_length=500)] = ""
     drill: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.level is Level.NORMAL:
+            raise InvalidField("NORMAL stops nothing: take REDUCE_ONLY, HALT, CANCEL or FLATTEN", field="level")
 
 
 @message

@@ -18,6 +18,7 @@ from wire.errors import InvalidField
 from wire.schema import C, message
 
 IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+SYMBOL = r"[A-Z0-9]{1,12}"
 Identifier = Annotated[str, C(pattern=IDENTIFIER)]
 Epoch = Annotated[int, C(ge=0)]
 
@@ -79,6 +80,8 @@ class Scope:
             engine, slash, name = name.partition("/")
             if not slash or not _is_identifier(engine):
                 raise InvalidField("a strategy scope is strategy:<engine>/<id>")
+        if kind is ScopeKind.SYMBOL and not re.fullmatch(SYMBOL, name):
+            raise InvalidField("symbol needs a stock code of capitals and digits (at most 12)")
         if not _is_identifier(name):
             raise InvalidField(f"{head} needs an id of letters, digits and _.:- (at most 64)")
         return cls(kind, name, engine)

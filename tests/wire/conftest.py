@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from wire.errors import InvalidField
 from wire.schema import C
-from wire.stops import Scope, ScopeKind
+from wire.stops import SYMBOL, Scope, ScopeKind
 
 settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
 settings.load_profile("patient")
@@ -25,7 +25,8 @@ TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 TIMES = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 SCOPES = st.one_of(
     st.just(Scope.everything()),
-    st.builds(Scope, st.sampled_from([ScopeKind.ACCOUNT, ScopeKind.ENGINE, ScopeKind.SYMBOL]), IDENTIFIERS),
+    st.builds(Scope, st.sampled_from([ScopeKind.ACCOUNT, ScopeKind.ENGINE]), IDENTIFIERS),
+    st.builds(Scope, st.just(ScopeKind.SYMBOL), st.from_regex(SYMBOL, fullmatch=True)),
     st.builds(Scope, st.just(ScopeKind.STRATEGY), IDENTIFIERS, IDENTIFIERS),
 )
 SIMPLE = {bool: st.booleans(), datetime: TIMES, date: st.dates(), Scope: SCOPES, type(None): st.none()}

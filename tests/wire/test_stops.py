@@ -83,7 +83,20 @@ def test_a_scope_reads_back_from_its_text(scope):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ALL", "all ", "engine:", "engine", "strategy:E1", "strategy:/x", "symbol:a b", "desk:1", "engine:\n"]
+    "text",
+    [
+        "",
+        "ALL",
+        "all ",
+        "engine:",
+        "engine",
+        "strategy:E1",
+        "strategy:/x",
+        "symbol:a b",
+        "symbol:zzz",
+        "desk:1",
+        "engine:\n",
+    ],
 )
 def test_a_malformed_scope_is_refused_and_never_read_as_a_narrower_one(text):
     with pytest.raises(InvalidField):

@@ -193,3 +193,8 @@ async def test_a_stop_is_shown_with_every_field(desk, kit):
 async def test_a_preview_sums_what_a_stop_would_reach(desk):
     answer = await (await desk.call("POST", "/api/stops/preview", role="operator")).get_json()
     assert answer == {"engines": [], "total": {"orders": 0, "positions": 0, "value": 0}}
+
+
+async def test_a_stop_that_would_stop_nothing_is_refused_naming_the_level(desk):
+    answer = await desk.call("POST", STOP, body={"level": "NORMAL"})
+    assert (answer.status_code, (await answer.get_json())["field"]) == (422, "level")
