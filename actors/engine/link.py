@@ -160,7 +160,7 @@ class Link(Actor):
     def _say_away(self, reason: str) -> None:
         """One clear line when it begins; the repetitions are details."""
         level = logging.INFO if self._told_away else logging.WARNING
-        self.context.log.log(level, "%s: trying again; no order leaves before the platform answers", reason)
+        self.context.log.log(level, "%s: trying again; when the lease runs out no order leaves", reason)
         self._told_away = True
 
     def _give_up(self, reason: str) -> None:

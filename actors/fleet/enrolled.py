@@ -21,6 +21,7 @@ class EnrolledEngine:
     account_id: str
     secret_hash: bytes = attrs.field(repr=False)
     public_key: str | None = None
+    seen_before: bool = False
 
 
 class EnrolledEngines:
@@ -50,6 +51,7 @@ class EnrolledEngines:
                 account_id=row.account_id,
                 secret_hash=row.secret_hash,
                 public_key=row.public_key,
+                seen_before=row.last_seen_at is not None,
             )
             for row in rows
         }

@@ -67,11 +67,13 @@ class StrategyRow:
 
 @attrs.define(kw_only=True)
 class EngineRow:
-    """``linked``: a connection is open. ``granted``: when the last lease was given, and for how long (seconds)."""
+    """``seen_before``: it connected to an earlier platform. ``linked``: a connection is open. ``granted``: when the
+    last lease was given, and for how long (seconds)."""
 
     engine_id: str
     name: str
     account_id: str
+    seen_before: bool = False
     linked: bool = False
     said_goodbye: bool = False
     heard: Instant | None = None
@@ -127,7 +129,7 @@ class EngineRow:
     def connection(self, now: float) -> Connection:
         """``now`` in monotonic seconds."""
         if self.heard is None:
-            return Connection.NEVER
+            return Connection.OFFLINE if self.seen_before else Connection.NEVER
         age = now - self.heard.mono
         if age >= OFFLINE_SECONDS or (self.said_goodbye and not self.linked):
             return Connection.OFFLINE

@@ -220,7 +220,7 @@ class _Parts:
         shelf = StopShelf(book=begun.book, desk=ReleaseDesk(lambda: f"release-{secrets.token_hex(8)}"))
         board = FleetBoard(shelf)
         for engine in services.enrolled.everyone():
-            board.add(engine.engine_id, engine.name, engine.account_id)
+            board.add(engine.engine_id, engine.name, engine.account_id).seen_before = engine.seen_before
         return cls(
             services=services,
             standing=standing,
