@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 118b1eb9695e484465f21f62f40cfe16478613c9f9f3ae14b5e08d433d6d4cdb */
+/* built from ui/src by `npm run build`; sources 4ad504a4e36998c1e0cc0d369309a9d01b92dd03a21c5b39c541cde92299ab66 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

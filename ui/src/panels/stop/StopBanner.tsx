@@ -4,13 +4,17 @@ import { Icon } from "../../kit/icons";
 import { useWho } from "../../link/session";
 import { useItems } from "../../store/live";
 import { useT } from "../../store/preferences";
+import { LEVELS } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { levelWord, scopeWord, stopLook } from "../words";
+
+/** All before a part of it, then the stronger level, then the newer: the first is what the desk must know first. */
+const weight = (stop: Stop) => (stop.scope === "all" ? 10 : 0) + LEVELS.indexOf(stop.level);
 
 export function useOpenStops(): readonly Stop[] {
   return useItems("stops")
     .filter((stop) => stop.released_at === null)
-    .toSorted((a, b) => b.epoch - a.epoch);
+    .toSorted((a, b) => weight(b) - weight(a) || b.epoch - a.epoch);
 }
 
 /** Stays on every page, for everybody, until the stop is released by a person. */
