@@ -16,7 +16,7 @@ from trio.lowlevel import Task
 
 from supervisor.deadletter import DeadLetters
 from supervisor.errors import ActorDied, AskCycle, AskSelf, AskTimeout, LinkBroken, MailboxFull
-from supervisor.mailbox import Mailbox, MailboxSpec, Why
+from supervisor.mailbox import Mailbox, MailboxSpec, Why, is_internal
 from supervisor.reason import ExitReason
 from supervisor.registry import Registry
 from supervisor.slot import Slot
@@ -74,6 +74,7 @@ class Kernel:
 class Stop:
     """In the system lane: end softly with this reason."""
 
+    __internal__ = True
     __slots__ = ("reason",)
 
     def __init__(self, reason: ExitReason) -> None:
@@ -273,7 +274,6 @@ class Cell:
 
     def close(self) -> None:
         """No further incarnation will come for now: what waits becomes dead letters."""
-        self.enter(ActorState.STOPPED)
         for item in self.mailbox.close():
             self.drop(item, Why.STOPPED)
         for cell in tuple(self.below.values()):
@@ -318,7 +318,7 @@ class Cell:
 
     def drop(self, item: Any, why: Why, error: BaseException | None = None) -> None:
         """Make `item` a dead letter; an asker learns of it."""
-        if isinstance(item, Stop):
+        if is_internal(item):
             return
         if isinstance(item, Tick):
             if why is Why.STOPPED:
@@ -331,8 +331,6 @@ class Cell:
             else:
                 item.fail(ActorDied(self.path, name, self.ended_reason))
             item = item.message
-        if getattr(item, "__internal__", False):
-            return
         self.kernel.dead_letters.add(self.path, item, why, error)
 
     # rings of asks

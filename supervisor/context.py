@@ -192,8 +192,7 @@ class Context:
     def unstash_all(self) -> int:
         """Put the stashed messages back in front of the user lane, in their order; returns how many."""
         stashed, self._stash = self._stash or deque(), None
-        for item in reversed(stashed):
-            self._cell.mailbox.user.appendleft(item)
+        self._cell.mailbox.put_back(stashed)
         return len(stashed)
 
     def defer(self) -> Reply:
@@ -210,11 +209,10 @@ class Context:
 
     def watch(self, ref: Ref) -> None:
         """Be told `Down` once, when the running (or next) incarnation of `ref` ends; at once if it is gone for good."""
-        watched, me, mine = ref._cell, self._cell, self._cell.incarnation
+        watched, me = ref._cell, self._cell
 
         def down(cell: Cell, reason: ExitReason) -> None:
-            if me.alive and me.incarnation == mine:
-                me.mailbox.offer_urgent(Down(ref=ref, incarnation=cell.incarnation, reason=reason))
+            me.mailbox.offer_urgent(Down(ref=ref, incarnation=cell.incarnation, reason=reason))
 
         if watched.mailbox.closed:
             down(watched, watched.ended_reason or NORMAL)

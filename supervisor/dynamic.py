@@ -46,10 +46,6 @@ class DynamicSupervisor(Supervisor):
         return False
 
     async def _stop_children(self, children: Iterable[Child], *, brutal: bool) -> None:
-        children = tuple(children)
-        if len(children) < 2:
-            await super()._stop_children(children, brutal=brutal)
-            return
         async with trio.open_nursery() as stopping:
             for child in children:
                 stopping.start_soon(self._stop_one, child, brutal)

@@ -86,7 +86,7 @@ class ChildKeeper(Actor):
         self._nursery: trio.Nursery
         self._starting: Slot | None = None
         self._patience: Alarm | None = None
-        self._stop_wanted = False
+        self._stop_wanted: bool
 
     def _exited(self, cell: Cell, incarnation: int, reason: ExitReason) -> None:
         self._cell.mailbox.offer_urgent(ChildExited(cell, incarnation, reason))
@@ -142,7 +142,7 @@ class ChildKeeper(Actor):
                 await self._ended_within(child, self._grace(child))
             if cell.alive:
                 cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
-                await self._wait_until_ended(child)
+            await self._wait_until_ended(child)
             if outcome is INTERRUPTED:
                 raise Leave(SHUTDOWN)
             outcome = ExitReason(ExitKind.CANCELLED, "started() did not return in time")
@@ -170,16 +170,15 @@ class ChildKeeper(Actor):
         cell = child.cell
         grace = 0.0 if brutal else self._grace(child)
         settled, cell.settled = cell.settled, None
-        reason: ExitReason | None = None
         cell.exited = None
         if grace and settled is None:
             cell.request_stop(SHUTDOWN)
-            reason = await self._ended_within(child, grace)
-        if reason is None and cell.alive:
+            await self._ended_within(child, grace)
+        if cell.alive:
             cell.cancel(f"supervisor {self.context.name}: {'no time to stop' if not grace else 'shutdown deadline'}")
-            reason = await self._wait_until_ended(child)
+        await self._wait_until_ended(child)
         cell.exited = self._exited
-        reason = reason or cell.ended_reason or SHUTDOWN
+        reason = cell.ended_reason or SHUTDOWN
         self._report(_stop_event(reason, expected_cancel=not grace), child, reason)
 
     def _grace(self, child: Child) -> float:
@@ -187,29 +186,26 @@ class ChildKeeper(Actor):
             return child.spec.shutdown
         return math.inf if child.is_supervisor else 5.0
 
-    async def _ended_within(self, child: Child, seconds: float) -> ExitReason | None:
-        """The reason of the end, or None if the child lives on after `seconds`."""
+    async def _ended_within(self, child: Child, seconds: float) -> bool:
+        """Has the child ended, after at most so many seconds?"""
         ended = child.cell.when_ended()
         alarm = None
         if seconds < math.inf:
             alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
         self._cell.waiting_on = child.cell
         try:
-            reason: ExitReason | None = await ended.wait()
+            await ended.wait()
         finally:
             self._cell.waiting_on = None
             if alarm is not None:
                 alarm.cancel()
-        return reason
+        return not child.cell.alive
 
-    async def _wait_until_ended(self, child: Child) -> ExitReason | None:
+    async def _wait_until_ended(self, child: Child) -> None:
         """Trio cannot kill: a child that shields itself is waited for, and named every few seconds."""
         while child.cell.alive:
-            reason = await self._ended_within(child, STUCK_EVERY)
-            if reason is not None:
-                return reason
-            self._report(Event.STUCK_CHILD, child, detail=await_stack(child.cell))
-        return child.cell.ended_reason
+            if not await self._ended_within(child, STUCK_EVERY):
+                self._report(Event.STUCK_CHILD, child, detail=await_stack(child.cell))
 
     # the list of children
 
@@ -240,9 +236,7 @@ class ChildKeeper(Actor):
         return cell
 
     def _remove(self, child: Child) -> None:
-        if self._children.get(child.spec.id) is child:
-            del self._children[child.spec.id]
-        child.forget_restart()
+        self._children.pop(child.spec.id, None)
         self._cell.forget(child.cell)
 
     def _report(

@@ -14,8 +14,9 @@ All methods but `wait` are synchronous and belong to the thread of the trio run.
 """
 
 import enum
+import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -27,6 +28,8 @@ from supervisor.errors import SpecError
 from supervisor.slot import Slot
 
 __all__ = ["BATCH", "Dropped", "Lane", "Mailbox", "MailboxSpec", "MailboxStatistics", "Overflow", "Sent", "Why"]
+
+logger = logging.getLogger("supervisor.mailbox")
 
 BATCH: Final = 64
 """Messages taken per wake: at 50 µs a message other tasks wait 4 ms; at 256 it would be 26–44 ms."""
@@ -120,6 +123,11 @@ class MailboxStatistics:
     overflow: Overflow
 
 
+def is_internal(item: Any) -> bool:
+    """Is it the runtime's own word, and so nobody's loss and nobody's to give up?"""
+    return getattr(type(item), "__internal__", False)
+
+
 class Lane(Protocol):
     def append(self, item: Any, /) -> None: ...
     def appendleft(self, item: Any, /) -> None: ...
@@ -140,8 +148,8 @@ class ConflatingLane:
 
     def replace(self, item: Any) -> tuple[Hashable, Any] | None:
         """Put `item` where its key waits and return (key, the older message); None if no such key waits."""
-        key = self._key(item)
-        if key is None or key not in self._items:
+        key = self._key_of(item)
+        if key not in self._items:
             return None
         older, self._items[key] = self._items[key], item
         return key, older
@@ -151,9 +159,12 @@ class ConflatingLane:
 
     def appendleft(self, item: Any, /) -> None:
         key = self._key_of(item)
-        if key not in self._items:
-            self._items[key] = item
-            self._items.move_to_end(key, last=False)
+        self._items[key] = item
+        self._items.move_to_end(key, last=False)
+
+    def has_newer(self, item: Any) -> bool:
+        """Does a message with the same key wait?"""
+        return self._key_of(item) in self._items
 
     def popleft(self) -> Any:
         return self._items.popitem(last=False)[1]
@@ -168,7 +179,15 @@ class ConflatingLane:
         return iter(list(self._items.values()))
 
     def _key_of(self, item: Any) -> Hashable:
-        key = None if isinstance(item, Slot) else self._key(item)
+        """What the runtime itself sends, and every request, has a key of its own: it never takes another's place."""
+        if isinstance(item, Slot) or is_internal(item):
+            return object()
+        try:
+            key = self._key(item)
+            hash(key)
+        except Exception:  # the receiver's mistake must not become the sender's crash
+            logger.exception("the key of a conflating mailbox failed for %s: not conflated", type(item).__name__)
+            return object()
         return object() if key is None else key
 
 
@@ -198,12 +217,12 @@ class Mailbox:
             return STOPPED
         overflow = self.spec.overflow
         user = self.user
-        if isinstance(user, ConflatingLane) and not isinstance(item, Slot) and (older := user.replace(item)):
+        if isinstance(user, ConflatingLane) and (older := user.replace(item)):
             self._dropped(older[1], Why.CONFLATED)
             return SENT
         if len(user) >= self.spec.capacity:
             if overflow is Overflow.DROP_OLDEST or overflow is Overflow.CONFLATE:
-                self._dropped(user.popleft(), Why.EVICTED)
+                self._evict()
             else:
                 return FULL
         user.append(item)
@@ -222,6 +241,14 @@ class Mailbox:
         """Put a message before everything else."""
         self._urgent().appendleft(item)
         self.wake()
+
+    def put_back(self, items: Sequence[Any]) -> None:
+        """Put items back in front of the user lane, in their order. One whose key waits there has been superseded."""
+        for item in reversed(items):
+            if isinstance(self.user, ConflatingLane) and self.user.has_newer(item):
+                self._dropped(item, Why.CONFLATED)
+            else:
+                self.user.appendleft(item)
 
     def queue_for_space(self, item: Any, space: Slot | None) -> None:
         """Let `item` in when there is room, first come first served; `space` is resolved then."""
@@ -320,6 +347,18 @@ class Mailbox:
             capacity=self.spec.capacity,
             overflow=self.spec.overflow,
         )
+
+    def _evict(self) -> None:
+        """Give up the oldest message, but none of the runtime's own: a note to restart a child must not get lost."""
+        passed = []
+        while self.user:
+            item = self.user.popleft()
+            if not is_internal(item):
+                self._dropped(item, Why.EVICTED)
+                break
+            passed.append(item)
+        for note in reversed(passed):
+            self.user.appendleft(note)
 
     def _urgent(self) -> deque[Any]:
         if not isinstance(self.system, deque):

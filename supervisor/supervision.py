@@ -290,8 +290,6 @@ class Supervisor(ChildKeeper):
 
     async def _start_group(self, first: Child) -> None:
         for member in self._group(first):
-            if member.cell.alive:
-                continue
             try:
                 await self._start(member, Event.CHILD_RESTARTED)
             except StartError as error:

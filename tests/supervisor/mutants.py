@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/supervisor/"
 FILES = [
     *("test_policies.py", "test_mailbox.py", "test_ask.py", "test_actor.py", "test_supervision.py"),
-    *("test_system.py", "test_traps.py", "test_testing.py", "test_adversary.py", "test_machine.py"),
+    *("test_system.py", "test_traps.py", "test_testing.py", "test_corners.py", "test_adversary.py", "test_machine.py"),
 ]
 MODULES = [
     *("policy", "backoff", "breaker", "budget", "mailbox", "supervision", "keeping", "cell", "dynamic"),

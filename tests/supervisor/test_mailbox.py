@@ -331,13 +331,12 @@ def test_taking_out_keeps_the_order_of_the_rest():
 
 
 def test_what_is_put_back_in_front_of_a_conflating_lane_goes_first_but_never_over_a_newer_value():
-    box, _ = mailbox(capacity=5, overflow=Overflow.CONFLATE, key=key_of)
+    box, dropped = mailbox(capacity=5, overflow=Overflow.CONFLATE, key=key_of)
     for item in (1, 2, 10):
         box.offer(item)
-    box.user.appendleft(3)
-    box.user.appendleft(12)  # the 2 that waits is newer than what comes back
-    box.user.appendleft(20)
+    box.put_back([20, 12, 3])  # the 2 that waits is newer than what comes back
     assert drain(box) == [20, 3, 1, 2, 10]
+    assert dropped == [(12, Why.CONFLATED)]
 
 
 class Latest(Scripted):
@@ -363,6 +362,7 @@ async def test_a_conflating_actor_wakes_conflates_and_still_does_after_it_was_st
             ref.tell(item)
         await trio.testing.wait_all_tasks_blocked()
         assert heard == [11, 2]
+        assert system.dead_letters.total(Why.CONFLATED) == 1
         await system.root.terminate_child("latest")
         await system.root.restart_child("latest")
         heard.clear()
@@ -370,6 +370,7 @@ async def test_a_conflating_actor_wakes_conflates_and_still_does_after_it_was_st
             assert ref.tell(item)
         await trio.testing.wait_all_tasks_blocked()
         assert heard == [11, 2]
+        assert system.dead_letters.total(Why.CONFLATED) == 2
 
 
 def test_taking_a_message_admits_the_first_who_waits():
