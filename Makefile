@@ -33,6 +33,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)
+	$(BIN)/python tools/tables.py
+
 ui:
 	cd ui && npm ci --no-audit --no-fund && npm run build
 

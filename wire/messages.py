@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated
 
+import attrs
+
 from wire.errors import InvalidField
 from wire.schema import C, message
 from wire.stops import SYMBOL, Epoch, Identifier, Level, Scope, StopRecord, StopSnapshot
@@ -281,10 +283,10 @@ class Hello:
     version: Name
     trading_mode: TradingMode
     stops: list[StopRecord]
-    latch: LatchState
-    capabilities: list[Name]
-    supported_brokerages: list[Name]
-    strategies: list[StrategyReport]
+    latch: LatchState = LatchState.ABSENT
+    capabilities: list[Name] = attrs.field(factory=list)
+    supported_brokerages: list[Name] = attrs.field(factory=list)
+    strategies: list[StrategyReport] = attrs.field(factory=list)
     resume: Resume = Resume()
 
 

@@ -7,6 +7,7 @@ as too slow (4029).
 """
 
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from actors.live.hub import Feed, Hub, Waker, frame
 from actors.live.session import Action, Close, CloseCode, Send, UiSession, Welcome
 from actors.live.streams import BACKLOG, TooSlow
 from supervisor.actor import Actor, handles
+from supervisor.errors import Ignore
 from supervisor.reason import ExitReason
 from wire.codec import encode
 from wire.tokens import Claims
@@ -59,6 +61,7 @@ class Outbox:
         self._waker = Waker()
         self._end: Close | None = None
         self.feed: Feed | None = None
+        self.abandoned = False  # nobody pumps it any more, or ever did
         self.handed_at: float | None = None
 
     def put(self, text: str) -> None:
@@ -123,6 +126,8 @@ class UiClient(Actor):
         self._hang_up = hang_up
 
     async def started(self) -> None:
+        if self._outbox.abandoned:
+            raise Ignore  # the browser went while its actor was being made
         self._session = UiSession(self._check, trio.current_time())
         self.context.every(_Tick(), period=TICK)
 
@@ -146,11 +151,16 @@ class UiClient(Actor):
 
     @handles(_Tick)
     async def on_tick(self, _: _Tick) -> None:
+        if self._outbox.abandoned:
+            self.context.stop("the browser left")
+            return
         now = trio.current_time()
         claims = self._session.claims
         denied = claims is not None and self._refuses(claims)
         offsets = self._outbox.feed.offsets() if self._outbox.feed else {}
-        for action in self._session.tick(now, offsets, denied=denied, may_expire=self._may_expire()):
+        expired = claims is not None and claims.exp <= time.time()
+        may_expire = not expired or self._may_expire()
+        for action in self._session.tick(now, offsets, denied=denied, may_expire=may_expire):
             self._do(action)
         if self._outbox.is_stuck(now):
             self._give_up(now)

@@ -190,6 +190,13 @@ class ParameterDesk(Actor):
                 expected_version=expected_version,
             )
         )
+        if not _is_of(row, who, engine_id, strategy_id, change):
+            return Refusal(
+                status=422,
+                error="error_idempotency_conflict",
+                reason="this request_id (or Idempotency-Key) stands for another change",
+                field="request_id",
+            )
         result = result_of(row)
         if row.status is UpdateStatus.PENDING and row.request_id not in self._flights:
             flight = Flight(row=row, base_version=row.base_version, expires_at=trio.current_time() + ANSWER_SECONDS)
@@ -436,3 +443,9 @@ def _needs_risk(reason: str) -> Refusal:
 
 def _away(reason: str) -> Refusal:
     return Refusal(status=503, error="error_database_unavailable", reason=f"parameters need the database: {reason}")
+
+
+def _is_of(row: VersionRow, who: Principal, engine_id: str, strategy_id: str, change: Parameters) -> bool:
+    """Whether a stored version is what this very request led to, now or when it was sent before."""
+    asked = (row.engine_id, row.strategy_id, row.user_id) == (engine_id, strategy_id, who.user_id)
+    return asked and all(row.parameters.get(key) == value for key, value in change.items())

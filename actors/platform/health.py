@@ -126,7 +126,7 @@ def tree_rows(node: Node) -> list[TreeRow]:
     info = node.info
     row = TreeRow(
         name=info.name,
-        kind=info.kind,
+        kind=info.kind or "starting",
         state=info.state.value,
         restarts=info.restarts,
         incarnation=info.incarnation,

@@ -57,6 +57,7 @@ class Releases:
     async def _requested(self, msg: RequestRelease) -> ReleaseView | Refusal:
         people = await self._records.risk_users()
         book, stop_id = self._shelf.book, msg.stop_id
+        waiting = self._shelf.desk.waiting(stop_id)
         case = self._shelf.desk.request(
             book.runs.get(stop_id),
             book.register.entries.get(stop_id),
@@ -68,6 +69,8 @@ class Releases:
         )
         if isinstance(case, Refusal):
             return case
+        if case is waiting:
+            return case.view()  # asked again with the same words: it waits on, and is written down already
         try:
             await self._records.note_case(case)
         except NotKept:

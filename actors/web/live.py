@@ -12,7 +12,7 @@ from actors.requests import UI_CLIENTS
 from actors.web.access import check_for_link, database_is_away
 from actors.web.app import Face, problem_response
 from actors.web.problems import Problem
-from supervisor.errors import Refused, UnknownActor
+from supervisor.errors import AskTimeout, Refused, UnknownActor
 from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.ref import Ref
 from supervisor.spec import ChildSpec, Restart
@@ -52,17 +52,21 @@ def _refusal(face: Face) -> Problem | None:
 async def _serve(face: Face) -> None:
     services = face.services
     outbox = Outbox(services.hub)
-    with trio.CancelScope() as socket_scope:
-        client = await _start(face, outbox, socket_scope)
-        if client is None:
-            await websocket.close(CloseCode.OVERLOADED, "error_overloaded")
-            return
-        try:
+    client: Ref | None = None
+    try:
+        with trio.CancelScope() as socket_scope:
+            client = await _start(face, outbox, socket_scope)
+            if client is None:
+                await websocket.close(CloseCode.OVERLOADED, "error_overloaded")
+                return
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_listen, client, outbox)
                 await _speak(outbox)
                 nursery.cancel_scope.cancel()
-        finally:
+    finally:
+        # Also where the browser went, or patience ended, before its actor was there: that actor must not stay.
+        outbox.abandoned = True
+        if client is not None:
             client.tell(BrowserLeft(), urgent=True)
 
 
@@ -86,7 +90,7 @@ async def _start(face: Face, outbox: Outbox, socket_scope: trio.CancelScope) -> 
     spec = ChildSpec(id=secrets.token_hex(6), factory=make, restart=Restart.TEMPORARY, shutdown=1.0, mailbox=MAILBOX)
     try:
         return await services.system.start_child(UI_CLIENTS, spec, timeout=5.0)
-    except (Refused, UnknownActor):
+    except (Refused, UnknownActor, AskTimeout):
         return None
 
 

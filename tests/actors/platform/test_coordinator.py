@@ -80,6 +80,8 @@ class Records:
 
     async def note_case(self, case):
         self._ask_database()
+        if case.id in self.cases:
+            raise NotKept("conflicts with what is stored")
         self.cases[case.id] = case
 
     async def settle_case(self, case):
@@ -311,6 +313,16 @@ async def test_thirty_seconds_without_an_end_raise_an_alert(open_world, autojump
 
 
 # --- releases -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_release_asked_for_again_waits_on(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        asked = ReleaseRequest(reason="looked", epoch=stop.epoch)
+        message = RequestRelease(principal=person("kim"), stop_id=stop.stop_id, request=asked)
+        first, again = [await world.ref.ask(message, timeout=30) for _ in range(2)]
+        assert (again.id, again.state) == (first.id, ReleaseState.REQUESTED)
 
 
 async def test_a_release_is_written_everywhere_before_any_engine_hears_of_it(open_world, autojump_clock):

@@ -337,6 +337,15 @@ async def test_the_same_request_again_is_the_same_change(open_world, autojump_cl
         assert len(world.sent) == 1
 
 
+async def test_a_request_id_that_stands_for_another_change_is_a_conflict(open_world, autojump_clock):
+    async with open_world() as world:
+        await world.change({"maxSize": 5}, version=1, request_id="r1")
+        other = await world.change({"maxSize": 6}, version=1, request_id="r1")
+        assert (other.status, other.error) == (422, "error_idempotency_conflict")
+        await trio.sleep(0.1)
+        assert len(world.sent) == 1
+
+
 async def test_rolling_back_is_a_new_version_with_the_old_values(open_world, autojump_clock):
     async with open_world() as world:
         await world.change({"maxSize": 5}, version=1, request_id="r1")

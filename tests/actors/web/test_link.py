@@ -7,7 +7,12 @@ import pytest
 import trio
 from quart.testing.connections import WebsocketDisconnectError, WebsocketResponseError
 
+from actors.live.client import Outbox, UiClient
+from actors.live.hub import Hub
 from actors.live.session import BURST, Close, Send, State, TokenRefused, UiSession, Welcome
+from supervisor.dynamic import DynamicSupervisor
+from supervisor.spec import ChildSpec, Restart
+from supervisor.system import open_system
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState
 from wire.tokens import Claims
@@ -333,3 +338,34 @@ async def test_every_browser_is_a_supervised_actor_that_ends_with_its_socket(des
     with trio.fail_after(5):
         await client.wait_ended()
     assert desk.services.system.find(name) is None
+
+
+async def test_a_browser_that_goes_before_its_actor_is_there_leaves_no_actor_behind(open_actor_system, autojump_clock):
+    """Its socket may be gone by the time the supervisor gets to the start: the actor then finds nobody to serve."""
+    hub = Hub()
+    outbox = Outbox(hub)
+    outbox.abandoned = True
+
+    def make():
+        return UiClient(
+            hub=hub,
+            outbox=outbox,
+            check=check,
+            refuses=lambda _: False,
+            may_expire=lambda: True,
+            hang_up=lambda: None,
+        )
+
+    async with open_actor_system() as system:
+        await system.start_child("clients", ChildSpec(id="c", factory=make, restart=Restart.TEMPORARY))
+        outbox_left_later = Outbox(hub)
+        outbox = outbox_left_later
+        await system.start_child("clients", ChildSpec(id="d", factory=make, restart=Restart.TEMPORARY))
+        outbox_left_later.abandoned = True
+        await trio.sleep(1.0)
+        assert await system.ref("clients").which_children() == ()
+
+
+@pytest.fixture
+def open_actor_system():
+    return lambda: open_system(name="test", children=[ChildSpec(id="clients", factory=DynamicSupervisor)])
