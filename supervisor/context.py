@@ -103,6 +103,11 @@ class Context:
         return None if self._cell.parent is None else Ref(self._cell.parent)
 
     @property
+    def children(self) -> tuple[Ref, ...]:
+        """The refs of a supervisor's children, in the order they were added; none for any other actor."""
+        return tuple(Ref(cell) for cell in self._cell.below.values())
+
+    @property
     def name(self) -> str:
         return self._cell.path
 

@@ -220,7 +220,8 @@ class Supervisor(ChildKeeper):
             return
         self._report(end_event(exit), child, exit.reason)
         self._last_error = exit.reason.error or self._last_error
-        if not isinstance(exit.reason.error, Exception | None):
+        error = exit.reason.error
+        if error is not None and not isinstance(error, Exception):
             return  # Ctrl-C or an exit: the root is stopping everything, so nobody is restarted
         if wants_restart(child.spec.restart, exit.reason):
             await self._restart(child)

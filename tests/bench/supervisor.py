@@ -1,18 +1,22 @@
 """The actor runtime beside what a trio user would write instead. Same work, same process, paired rounds.
 
 Every ratio is a median of seven rounds in which variant and base run one after the other; the absolute figures are
-only there to be read side by side. Bases: a trio memory channel(1000), an asyncio.Queue(1000), a bare `start_soon`.
+only there to be read side by side. Bases: a trio memory channel(1000), an asyncio.Queue(1000), a bare `start_soon`,
+and pykka where it is installed.
 
     python -m tests.bench.supervisor
 """
 
 import asyncio
 import gc
+import importlib.metadata
+import importlib.util
 import logging
 import math
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -27,6 +31,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 
 ROUNDS = 7
+PYKKA = "4.5.0"
 clock = time.perf_counter
 
 
@@ -132,7 +137,50 @@ def tell_asyncio(messages: int, burst: int) -> float:
     return asyncio.run(main())
 
 
+def tell_pykka(messages: int) -> float:
+    """A pykka actor is a thread with an unbounded queue: its producer runs freely, which is its best case."""
+    import pykka
+
+    done = threading.Event()
+
+    class Counted(pykka.ThreadingActor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = 0
+
+        def on_receive(self, message: object) -> None:
+            self.seen += 1
+            if self.seen == messages:
+                done.set()
+
+    ref = Counted.start()
+    start = clock()
+    for _ in range(messages):
+        ref.tell(NOTE)
+    done.wait()
+    took = clock() - start
+    ref.stop()
+    return messages / took
+
+
 # asking
+
+
+def ask_pykka(times: int) -> float:
+    import pykka
+
+    class Doubling(pykka.ThreadingActor):
+        def on_receive(self, message: Double) -> int:
+            return message.n * 2
+
+    ref = Doubling.start()
+    question = Double(21)
+    start = clock()
+    for _ in range(times):
+        ref.ask(question, timeout=5.0)
+    took = clock() - start
+    ref.stop()
+    return times / took
 
 
 async def ask_actor(times: int) -> float:
@@ -287,6 +335,17 @@ def line(what: str, base: str, figures: tuple[float, float, float], goal: str) -
     print(f"{what:<34} {variant:>12,.0f}/s  {base:<26} {other:>12,.0f}/s  × {quotient:6.2f}   goal {goal}")
 
 
+def against_pykka(n: int) -> None:
+    if importlib.util.find_spec("pykka") is None:
+        print(f"!! SKIPPED: pykka is not installed, so nothing is compared with it: pip install pykka=={PYKKA}")
+        return
+    base = f"pykka {importlib.metadata.version('pykka')}"
+    for burst, goal in ((100, "≥ 3"), (1, "none")):
+        figures = ratio(lambda: run(tell_actor, n, burst), lambda: tell_pykka(n))  # noqa: B023
+        line(f"tell through an actor, burst {burst}", base, figures, goal)
+    line("ask with deadline and monitor", base, ratio(lambda: run(ask_actor, 5000), lambda: ask_pykka(5000)), "none")
+
+
 def main() -> None:
     logging.disable(logging.CRITICAL)
     print(f"Python {sys.version.split()[0]}, trio {trio.__version__}, medians of {ROUNDS} paired rounds")
@@ -297,6 +356,7 @@ def main() -> None:
     for burst, goal in ((100, "≥ 1"), (1, "none")):
         figures = ratio(lambda: run(tell_actor, n, burst), lambda: tell_asyncio(n, burst))  # noqa: B023
         line(f"tell through an actor, burst {burst}", "asyncio.Queue(1000)", figures, goal)
+    against_pykka(n)
     line(
         "ask with deadline and monitor",
         "reply over a channel",

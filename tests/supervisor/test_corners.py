@@ -2,6 +2,7 @@
 
 # ruff: noqa: PT012 - a system is opened, used and left inside the block that expects its error
 
+import logging
 import math
 import random
 from functools import partial
@@ -98,12 +99,14 @@ async def test_requests_and_the_runtimes_own_words_are_never_given_to_the_key(ev
 
 
 @pytest.mark.parametrize("key", [lambda message: message.nonsense, lambda message: [message]])
-async def test_a_key_that_fails_costs_the_conflation_and_never_the_sender(event_log, autojump_clock, key):
+async def test_a_key_that_fails_costs_the_conflation_and_never_the_sender(event_log, autojump_clock, caplog, key):
+    logging.getLogger("supervisor").setLevel(logging.ERROR)
     spec = MailboxSpec(capacity=10, overflow=Overflow.CONFLATE, key=key)
     async with open_system(children=[event_log.child("a", mailbox=spec)]) as system:
         assert all(system.ref("a").tell(Quote("A", price)) for price in range(3))
         await settle()
         assert system.dead_letters.counts() == {(Why.UNHANDLED, "Quote"): 3}
+    assert "the key of a conflating mailbox failed for Quote" in caplog.text
 
 
 async def test_conflate_replaces_in_place_so_that_a_busy_key_does_not_lose_its_turn(event_log, autojump_clock):
@@ -233,6 +236,45 @@ async def test_a_blocked_question_is_answered_by_a_drain(event_log, autojump_clo
             await settle()
             await system.root.terminate_child("a", drain=10)
         assert ended == [(2, "a#1")]
+
+
+async def test_a_blocked_question_fails_when_its_actor_is_terminated_between_two_lives(event_log, autojump_clock):
+    slow = Backoff(base=10, max_delay=10, jitter=0)
+    ended = []
+    spec = event_log.child("a", backoff=slow, mailbox=MailboxSpec(capacity=1))
+    async with open_system(children=[spec], period=30) as system, trio.open_nursery() as nursery:
+        ref = system.ref("a")
+        ref.tell(Crash())
+        await settle()
+        ref.tell(Hold(1))
+        ask_later(nursery, ref, Ping(), ended, timeout=100)
+        await settle()
+        assert ref.info().mailbox.blocked == 1
+        await system.root.terminate_child("a")
+        await settle()
+        assert ended == [(0, ActorDied)]
+
+
+def test_what_is_taken_out_waits_for_space_no_more():
+    box = Mailbox(MailboxSpec(capacity=1), lambda item, why: None)
+    box.offer(0)
+    for n in (1, 2, 3):
+        box.queue_for_space(n, None)
+    assert box.take_out(lambda item: item in (1, 3)) == [1, 3]
+    assert box.statistics().blocked == 1
+    assert (box.pop(), box.pop()) == (0, 2)
+
+
+async def test_two_questions_in_a_conflating_mailbox_are_both_answered(event_log, autojump_clock):
+    ended = []
+    async with (
+        open_system(children=[event_log.child("a", mailbox=LATEST)]) as system,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(3):
+            ask_later(nursery, system.ref("a"), Ping(seconds=1), ended)
+        await trio.sleep(4)
+        assert ended == [(1, "a#1"), (2, "a#1"), (3, "a#1")]
 
 
 def test_leaving_a_queue_nobody_waits_in_is_nothing():
@@ -486,7 +528,7 @@ async def test_a_dynamic_supervisor_with_one_child_stops_it_softly(event_log, au
     assert trio.current_time() == 1
 
 
-async def test_buggify_reaches_every_point_of_a_life():
+def test_buggify_reaches_every_point_of_a_life():
     async def scenario():
         log = EventLog()
         async with open_system(children=[log.child("a")]) as system:
@@ -495,12 +537,8 @@ async def test_buggify_reaches_every_point_of_a_life():
         return True
 
     with buggify(1, rate=1.0) as active:
-        assert await scenario_in_virtual_time(scenario)
+        assert trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))
     assert set(active.hits) == {"before factory", "before start", "before restart", "before stop", "before end"}
-
-
-async def scenario_in_virtual_time(scenario):
-    return await trio.to_thread.run_sync(lambda: trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0)))
 
 
 # a life
@@ -1129,6 +1167,12 @@ def test_the_threshold_counts_from_the_first_failure_on():
     assert breaker.remaining(1) == 4
     assert breaker.allow(5).probe
     assert breaker.remaining(5) == 0
+
+
+def test_a_breaker_may_reset_in_less_than_a_second():
+    breaker = CircuitBreaker(threshold=1, reset_after=0.5)
+    breaker.failed(breaker.allow(0), 0)
+    assert breaker.remaining(0.25) == 0.25
 
 
 def test_one_success_does_not_take_the_vote_from_calls_that_run_beside_it():
