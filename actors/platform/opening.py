@@ -85,13 +85,18 @@ async def take_office(db: Database, dsn: str) -> Tenure:
     except Unavailable:
         raise
     except StoreError as error:
-        raise Refused(str(error)) from None
+        raise Refused(f"{error}: is WATCHKEEPER_DATABASE_URL right?") from None
 
 
 async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     """Raises Refused with one clear line for everything a person has to put right first."""
-    tenure = await _office_within(db, dsn, DATABASE_PATIENCE)
     journal_path = here.home / JOURNAL_FILE
+    tenure = await _office_within(db, dsn, DATABASE_PATIENCE)
+    if tenure is None and not journal_path.exists():
+        raise Refused(
+            f"a first start needs its database, and there was none to be reached ({db.down_reason}): start it,"
+            " or correct WATCHKEEPER_DATABASE_URL"
+        )
     keyring = await _keys(here, db, tenure, journal_exists=journal_path.exists())
     db.audit_key = keyring.derive("audit chain")
     key = keyring.derive("stop journal")
@@ -116,7 +121,7 @@ async def _office_within(db: Database, dsn: str, seconds: float) -> Tenure | Non
             return await take_office(db, dsn)
         except Unavailable as error:
             if trio.current_time() + pause > end:
-                log.warning("starting without the database: %s", error)
+                log.warning("the database does not answer: %s", error)
                 return None
         await trio.sleep(pause)
         pause = min(1.0, pause * 2)

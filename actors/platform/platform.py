@@ -62,6 +62,7 @@ from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from actors.web.auditing import CHECKPOINT
 from actors.web.server import WebServer
+from actors.web.sockets import listen
 from store.audit import CheckpointFile
 from store.database import Database
 from store.embedded import EmbeddedPostgres
@@ -97,6 +98,9 @@ async def run_platform(
     ``task_status`` gets the services when everything listens. Raises Refused and Failed, each with one clear line.
     """
     with home_of_one(settings.home):
+        # Asked before anything is made: a refusal leaves nothing behind, and is one line.
+        for address, name in ((settings.http, "WATCHKEEPER_HTTP"), (settings.engines, "WATCHKEEPER_ENGINES")):
+            listen(address, name).close()
         embedded = EmbeddedPostgres(settings.home) if settings.database_url is None else None
         dsn = settings.database_url or _start(embedded)
         try:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import attrs
 import pytest
 import trio
 
-from actors.config import load_settings
+from actors.config import Address, load_settings
 from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
 from actors.emergency.local_socket import new_request, stop_locally
 from actors.errors import Refused
@@ -352,6 +353,24 @@ async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home
         (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason, str(kept.scope)) == (Level.CANCEL, "later", "all")
     assert not list((home / "stops.left").glob("*.json"))
+
+
+async def test_a_first_start_is_refused_in_one_line_when_its_database_cannot_be_reached(settings, home, monkeypatch):
+    monkeypatch.setattr(opening, "DATABASE_PATIENCE", 0.3)
+    wrong = attrs.evolve(settings, database_url="postgresql://nobody@127.0.0.1:9/none")
+    with pytest.raises(Refused, match="correct WATCHKEEPER_DATABASE_URL"):
+        await run_platform(wrong)
+    assert not (home / opening.JOURNAL_FILE).exists()
+
+
+async def test_a_busy_port_is_refused_in_one_line_before_anything_is_made(settings, home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = attrs.evolve(settings, http=Address("127.0.0.1", taken.getsockname()[1]))
+        with pytest.raises(Refused, match="in use by another program"):
+            await run_platform(busy)
+    assert {p.name for p in home.iterdir()} <= {opening.LOCK_FILE}
 
 
 async def test_a_start_without_the_database_halts_everything_and_still_takes_engines_and_stops(
