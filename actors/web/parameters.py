@@ -1,5 +1,7 @@
 """Live parameters over HTTP: compare-and-set by version, answered when the engine has answered."""
 
+import re
+
 import attrs
 
 from actors.requests import PARAMETERS, ChangeParameters, GetParameters, Refusal, RollBackParameters
@@ -17,6 +19,7 @@ from wire.rest import (
     UpdateResult,
     UpdateStatus,
 )
+from wire.stops import IDENTIFIER
 
 ENGINE_ANSWERS_WITHIN = 10.5
 """Seconds: an engine has 10, and the verdict that it did not needs a moment."""
@@ -58,6 +61,8 @@ def _strategy(call: Call) -> str:
     strategy_id = call.query.get("strategy_id")
     if not strategy_id:
         raise Problem(422, "error_invalid_field", "is required", "strategy_id")
+    if not re.fullmatch(IDENTIFIER, strategy_id):
+        raise Problem(422, "error_invalid_field", "must be the id of a strategy", "strategy_id")
     return strategy_id
 
 

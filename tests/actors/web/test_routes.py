@@ -372,3 +372,8 @@ def test_without_a_build_a_plain_page_says_so(tmp_path):
 )
 def test_gzip_is_sent_only_to_who_wants_it(header, packed):
     assert accepts_gzip(header) is packed
+
+
+async def test_a_strategy_s_id_that_cannot_be_one_is_a_bad_field_and_no_outage(desk):
+    answer = await desk.call("GET", "/api/engines/E1/parameters?strategy_id=%00")
+    assert (answer.status_code, (await answer.get_json())["field"]) == (422, "strategy_id")
