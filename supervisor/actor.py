@@ -155,13 +155,13 @@ class Actor:
         return await self._loop(cell)
 
     async def _loop(self, cell: Cell) -> ExitReason:
-        """Take messages until one says stop: system lane first, at most `BATCH` between two checkpoints."""
+        """Take messages until one says stop: system lane first, at most `BATCH` between two checkpoints.
+
+        The start was this task's turn, so what waits already is taken before the first wait.
+        """
         mailbox = cell.mailbox
         user = mailbox.user
         try:
-            # The start was this task's turn: what waits already is taken without another pass of the scheduler.
-            if not (mailbox.system or user):
-                await mailbox.wait()
             while True:
                 table = self.__handlers__ if cell.tracer is None else cell.tracer
                 budget = BATCH

@@ -345,6 +345,21 @@ class Cell:
                 raise AskSelf(self.path, message) if len(path) == 2 else AskCycle(tuple(path), message)
             step = step.waiting_on
 
+    def break_ring(self, target: "Cell") -> None:
+        """Before this supervisor waits for the end of `target`: fail the ask around which `target` waits for it.
+
+        Nobody else could: the question is in this mailbox, and its answer would come after the wait.
+        """
+        path = [self.path, target.path]
+        asker, step = target, target.waiting_on
+        while step is not None and step is not self:
+            path.append(step.path)
+            asker, step = step, step.waiting_on
+        if step is self:
+            for ask in tuple(self.pending):
+                if ask.sender is asker:
+                    ask.fail(AskCycle((*path, self.path), type(ask.message).__name__))
+
     def owe(self, ask: Ask) -> None:
         """An ask that will be answered, or fail with this incarnation."""
         if not isinstance(self.pending, set):

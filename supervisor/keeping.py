@@ -192,6 +192,7 @@ class ChildKeeper(Actor):
         alarm = None
         if seconds < math.inf:
             alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
+        self._cell.break_ring(child.cell)
         self._cell.waiting_on = child.cell
         try:
             await ended.wait()

@@ -114,6 +114,8 @@ def mutants(module: str) -> list[Mutant]:
         # Texts of errors and reports, annotations and module-level tables of presentation decide nothing.
         if isinstance(node, ast.JoinedStr | ast.Raise | ast.AnnAssign | ast.arguments):
             skipped |= {id(inner) for inner in ast.walk(node)}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "TypeVar":
+            skipped |= {id(inner) for inner in ast.walk(node)}
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             skipped |= {id(inner) for decorator in node.decorator_list for inner in ast.walk(decorator)}
     return list(_changes(tree, path, module, skipped))

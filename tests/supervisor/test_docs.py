@@ -104,3 +104,15 @@ def test_mypy_checks_what_handlers_and_askers_do(wrong, tmp_path):
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(file)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode == 0) is (wrong is None), result.stdout
+
+
+def test_every_promise_of_the_checklist_names_tests_that_exist():
+    tests = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        tests |= set(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))
+    lines = [line for line in (DOCS / "checklist.md").read_text().splitlines() if line.startswith("- ")]
+    assert len(lines) > 60
+    for line in lines:
+        named = re.findall(r"`(test_\w+)`", line)
+        assert named, f"no test: {line}"
+        assert set(named) <= tests, f"{set(named) - tests} of: {line}"
