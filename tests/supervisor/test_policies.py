@@ -12,6 +12,7 @@ from supervisor.backoff import Backoff, Growth
 from supervisor.breaker import TRANSITIONS, Breaker, CircuitBreaker
 from supervisor.budget import RetryBudget
 from supervisor.errors import CircuitOpen, SpecError, SupervisorError
+from supervisor.mailbox import Dropped, Sent, Why
 from supervisor.policy import (
     RESTARTS,
     AutoShutdown,
@@ -451,3 +452,65 @@ def test_time_that_runs_backwards_earns_nothing():
 def test_a_budget_of_nonsense_is_refused(wrong):
     with pytest.raises(SpecError):
         RetryBudget(**wrong)
+
+
+# corners
+
+
+def test_a_new_breaker_has_counted_nothing():
+    statistics = CircuitBreaker(threshold=2, reset_after=5).statistics(0)
+    assert (statistics.state, statistics.failures, statistics.opened, statistics.refused, statistics.remaining) == (
+        Breaker.CLOSED,
+        0,
+        0,
+        0,
+        0,
+    )
+
+
+def test_the_threshold_counts_from_the_first_failure_on():
+    breaker = CircuitBreaker(threshold=2, reset_after=5)
+    breaker.failed(breaker.allow(0), 0)
+    assert breaker.state is Breaker.CLOSED
+    breaker.failed(breaker.allow(0), 0)
+    assert breaker.state is Breaker.OPEN
+    assert breaker.remaining(1) == 4
+    assert breaker.allow(5).probe
+    assert breaker.remaining(5) == 0
+
+
+def test_a_breaker_may_reset_in_less_than_a_second():
+    breaker = CircuitBreaker(threshold=1, reset_after=0.5)
+    breaker.failed(breaker.allow(0), 0)
+    assert breaker.remaining(0.25) == 0.25
+
+
+def test_one_success_does_not_take_the_vote_from_calls_that_run_beside_it():
+    breaker = CircuitBreaker(threshold=1, reset_after=5)
+    one, two = breaker.allow(0), breaker.allow(0)
+    breaker.succeeded(one, 1)
+    breaker.failed(two, 2)
+    assert breaker.state is Breaker.OPEN
+
+
+def test_a_deposit_is_added_to_what_time_has_refilled():
+    budget = RetryBudget(ratio=0.5, per_second=1.0, window=10)
+    for _ in range(10):
+        assert budget.withdraw(0.0)
+    assert not budget.withdraw(0.0)
+    budget.deposit(2.0)
+    assert budget.statistics().balance == pytest.approx(2.5)
+    assert budget.withdraw(3.0)
+    assert budget.statistics().balance == pytest.approx(2.5)
+
+
+def test_what_counts_in_a_window_can_be_looked_at_without_counting():
+    window = Intensity(2, 5.0)
+    assert window.restart(0.0)
+    assert window.restart(4.0)
+    assert (window.spent(4.0), window.spent(5.0), window.spent(5.1), window.spent(9.1)) == (2, 2, 1, 0)
+
+
+def test_a_drop_is_false_and_says_why():
+    assert not Dropped(Why.FULL)
+    assert Sent()
