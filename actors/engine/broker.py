@@ -13,11 +13,9 @@ import attrs
 import trio
 
 from actors.engine.desk import Desk, Quote
-from actors.engine.errors import BrokerRefused, BrokerUnavailable, EngineError, GateClosed, OutcomeUnknown
-from actors.engine.gate import Purpose
+from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.kis import KisClient
 from actors.engine.reconcile import BrokerRead, Outcome, Reconciliation
-from actors.engine.stopping import View
 from actors.engine.strategy import Tick
 from actors.engine.stream import ApprovalRefused, Listener, listen
 from supervisor.actor import Actor, Reply, handles
@@ -27,6 +25,9 @@ from wire.errors import WireError
 from wire.kis.notices import Notice
 from wire.kis.ticker import Trade
 from wire.messages import ErrorCategory, ErrorReport, LogCategory, Severity
+from wire.sdk.errors import EngineError, GateClosed
+from wire.sdk.gate import Purpose
+from wire.sdk.stopping import View
 
 KST = timezone(timedelta(hours=9))
 PATIENCE = 1.0  # seconds a difference must last before it is acted upon

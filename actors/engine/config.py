@@ -31,12 +31,14 @@ import attrs
 from actors.engine.kis import KisAccount
 from actors.engine.ma_cross import MovingAverageCross
 from actors.engine.orders import UNOWNED
-from actors.engine.strategy import InvalidParameters, Strategy, validated
+from actors.engine.strategy import Strategy
 from actors.engine.strategy_actor import StrategyPlan
 from actors.errors import Refused
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.codes import Profile
 from wire.messages import TradingMode
+from wire.sdk.errors import InvalidParameters
+from wire.sdk.parameters import validated
 from wire.stops import IDENTIFIER
 
 STRATEGIES: dict[str, Strategy[Any]] = {"ma_cross": MovingAverageCross()}

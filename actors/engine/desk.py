@@ -11,31 +11,23 @@ import attrs
 
 from actors.engine import reports
 from actors.engine.books import Books
-from actors.engine.clock import Clock
-from actors.engine.errors import GateClosed
-from actors.engine.gate import Gate, Intent, Purpose
 from actors.engine.inbox import Inbox
-from actors.engine.journal import Journal
-from actors.engine.lease import Lease
 from actors.engine.ledger import Ledger
 from actors.engine.orders import Order, OrderBook
-from actors.engine.outlet import Outlet, new_id
-from actors.engine.stopping import View
 from actors.engine.strategy import Place, Resting, Standing, Withdraw
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.notices import Notice
 from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
+from wire.sdk.clock import Clock
+from wire.sdk.errors import GateClosed
+from wire.sdk.gate import Gate, Intent, Purpose
+from wire.sdk.identity import Identity
+from wire.sdk.journal import Journal
+from wire.sdk.lease import Lease
+from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.stopping import View
 
 _DAY_CHANGE = 30.0  # seconds
-
-
-@attrs.frozen(kw_only=True)
-class Identity:
-    """Who this engine is to the platform."""
-
-    engine_id: str
-    account_id: str
-    name: str
 
 
 @attrs.frozen(kw_only=True)

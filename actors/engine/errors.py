@@ -1,29 +1,6 @@
-"""What can go wrong inside an engine. Codes follow the house rule ``error_<what>``; no text repeats a secret."""
+"""What can go wrong between an engine and its broker. No text repeats a secret."""
 
-
-class EngineError(Exception):
-    """Base; raise a subclass. ``code`` goes on the wire, ``reason`` to a person."""
-
-    code = "error_engine"
-
-    def __init__(self, reason: str, *, code: str | None = None) -> None:
-        if type(self) is EngineError:
-            raise TypeError("EngineError is a base class: raise one of its subclasses")
-        self.code = code or type(self).code
-        self.reason = reason
-        super().__init__(f"{self.code}: {reason}")
-
-
-class ConfigurationError(EngineError):
-    """The engine cannot start as it is configured: a caller's mistake, told in one line."""
-
-    code = "error_configuration"
-
-
-class GateClosed(EngineError):
-    """The order gate refused an order; nothing was written."""
-
-    code = "error_gate_closed"
+from wire.sdk.errors import EngineError
 
 
 class BrokerRefused(EngineError):
@@ -46,9 +23,3 @@ class OutcomeUnknown(EngineError):
     """The broker may or may not have executed the request: only reconciliation can tell. Never sent again."""
 
     code = "error_outcome_unknown"
-
-
-class StorageFailed(EngineError):
-    """A local file could not be made durable."""
-
-    code = "error_storage"

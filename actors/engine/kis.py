@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import attrs
 import trio
 
-from actors.engine.errors import BrokerRefused, BrokerUnavailable, EngineError, OutcomeUnknown
+from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.throttle import Throttle, ThrottleFull
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.errors import WireError
@@ -47,6 +47,7 @@ from wire.kis.trading import (
     OrderRequest,
 )
 from wire.messages import Side
+from wire.sdk.errors import EngineError
 
 T = TypeVar("T")
 BeforeWrite = Callable[[], None]

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from actors.engine.books import Books, Position
-from actors.engine.journal import Journal
 from actors.engine.orders import Order, OrderBook, from_plain, to_plain
+from wire.sdk.journal import Journal
 
 _MOST_LINES = 20_000
 

@@ -14,10 +14,6 @@ import attrs
 import trio
 
 from actors.engine.desk import Desk
-from actors.engine.halting import Halting
-from actors.engine.keeper import Keeper
-from actors.engine.outlet import new_id
-from actors.engine.platform import Credential, PlatformAway, Token, Unwelcome, fetch_token
 from actors.engine.strategy_actor import ApplyParameters
 from supervisor.actor import Actor
 from supervisor.errors import Failure, UnknownActor
@@ -44,6 +40,12 @@ from wire.messages import (
     Severity,
     Welcome,
 )
+from wire.sdk.calls import fetch_token
+from wire.sdk.errors import PlatformAway, Unwelcome
+from wire.sdk.halting import Halting
+from wire.sdk.keeper import Keeper
+from wire.sdk.outlet import new_id
+from wire.sdk.platform import Credential, Token
 from wire.session import (
     Acknowledged,
     CloseLink,
@@ -83,6 +85,7 @@ class LinkParts:
     http: HttpClient
     hello: Callable[[Resume], Hello]
     clocks: Callable[[], Clocks]
+    latch_keeper: Keeper
     settings_keeper: Keeper
     config_changed: Callable[[], Awaitable[None]]
 
@@ -312,9 +315,9 @@ class Link(Actor):
             self.context.spawn(self._make_safe, stops, name="latch")
 
     async def _make_safe(self, stop_ids: list[str]) -> None:
-        await self._halting.keeper.persist()
+        await self._parts.latch_keeper.persist()
         for stop_id in stop_ids:
-            await self._halting.make_safe(stop_id)
+            self._halting.noted(stop_id)
 
     def _leased(self, expires_at: float) -> None:
         if self._foreign:
@@ -327,7 +330,7 @@ class Link(Actor):
         if stop_id is None:
             self._confirm_after(event, trio.lowlevel.checkpoint)
         else:
-            self._confirm_after(event, lambda: self._halting.make_safe(stop_id))
+            self._confirm_after(event, lambda: self._make_safe([stop_id]))
 
     def _released(self, message: Release, event: Received) -> None:
         if not self._foreign:
@@ -335,7 +338,7 @@ class Link(Actor):
         self._confirm_after(event, self._release_safe)
 
     async def _release_safe(self) -> None:
-        await self._halting.keeper.persist()
+        await self._parts.latch_keeper.persist()
         await self._parts.settings_keeper.persist()
 
     async def _apply(self, update: ParameterUpdate) -> None:

@@ -10,9 +10,10 @@ from decimal import Decimal
 
 import attrs
 
-from actors.engine.strategy import Decision, Place, Resting, Standing, Tick, Values, Withdraw
+from actors.engine.strategy import Decision, Place, Resting, Standing, Tick, Withdraw
 from wire.exchange import ticks
 from wire.messages import Loosens, ParameterSpec, Side
+from wire.sdk.parameters import Values
 from wire.stops import Level
 
 IMPATIENCE = 5.0  # seconds after which an unfilled entry or exit is withdrawn

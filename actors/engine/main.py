@@ -1,6 +1,5 @@
 """The engine as a process: reads its files, takes up what an earlier process left, and runs its tree of actors."""
 
-import fcntl
 import logging
 import math
 import os
@@ -15,23 +14,13 @@ from typing import Any
 import trio
 
 from actors.engine.broker import Broker, KeysChanged
-from actors.engine.clock import BootClock
 from actors.engine.config import EngineConfig, read_config
-from actors.engine.desk import Desk, Identity
-from actors.engine.halting import Halting, storage_failed
-from actors.engine.journal import Journal
-from actors.engine.keeper import Keeper
+from actors.engine.desk import Desk
+from actors.engine.freezing import DeskTrading
 from actors.engine.kis import KisAccount, KisClient
-from actors.engine.latch import encode as encode_latch
-from actors.engine.latch import load as load_latch
-from actors.engine.latch import write_durably
-from actors.engine.lease import Lease
 from actors.engine.link import Link, LinkParts
-from actors.engine.outlet import Outlet, new_id
-from actors.engine.platform import Credential, PlatformAway, Unwelcome, fetch_keys, read_credential
 from actors.engine.reporter import Reporter
 from actors.engine.scribe import Scribe
-from actors.engine.settings import Settings
 from actors.engine.stop_executor import StopExecutor
 from actors.engine.strategy import Tick
 from actors.engine.strategy_actor import StrategyActor, StrategyPlan, TickSeen, hello_report
@@ -48,6 +37,21 @@ from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
 from wire.messages import Clocks, Hello, LogCategory, Resume
+from wire.sdk.calls import fetch_keys
+from wire.sdk.clock import BootClock
+from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
+from wire.sdk.folder import lock
+from wire.sdk.halting import Halting, storage_failed
+from wire.sdk.identity import Identity
+from wire.sdk.journal import Journal
+from wire.sdk.keeper import Keeper
+from wire.sdk.latch import encode as encode_latch
+from wire.sdk.latch import load as load_latch
+from wire.sdk.latch import write_durably
+from wire.sdk.lease import Lease
+from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.platform import Credential, read_credential
+from wire.sdk.settings import Settings
 from wire.stops import Level
 
 log = logging.getLogger(__name__)
@@ -87,13 +91,17 @@ class Engine:
     def _halting(self, folder: Path) -> tuple[Keeper, Keeper, Halting]:
         path = folder / "latch.json"
         state, latch = load_latch(path)
-        failed = storage_failed(self.desk)
+        failed = storage_failed(self.outlet)
         latch_keeper = Keeper(
             encode=lambda: encode_latch(self.halting.latch), write=partial(write_durably, path), failed=failed
         )
         settings_keeper = Keeper(encode=self.settings.encode, write=self.settings.write, failed=failed)
         halting = Halting(
-            self.desk,
+            identity=self.desk.identity,
+            clock=self.clock,
+            gate=self.desk.gate,
+            outlet=self.outlet,
+            trading=DeskTrading(self.desk),
             latch=latch,
             state=state,
             keeper=latch_keeper,
@@ -152,7 +160,7 @@ class Engine:
         try:
             fetched = await fetch_keys(self.http, self.credential)
             account = self.config.account({**self.config.keys, **fetched})
-        except (Refused, Unwelcome, PlatformAway) as error:
+        except (Refused, ConfigurationError, Unwelcome, PlatformAway) as error:
             words = error.message if isinstance(error, Refused) else error.reason
             self.desk.log(LogCategory.SYSTEM, f"the broker keys stay as they were: {words}", None)
             return
@@ -170,6 +178,7 @@ class Engine:
         parts = LinkParts(
             credential=self.credential,
             http=self.http,
+            latch_keeper=self.latch_keeper,
             hello=self.hello,
             clocks=self.clocks,
             settings_keeper=self.settings_keeper,
@@ -183,7 +192,11 @@ class Engine:
             _child(
                 "watch",
                 lambda: Watch(
-                    desk=desk, halting=halting, folder=config.state_folder, max_daily_loss=config.max_daily_loss
+                    desk=desk,
+                    halting=halting,
+                    keeper=self.latch_keeper,
+                    folder=config.state_folder,
+                    max_daily_loss=config.max_daily_loss,
                 ),
             ),
             _child("link", lambda: Link(parts=parts, desk=desk, halting=halting)),
@@ -257,7 +270,10 @@ def _version() -> str:
 async def run_engine(
     config: EngineConfig, credential: Credential, *, task_status: trio.TaskStatus[System] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """One engine until it is cancelled or gets a SIGTERM. Raises Refused for what a person must set right first."""
+    """One engine until it is cancelled or gets a SIGTERM.
+
+    Raises Refused or ConfigurationError for what a person must set right first.
+    """
     async with HttpClient(max_connections=_CONNECTIONS) as http:
         account = config.account(await _keys(config, credential, http))
         engine = Engine(config, credential, account, http)
@@ -309,21 +325,6 @@ async def _main(config: EngineConfig, credential: Credential) -> None:
                 return
 
 
-def lock(folder: Path) -> int:
-    """One process per state folder: the descriptor that holds the lock. Raises Refused when another one holds it."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise Refused(f"state folder {folder} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise Refused(f"another process runs with the state folder {folder}") from None
-    return descriptor
-
-
 def home() -> Path:
     return Path(os.environ.get("WATCHKEEPER_HOME") or "~/.watchkeeper").expanduser()
 
@@ -337,8 +338,8 @@ def run(path: Path) -> int:
         credential = read_credential(config.credential_file)
         held = lock(config.state_folder)
         trio.run(_main, config, credential)
-    except* Refused as refusals:
-        print(_first(refusals).message, file=sys.stderr)
+    except* (Refused, ConfigurationError) as refusals:
+        print(_first(refusals), file=sys.stderr)
         code = REFUSED
     finally:
         if held >= 0:
@@ -346,6 +347,8 @@ def run(path: Path) -> int:
     return code
 
 
-def _first(group: BaseExceptionGroup[Refused]) -> Refused:
+def _first(group: BaseExceptionGroup[Refused | ConfigurationError]) -> str:
     first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    if isinstance(first, BaseExceptionGroup):
+        return _first(first)
+    return first.message if isinstance(first, Refused) else first.reason

@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from actors.engine.gate import Purpose
 from wire.messages import OrderStatus, Side
+from wire.sdk.gate import Purpose
 
 UNOWNED = "unowned"
 """The owner of what no strategy of this engine bought: found at the broker."""

@@ -6,8 +6,6 @@ import attrs
 import psutil
 
 from actors.engine.desk import Desk
-from actors.engine.halting import Halting
-from actors.engine.settings import Settings
 from actors.engine.strategy_actor import StrategyPlan, status_report
 from supervisor.actor import Actor, handles
 from wire.messages import (
@@ -17,6 +15,8 @@ from wire.messages import (
     ProcessStatus,
     StrategyStatusReport,
 )
+from wire.sdk.halting import Halting
+from wire.sdk.settings import Settings
 
 _PERIOD = 1.0
 

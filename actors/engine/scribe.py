@@ -3,9 +3,9 @@
 import trio
 
 from actors.engine.desk import Desk
-from actors.engine.keeper import Keeper
 from supervisor.actor import Actor
 from wire.messages import ErrorCategory, ErrorReport, Severity
+from wire.sdk.keeper import Keeper
 
 _PERIOD = 0.1
 _PAUSE_AFTER_FAILURE = 5.0

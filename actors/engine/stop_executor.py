@@ -10,14 +10,14 @@ import trio
 
 from actors.engine.broker import ReadBroker
 from actors.engine.desk import Desk
-from actors.engine.gate import Purpose
-from actors.engine.halting import Halting
 from actors.engine.orders import Order
-from actors.engine.stopping import Action, Blocked, CancelWorking, CloseOut, View
 from supervisor.actor import Actor
 from supervisor.errors import Failure
 from wire.exchange import ticks
 from wire.messages import ErrorCategory, ErrorReport, LogCategory, OrderStatus, Severity, StopPhase, StopProgress
+from wire.sdk.gate import Purpose
+from wire.sdk.halting import Halting
+from wire.sdk.stopping import Action, Blocked, CancelWorking, CloseOut, View
 
 READ_TIMEOUT = 15.0
 PACE = 0.25

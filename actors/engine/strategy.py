@@ -11,18 +11,11 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from actors.engine.errors import EngineError
 from wire.messages import ParameterSpec, Side
+from wire.sdk.parameters import Values
 from wire.stops import Level
 
 S = TypeVar("S")
-Values = Mapping[str, int | float]
-
-
-class InvalidParameters(EngineError):
-    """A parameter the strategy does not have, or a value outside its range."""
-
-    code = "error_invalid_parameters"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,18 +84,3 @@ class Strategy(Protocol, Generic[S]):
     def begin(self) -> S: ...
 
     def on_tick(self, state: S, tick: Tick, standing: Standing, values: Values) -> tuple[S, tuple[Decision, ...]]: ...
-
-
-def validated(schema: Mapping[str, ParameterSpec], current: Values, changes: Values) -> dict[str, int | float]:
-    """``current`` with ``changes``, complete and in range. Raises InvalidParameters naming the parameter."""
-    effective = {**current, **changes}
-    for name in changes:
-        if name not in schema:
-            raise InvalidParameters(f"{name} is not a parameter of this strategy", code="error_unknown_parameter")
-    for name, spec in schema.items():
-        value = effective[name]
-        if isinstance(value, bool) or (spec.type == "integer" and not isinstance(value, int)):
-            raise InvalidParameters(f"{name} must be a whole number")
-        if not spec.minimum <= value <= spec.maximum:
-            raise InvalidParameters(f"{name} must be between {spec.minimum:g} and {spec.maximum:g}")
-    return effective

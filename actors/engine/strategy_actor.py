@@ -5,8 +5,7 @@ from typing import Any
 import attrs
 
 from actors.engine.desk import Desk
-from actors.engine.settings import Settings, Tuned
-from actors.engine.strategy import InvalidParameters, Place, Strategy, Tick, validated
+from actors.engine.strategy import Place, Strategy, Tick
 from supervisor.actor import Actor, handles
 from supervisor.message import Request
 from wire.errors import InvalidField
@@ -23,6 +22,9 @@ from wire.messages import (
     StrategyStatusReport,
     TradingState,
 )
+from wire.sdk.errors import InvalidParameters
+from wire.sdk.parameters import validated
+from wire.sdk.settings import Settings, Tuned
 from wire.stops import Level
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import attrs
 
-from actors.engine.errors import EngineError
 from actors.engine.kis import KisAccount, KisClient
 from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES, Profile
 from wire.rest import BrokerageCredentials, BrokerageType, Check
+from wire.sdk.errors import EngineError
 
 _APP_KEY = re.compile(r"[\x21-\x7e]{36}")
 _APP_SECRET = re.compile(r"[\x21-\x7e]{180}")

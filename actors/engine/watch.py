@@ -9,10 +9,11 @@ import attrs
 import trio
 
 from actors.engine.desk import Desk
-from actors.engine.halting import Halting
-from actors.engine.lease import LeaseEvent
 from supervisor.actor import Actor, handles
 from wire.messages import LocalStopCause, LogCategory, Severity
+from wire.sdk.halting import Halting
+from wire.sdk.keeper import Keeper
+from wire.sdk.lease import LeaseEvent
 from wire.stops import Level
 
 SENTINEL = "STOP"
@@ -34,9 +35,12 @@ class Watch(Actor):
     """``folder`` is the engine's state folder: a file STOP in it, whose first word may be a level (default FLATTEN),
     stops the engine. ``max_daily_loss``: won; None for no limit."""
 
-    def __init__(self, *, desk: Desk, halting: Halting, folder: Path, max_daily_loss: int | None) -> None:
+    def __init__(
+        self, *, desk: Desk, halting: Halting, keeper: Keeper, folder: Path, max_daily_loss: int | None
+    ) -> None:
         self._desk = desk
         self._halting = halting
+        self._keeper = keeper
         self._sentinel = folder / SENTINEL
         self._max_daily_loss = max_daily_loss
         self._lost_day = ""
@@ -87,12 +91,16 @@ class Watch(Actor):
             return
         level = _level_in(await trio.to_thread.run_sync(_read, self._sentinel))
         stop_id = self._halting.stop_here(level, LocalStopCause.SENTINEL, f"the file {SENTINEL} was put there")
-        await self._halting.make_safe(stop_id)
+        await self._make_safe(stop_id)
         await trio.to_thread.run_sync(_put_away, self._sentinel)
 
     def _stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> None:
         stop_id = self._halting.stop_here(level, cause, reason)
-        self.context.spawn(self._halting.make_safe, stop_id, name="latch")
+        self.context.spawn(self._make_safe, stop_id, name="latch")
+
+    async def _make_safe(self, stop_id: str) -> None:
+        await self._keeper.persist()
+        self._halting.noted(stop_id)
 
 
 def _read(path: Path) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from actors.engine.config import read_config
-from actors.engine.platform import read_credential
 from wire.messages import ENGINE_DOWN, ENGINE_UP
+from wire.sdk.platform import read_credential
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -17,7 +17,6 @@ import trio
 from actors.engine.config import read_config
 from actors.engine.kis import KisAccount, KisClient
 from actors.engine.main import run_engine
-from actors.engine.platform import read_credential
 from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache
 from actors.simulator.options import SimulatorOptions
@@ -34,6 +33,7 @@ from wire.messages import (
     StopProgress,
 )
 from wire.plain import PlainResponse
+from wire.sdk.platform import read_credential
 from wire.server import EngineListener, open_listeners
 from wire.session import CloseLink, Offer, PlatformSession, Received
 from wire.sockets import LinkClosed

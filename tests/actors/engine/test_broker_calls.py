@@ -10,13 +10,14 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.errors import BrokerRefused, BrokerUnavailable, GateClosed, OutcomeUnknown
+from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.kis import KisAccount, KisClient
 from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.http import ConnectFailed, ConnectionLost, RequestTimeout, Response
 from wire.kis.codes import Profile
 from wire.messages import BrokerToken, Side
+from wire.sdk.errors import GateClosed
 
 ACCOUNT = KisAccount(
     profile=Profile.REAL, app_key="k" * 36, app_secret="s" * 180, account="1234567801", rest_url="http://broker.test"

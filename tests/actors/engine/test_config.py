@@ -5,12 +5,14 @@ import json
 import pytest
 
 from actors.engine.config import read_config
-from actors.engine.main import lock, run
-from actors.engine.platform import read_credential
+from actors.engine.main import run
 from actors.engine.validate import ValidationSetup, validate_credentials
 from actors.errors import REFUSED, Refused
 from wire.messages import TradingMode
 from wire.rest import BrokerageCredentials, BrokerageType
+from wire.sdk.errors import ConfigurationError
+from wire.sdk.folder import lock
+from wire.sdk.platform import read_credential
 
 GOOD = """
 credential_file = "engine.json"
@@ -81,7 +83,7 @@ def test_a_credential_that_others_can_read_is_refused(tmp_path):
     content = {"platform_url": "http://127.0.0.1:8701", "engine_id": "E1", "secret": "hush", "account_id": "A1"}
     path.write_text(json.dumps(content))
     path.chmod(0o644)
-    with pytest.raises(Refused, match="chmod 600"):
+    with pytest.raises(ConfigurationError, match="chmod 600"):
         read_credential(path)
     path.chmod(0o600)
     credential = read_credential(path)
@@ -90,7 +92,7 @@ def test_a_credential_that_others_can_read_is_refused(tmp_path):
 
 
 def test_a_missing_credential_says_how_to_make_one(tmp_path):
-    with pytest.raises(Refused, match="engines add"):
+    with pytest.raises(ConfigurationError, match="engines add"):
         read_credential(tmp_path / "nowhere.json")
 
 
@@ -102,7 +104,7 @@ def test_the_command_refuses_with_exit_code_three_and_one_line(tmp_path, capsys)
 def test_two_processes_never_share_a_state_folder(tmp_path):
     held = lock(tmp_path / "state")
     assert held >= 0
-    with pytest.raises(Refused, match="another process"):
+    with pytest.raises(ConfigurationError, match="another process"):
         lock(tmp_path / "state")
 
 

@@ -16,16 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.engine.broker import Broker
-from actors.engine.clock import TrioClock
-from actors.engine.desk import Desk, Identity
-from actors.engine.halting import Halting
-from actors.engine.journal import Journal
-from actors.engine.keeper import Keeper
+from actors.engine.desk import Desk
+from actors.engine.freezing import DeskTrading
 from actors.engine.kis import KisAccount, KisClient
-from actors.engine.latch import Latch
-from actors.engine.lease import Lease
-from actors.engine.outlet import Outlet, new_id
-from actors.engine.settings import Settings
 from actors.engine.strategy import Place
 from actors.engine.throttle import RateWindow, Throttle
 from supervisor.spec import ChildSpec
@@ -33,6 +26,15 @@ from supervisor.system import open_system
 from wire.http import HttpClient
 from wire.kis.codes import Profile
 from wire.messages import EmergencyStop, LatchState, Side, StopPhase, StopProgress
+from wire.sdk.halting import Halting
+from wire.sdk.identity import Identity
+from wire.sdk.journal import Journal
+from wire.sdk.keeper import Keeper
+from wire.sdk.latch import Latch
+from wire.sdk.lease import Lease
+from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.settings import Settings
+from wire.sdk.trio_clock import TrioClock
 from wire.stops import Level, Scope
 
 HELD = 20
@@ -171,7 +173,11 @@ async def decide(desk, at, side, quantity, symbol):
 def halting(desk, folder):
     keeper = Keeper(encode=lambda: b"", write=lambda _d: None, failed=lambda _e: None)
     return Halting(
-        desk,
+        identity=desk.identity,
+        clock=desk.clock,
+        gate=desk.gate,
+        outlet=desk.outlet,
+        trading=DeskTrading(desk),
         latch=Latch(),
         state=LatchState.ABSENT,
         keeper=keeper,

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.desk import Desk, Identity
-from actors.engine.journal import Journal
+from actors.engine.desk import Desk
 from actors.engine.kis import Balance
-from actors.engine.lease import Lease
 from actors.engine.orders import UNOWNED
-from actors.engine.outlet import Outlet, new_id
 from actors.engine.reconcile import BrokerRead, Reconciliation, split_fill
 from actors.engine.strategy import Place
 from wire.kis.codes import SideCode
 from wire.kis.notices import Acceptance, Notice, Revision
 from wire.kis.trading import BalanceTotals, DailyOrder, Holding, OpenOrder
 from wire.messages import Fill, OrderStatus, Side
+from wire.sdk.identity import Identity
+from wire.sdk.journal import Journal
+from wire.sdk.lease import Lease
+from wire.sdk.outlet import Outlet, new_id
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engine.ma_cross import DEFAULTS, SCHEMA, MovingAverageCross
-from actors.engine.strategy import InvalidParameters, Place, Resting, Standing, Tick, Withdraw, validated
+from actors.engine.strategy import Place, Resting, Standing, Tick, Withdraw
 from wire.exchange import ticks
 from wire.messages import Side
+from wire.sdk.errors import InvalidParameters
+from wire.sdk.parameters import validated
 from wire.stops import Level
 
 STRATEGY = MovingAverageCross()

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.lease import Lease, LeaseEvent
 from wire.messages import LeaseExpiry
+from wire.sdk.lease import Lease, LeaseEvent
 
 
 def test_a_lease_that_was_never_granted_is_not_alive_and_never_expires():

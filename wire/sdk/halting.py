@@ -6,14 +6,8 @@ gate is carried out by the stop executor, from ``Stopping``.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from actors.engine.desk import Desk
-from actors.engine.gate import Purpose
-from actors.engine.keeper import Keeper
-from actors.engine.latch import Latch, LatchedStop
-from actors.engine.outlet import new_id
-from actors.engine.settings import Settings
-from actors.engine.stopping import Stopping
 from wire.messages import (
     EmergencyStop,
     ErrorCategory,
@@ -27,27 +21,63 @@ from wire.messages import (
     Severity,
     StopPhase,
     StopProgress,
+    TradeLog,
 )
+from wire.sdk.clock import Clock
+from wire.sdk.gate import Gate
+from wire.sdk.identity import Identity
+from wire.sdk.latch import Latch, LatchedStop
+from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.settings import Settings
+from wire.sdk.stopping import Stopping
 from wire.stops import Level, Scope, ScopeKind, StopRecord, StopSnapshot
 
 _TIMEOUT_MS = 30_000
 
 
+class Changes(Protocol):
+    """Told when a file's state is another one, so that somebody makes it durable."""
+
+    def changed(self) -> None: ...
+
+
+class Trading(Protocol):
+    """What stops ask of the engine's own orders. Nothing here waits."""
+
+    def freeze(self) -> None:
+        """The gate has just closed further: what is queued and may not be sent any more is discarded, and whatever
+        makes orders by itself ends."""
+
+    def orphaned(self) -> list[str]:
+        """Closing orders of stops that no open stop asks for any more."""
+
+    def unresolved(self, scope: Scope) -> int:
+        """How many written requests in scope have an unknown fate."""
+
+
 class Halting:
-    """``wake`` calls the stop executor; ``trading_changed`` says that the state of strategies may have changed."""
+    """``wake`` calls whoever carries stops out; ``trading_changed`` says that what strategies may do changed."""
 
     def __init__(
         self,
-        desk: Desk,
         *,
+        identity: Identity,
+        clock: Clock,
+        gate: Gate,
+        outlet: Outlet,
+        trading: Trading,
         latch: Latch,
         state: LatchState,
-        keeper: Keeper,
+        keeper: Changes,
         settings: Settings,
-        settings_keeper: Keeper,
+        settings_keeper: Changes,
         strategies: Iterable[str],
     ) -> None:
-        self._desk = desk
+        self._identity = identity
+        self._clock = clock
+        self._gate = gate
+        self._outlet = outlet
+        self._trading = trading
         self.latch = latch
         self.latch_state = state
         self.keeper = keeper
@@ -56,19 +86,18 @@ class Halting:
         self._strategies = tuple(strategies)
         self.wake: Callable[[], None] = lambda: None
         self.trading_changed: Callable[[], None] = lambda: None
-        self.stopping = Stopping(covers=self._covers, level_for=desk.gate.level_for, unresolved=self._unresolved)
+        self.stopping = Stopping(covers=self._covers, level_for=gate.level_for, unresolved=trading.unresolved)
 
     # --- at the start ---
 
     def resume(self) -> None:
         """Closes the gate for everything the latch holds and goes on where an earlier process was interrupted. A
         corrupt latch halts the engine: what it held is not known."""
-        desk = self._desk
-        desk.gate.register = self.latch.register()
-        desk.gate.paused = set(self._settings.paused)
+        self._gate.register = self.latch.register()
+        self._gate.paused = set(self._settings.paused)
         for stop in self.latch.open_stops():
-            desk.outlet.send(self.stopping.begin(stop, desk.clock.now(), 0))
-            self._latched(stop.record.stop_id)
+            self._outlet.send(self.stopping.begin(stop, self._clock.now(), 0))
+            self.noted(stop.record.stop_id)
         if self.latch_state is LatchState.CORRUPT:
             self.stop_here(Level.HALT, LocalStopCause.RISK, "the file that remembers this engine's stops is damaged")
 
@@ -79,14 +108,14 @@ class Halting:
         make safe: the stop was released before it came."""
         known = self.latch.find(message.stop_id)
         if known is not None and not known.is_open and (known.released_epoch or 0) >= message.stop_epoch:
-            self._desk.outlet.send(_superseded(message))
+            self._outlet.send(_superseded(message))
             return None
         self._take(
             LatchedStop(
                 record=message.record(),
                 reason=message.reason,
                 user_id=message.user_id,
-                at=self._desk.clock.wall(),
+                at=self._clock.wall(),
                 timeout_ms=message.timeout_ms or _TIMEOUT_MS,
                 drill=message.drill,
             )
@@ -95,24 +124,23 @@ class Halting:
 
     def stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> str:
         """The engine's own stop; it becomes the platform's under this id and needs a release like any other."""
-        desk = self._desk
         stop_id = f"local-{new_id()[:20]}"
         record = StopRecord(
             stop_id=stop_id,
-            scope=Scope.of_engine(desk.identity.engine_id),
+            scope=Scope.of_engine(self._identity.engine_id),
             level=level,
-            stop_epoch=desk.gate.register.epoch + 1,
+            stop_epoch=self._gate.register.epoch + 1,
         )
-        at = desk.clock.wall()
+        at = self._clock.wall()
         self._take(LatchedStop(record=record, reason=reason, user_id="engine", at=at, cause=cause))
-        desk.outlet.send(LocalStop(id=stop_id, level=level, cause=cause, reason=reason, at=at))
+        self._outlet.send(LocalStop(id=stop_id, level=level, cause=cause, reason=reason, at=at))
         return stop_id
 
     def adopt(self, snapshot: StopSnapshot, *, trusted: bool) -> bool:
         """The platform's register as a frame carries it. True when there was anything new. ``trusted``: it is this
         engine's own platform, whose releases count."""
         fresh = [r for r in snapshot.effective if self._is_news(r)]
-        at = self._desk.clock.wall()
+        at = self._clock.wall()
         for record in fresh:
             self._take(LatchedStop(record=record, reason="in force at the platform", user_id="platform", at=at))
         if not trusted:
@@ -121,47 +149,34 @@ class Halting:
         over = [i for i in over if self._epoch_of(i) <= snapshot.epoch]
         if over:
             self._let_go(over, snapshot.epoch, resume=False)
-        if snapshot.epoch > self._desk.gate.register.epoch:
-            self._desk.gate.register = self._desk.gate.register.at_least(snapshot.epoch)
+        if snapshot.epoch > self._gate.register.epoch:
+            self._gate.register = self._gate.register.at_least(snapshot.epoch)
             self.latch = self.latch.at_least(snapshot.epoch)
             self.keeper.changed()
         return bool(fresh or over)
 
     def _take(self, stop: LatchedStop) -> None:
         """From here to the closed gate nothing waits."""
-        desk, record = self._desk, stop.record
+        record = stop.record
         before = self.latch.find(record.stop_id)
         self.latch = self.latch.with_stop(stop)
         merged = self.latch.find(record.stop_id) or stop
-        desk.gate.close(record.stop_id, merged.entry)
-        in_flight = desk.gate.in_flight(merged.record.scope)
-        self._discard_queued()
-        desk.outlet.send(self.stopping.begin(merged, desk.clock.now(), in_flight))
+        self._gate.close(record.stop_id, merged.entry)
+        in_flight = self._gate.in_flight(merged.record.scope)
         if merged != before:
             self.keeper.changed()
+        self._trading.freeze()
+        self._outlet.send(self.stopping.begin(merged, self._clock.now(), in_flight))
         words = f"{record.level.value} of {record.scope}: {stop.reason}"
-        desk.log(LogCategory.SYSTEM, f"STOP {words}", stop.reason or None, severity=Severity.CRITICAL)
+        self._log(f"STOP {words}", stop.reason or None, severity=Severity.CRITICAL)
         self.wake()
         self.trading_changed()
 
-    def _discard_queued(self) -> None:
-        """Orders that have not been written are discarded; their tasks end without waiting for their turn."""
-        desk = self._desk
-        for order in desk.orders.open_orders():
-            level = desk.gate.level_for(order.strategy_id, order.symbol)
-            if order.purpose is Purpose.ORDER and not order.written and level >= Level.HALT:
-                desk.discard(order.order_id)
-                desk.closed(order.order_id, f"stopped at {level.value}")
-
-    async def make_safe(self, stop_id: str) -> None:
-        """Waits until the stop is on stable storage, then reports it."""
-        await self.keeper.persist()
-        self._latched(stop_id)
-
-    def _latched(self, stop_id: str) -> None:
+    def noted(self, stop_id: str) -> None:
+        """The latch with this stop is on stable storage: that is reported."""
         report = self.stopping.noted(stop_id)
         if report is not None:
-            self._desk.outlet.send(report)
+            self._outlet.send(report)
         self.wake()
 
     # --- releases ---
@@ -170,65 +185,61 @@ class Halting:
         """Ends exactly what is named. Without ``resume`` the strategies it held come back paused."""
         for record in message.effective:
             if self._is_news(record):
-                at = self._desk.clock.wall()
+                at = self._clock.wall()
                 self._take(LatchedStop(record=record, reason="in force at the platform", user_id="platform", at=at))
         self._let_go(message.stop_ids, message.epoch, resume=message.resume)
 
     def _let_go(self, stop_ids: Iterable[str], epoch: int, *, resume: bool) -> None:
-        desk = self._desk
         named = [s for i in stop_ids if (s := self.latch.find(i)) is not None]
         ended = [s for s in named if s.record.stop_epoch <= epoch]
         ids = [s.record.stop_id for s in ended]
         was_open = [s for s in ended if s.is_open]
         self.latch = self.latch.with_release(ids, epoch)
-        desk.gate.open(ids, epoch)
-        desk.gate.register = desk.gate.register.at_least(epoch)
+        self._gate.open(ids, epoch)
+        self._gate.register = self._gate.register.at_least(epoch)
         self.keeper.changed()
         self._pause(ended if resume else was_open, paused=not resume)
-        for report in self.stopping.release(ids, self._orphaned_closings()):
-            desk.outlet.send(report)
+        for report in self.stopping.release(ids, self._trading.orphaned()):
+            self._outlet.send(report)
         if was_open:
-            desk.log(LogCategory.SYSTEM, f"RELEASED {', '.join(ids)}", None)
+            self._log(f"RELEASED {', '.join(ids)}", None)
         self.wake()
         self.trading_changed()
-
-    def _orphaned_closings(self) -> list[str]:
-        """Closing orders that no open stop asks for any more."""
-        desk = self._desk
-        return [
-            o.order_id
-            for o in desk.orders.open_orders()
-            if o.purpose is Purpose.STOP_ORDER and desk.gate.level_for(o.strategy_id, o.symbol) < Level.FLATTEN
-        ]
 
     def _pause(self, stops: Iterable[LatchedStop], *, paused: bool) -> None:
         held = {s for s in self._strategies for stop in stops if self._holds(stop, s)}
         if paused:
-            self._desk.gate.paused |= held
+            self._gate.paused |= held
         else:
-            self._desk.gate.paused -= held
-        if self._settings.paused != self._desk.gate.paused:
-            self._settings.paused = set(self._desk.gate.paused)
+            self._gate.paused -= held
+        if self._settings.paused != self._gate.paused:
+            self._settings.paused = set(self._gate.paused)
             self._settings_keeper.changed()
 
     # --- questions ---
+
+    def _log(self, words: str, reason: str | None, *, severity: Severity | None = None) -> None:
+        at = self._clock.wall()
+        log = TradeLog(
+            id=new_id(),
+            category=LogCategory.SYSTEM,
+            message=words[:2000],
+            timestamp=at,
+            reason=reason,
+            severity=severity,
+        )
+        self._outlet.send(log)
 
     def _holds(self, stop: LatchedStop, strategy_id: str) -> bool:
         scope = stop.record.scope
         if stop.record.level < Level.HALT or scope.kind is ScopeKind.SYMBOL:
             return False
-        identity = self._desk.identity
+        identity = self._identity
         return scope.covers(identity.engine_id, identity.account_id, strategy_id, None)
 
     def _covers(self, scope: Scope, strategy_id: str, symbol: str) -> bool:
-        identity = self._desk.identity
+        identity = self._identity
         return scope.covers(identity.engine_id, identity.account_id, strategy_id, symbol)
-
-    def _unresolved(self, scope: Scope) -> int:
-        return sum(
-            o.written and not o.is_final and not o.is_working and self._covers(scope, o.strategy_id, o.symbol)
-            for o in self._desk.orders.open_orders()
-        )
 
     def _is_news(self, record: StopRecord) -> bool:
         known = self.latch.find(record.stop_id)
@@ -258,11 +269,11 @@ def _superseded(message: EmergencyStop) -> StopProgress:
     )
 
 
-def storage_failed(desk: Desk) -> Callable[[OSError], None]:
+def storage_failed(outlet: Outlet) -> Callable[[OSError], None]:
     """What a keeper calls when a file cannot be made safe."""
 
     def tell(error: OSError) -> None:
-        desk.outlet.send(
+        outlet.send(
             ErrorReport(
                 code="error_storage",
                 category=ErrorCategory.SYSTEM,

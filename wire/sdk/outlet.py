@@ -13,11 +13,11 @@ from typing import Any
 
 import attrs
 
-from actors.engine.journal import Journal, Line
 from wire.codec import structure, unstructure
 from wire.errors import WireError
 from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Fill, Lane, Severity, TradeLog
 from wire.outbox import VITAL
+from wire.sdk.journal import Journal, Line
 
 _COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
 

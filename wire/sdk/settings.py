@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from actors.engine.latch import write_durably
 from wire.codec import structure, unstructure
 from wire.errors import WireError
 from wire.messages import ParameterResult
+from wire.sdk.latch import write_durably
 
 _REMEMBER = timedelta(hours=24)
 

@@ -19,9 +19,9 @@ from enum import Enum
 
 import attrs
 
-from actors.engine.errors import GateClosed
-from actors.engine.lease import Lease
 from wire.messages import Side
+from wire.sdk.errors import GateClosed
+from wire.sdk.lease import Lease
 from wire.stops import Entry, Level, Register, Scope
 
 

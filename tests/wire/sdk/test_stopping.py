@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.engine.latch import LatchedStop
-from actors.engine.stopping import (
+from wire.messages import Flatness, Side, StopPhase
+from wire.sdk.latch import LatchedStop
+from wire.sdk.stopping import (
     Blocked,
     CancelWorking,
     CloseOut,
@@ -15,7 +16,6 @@ from actors.engine.stopping import (
     View,
     WorkingOrder,
 )
-from wire.messages import Flatness, Side, StopPhase
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

@@ -14,9 +14,9 @@ from datetime import datetime
 
 import attrs
 
-from actors.engine.latch import LatchedStop
 from wire.messages import Flatness, Residual, Side, StopPhase, StopProgress
 from wire.schema import changed
+from wire.sdk.latch import LatchedStop
 from wire.stops import Level, Scope, ScopeKind
 
 CANCEL_AGAIN_AFTER = 2.0  # seconds before a cancel without visible effect is sent again

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.errors import GateClosed
-from actors.engine.gate import Gate, Intent, Purpose
-from actors.engine.lease import Lease
 from wire.messages import Side
+from wire.sdk.errors import GateClosed
+from wire.sdk.gate import Gate, Intent, Purpose
+from wire.sdk.lease import Lease
 from wire.stops import Entry, Level, Scope
 
 NOW = 100.0

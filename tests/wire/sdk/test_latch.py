@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.latch import Latch, LatchedStop, decode, encode, load, save
 from wire.messages import LatchState, LocalStopCause
+from wire.sdk.latch import Latch, LatchedStop, decode, encode, load, save
 from wire.stops import Level, Scope, StopRecord
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

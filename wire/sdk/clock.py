@@ -1,10 +1,8 @@
 """The engine's clocks. Leases are measured on a clock that goes on while the machine sleeps."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
-
-import trio
 
 
 class Clock(Protocol):
@@ -26,17 +24,3 @@ class BootClock:
 
     def wall(self) -> datetime:
         return datetime.now(UTC)
-
-
-class TrioClock:
-    """Trio's own clock, so that a test's virtual time is the engine's time too."""
-
-    def __init__(self, started: datetime) -> None:
-        self._started = started
-        self._origin = trio.current_time()
-
-    def now(self) -> float:
-        return trio.current_time()
-
-    def wall(self) -> datetime:
-        return self._started + timedelta(seconds=trio.current_time() - self._origin)

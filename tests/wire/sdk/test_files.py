@@ -1,4 +1,4 @@
-"""What must survive: the journal, the way out, the ledger, the settings, and the keeper that makes them safe."""
+"""What must survive: the journal, the way out, the settings, and the keeper that makes them safe."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -8,13 +8,6 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engine.books import Books
-from actors.engine.journal import Journal, decode_lines, encode_line
-from actors.engine.keeper import Keeper
-from actors.engine.ledger import Ledger
-from actors.engine.orders import Order, OrderBook
-from actors.engine.outlet import Outlet, new_id
-from actors.engine.settings import Settings, Tuned
 from wire.messages import (
     ErrorCategory,
     ErrorReport,
@@ -24,9 +17,12 @@ from wire.messages import (
     ProcessStatus,
     ResultStatus,
     Severity,
-    Side,
     TradeLog,
 )
+from wire.sdk.journal import Journal, decode_lines, encode_line
+from wire.sdk.keeper import Keeper
+from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.settings import Settings, Tuned
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 lines = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=3), max_size=6)
@@ -142,33 +138,6 @@ def test_a_full_spool_drops_the_oldest_logs_and_says_so(make_outlet):
     assert any(isinstance(m, ErrorReport) and m.code == "error_outbox_overflow" for m in kept)
     assert kept[-1] == log(8)
     assert outlet.lost == 5
-
-
-def test_the_ledger_remembers_who_owns_what_and_whose_order_it_was(tmp_path):
-    def opened():
-        orders, books = OrderBook(), Books()
-        return orders, books, Ledger(Journal(tmp_path / "ledger"), orders, books)
-
-    orders, books, ledger = opened()
-    ledger.restore()
-    books.begin_day("20261120")
-    order = orders.place(
-        Order(order_id="o1", strategy_id="s1", symbol="005930", side=Side.BUY, quantity=4, price=70_000)
-    )
-    ledger.order(order)
-    ledger.order(orders.accepted("o1", "0000117057", "91252"))
-    books.apply("s1", "005930", Side.BUY, 4, 70_000)
-    books.apply("s2", "000660", Side.BUY, 2, 90_000)
-    ledger.books()
-    books.apply("s2", "000660", Side.SELL, 2, 91_000)
-    ledger.books()
-    ledger.close()
-    orders, books, ledger = opened()
-    ledger.restore()
-    assert [(p.strategy_id, p.symbol, p.quantity, p.cost) for p in books.positions()] == [("s1", "005930", 4, 280_000)]
-    assert (books.day, books.realized) == ("20261120", -39 - 25 + (182_000 - 25 - 91 - 273) - 180_000)
-    assert orders.by_number("117057").strategy_id == "s1"
-    ledger.close()
 
 
 def test_settings_come_back_and_a_damaged_file_is_told(tmp_path):

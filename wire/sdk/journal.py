@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from actors.engine.latch import write_durably
+from wire.sdk.latch import write_durably
 
 Line = dict[str, Any]
 

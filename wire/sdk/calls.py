@@ -1,0 +1,39 @@
+"""Calls to the platform over HTTP, on trio."""
+
+from wire.http import HttpClient, HttpError, Response
+from wire.sdk.platform import (
+    CALL_TIMEOUT,
+    Call,
+    Credential,
+    Token,
+    config_call,
+    keys_answer,
+    needs_private_key,
+    token_answer,
+    token_call,
+    unreachable,
+)
+
+
+async def fetch_token(http: HttpClient, credential: Credential) -> Token:
+    """A fresh engine token. Raises Unwelcome or PlatformAway."""
+    response = await _ask(http, credential, token_call(credential))
+    return token_answer(response.status, response.body)
+
+
+async def fetch_keys(http: HttpClient, credential: Credential) -> dict[str, str]:
+    """The broker keys that the platform keeps for this engine, opened with the engine's own private key.
+
+    Raises ConfigurationError when they cannot be had, Unwelcome or PlatformAway.
+    """
+    needs_private_key(credential)
+    token = await fetch_token(http, credential)
+    response = await _ask(http, credential, config_call(credential, token))
+    return keys_answer(credential, response.status, response.body)
+
+
+async def _ask(http: HttpClient, credential: Credential, call: Call) -> Response:
+    try:
+        return await http.request(call.method, call.url, call.headers, call.body, timeout=CALL_TIMEOUT)
+    except HttpError as error:
+        raise unreachable(credential) from error
