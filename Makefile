@@ -35,6 +35,7 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python tools/tables.py
+	$(BIN)/python tools/reference.py
 
 ui:
 	cd ui && npm ci --no-audit --no-fund && npm run build

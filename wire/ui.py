@@ -4,6 +4,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
 
+import attrs
+
 from wire.messages import GapCause, Secret, Sequence, Text
 from wire.schema import C, message
 
@@ -60,6 +62,16 @@ DELIVERY: dict[Topic, Delivery] = {
 }
 
 StreamEpoch = Annotated[str, C(max_length=64)]
+
+
+@message
+class UiEnvelope:
+    """What every frame of a browser looks like. The timestamp is the browser's and is not trusted for anything."""
+
+    type: Annotated[str, C(max_length=64)]
+    payload: dict[str, Any]
+    id: Annotated[str, C(max_length=64)] | None = None
+    crit: Annotated[list[str], C(max_length=16)] = attrs.field(factory=list)
 
 
 # --- browser to platform --------------------------------------------------------------------------------------------

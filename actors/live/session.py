@@ -8,14 +8,12 @@ does not know is answered by a nack and is no reason to close.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any
 
 import attrs
 
 from actors.live.hub import frame
 from wire.codec import encode, parse, structure
 from wire.errors import WireError
-from wire.schema import C, message
 from wire.tokens import Claims
 from wire.ui import (
     BOOKMARK_MS,
@@ -27,6 +25,7 @@ from wire.ui import (
     Topic,
     UiAck,
     UiAuth,
+    UiEnvelope,
     UiHello,
     UiNack,
 )
@@ -84,16 +83,6 @@ class State(Enum):
     AWAIT_HELLO = "await_hello"
     LIVE = "live"
     CLOSED = "closed"
-
-
-@message
-class UiEnvelope:
-    """What every frame of a browser looks like. The timestamp is the browser's and is not trusted for anything."""
-
-    type: Annotated[str, C(max_length=64)]
-    payload: dict[str, Any]
-    id: Annotated[str, C(max_length=64)] | None = None
-    crit: Annotated[list[str], C(max_length=16)] = attrs.field(factory=list)
 
 
 class TokenRefused(Exception):

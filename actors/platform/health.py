@@ -13,9 +13,9 @@ from actors.platform.degraded import DegradedParts
 from actors.requests import GetSystemHealth
 from supervisor.actor import Actor, handles
 from supervisor.system import Node, System
-from wire.messages import Count, Name, ProcessStatus
+from wire.items import TreeRow
+from wire.messages import ProcessStatus
 from wire.rest import Connection, SystemHealthMetrics
-from wire.schema import message
 from wire.ui import Topic
 
 PERIOD = 1.0
@@ -24,17 +24,6 @@ LAG_WINDOW = 50
 LAG_DEGRADED_MS = 1000.0
 DATABASE = "database"
 LOOP = "event loop"
-
-
-@message
-class TreeRow:
-    """One actor, as the topic of the tree shows it; its parent's name is its own up to the last slash."""
-
-    name: Name
-    kind: Name
-    state: Name
-    restarts: Count
-    incarnation: Count
 
 
 class _Tick:

@@ -225,6 +225,7 @@ ROUTES = (
         doc="The configuration of the engine whose token this is.",
         caller=Caller.ENGINE,
         answer=EngineConfiguration,
+        refusals=(404,),
     ),
     Route(
         method="GET",

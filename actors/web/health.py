@@ -126,6 +126,7 @@ ROUTES = (
         doc="Whether a stop can be taken, and which parts are degraded.",
         caller=Caller.ANYONE,
         answer=Readiness,
+        other={503: Readiness},
     ),
     Route(
         method="GET",
@@ -134,5 +135,6 @@ ROUTES = (
         doc="Prometheus text, from loopback or as a viewer.",
         caller=Caller.ANYONE,
         answer=str,
+        refusals=(401,),
     ),
 )

@@ -210,6 +210,8 @@ ROUTES = (
         caller=Caller.ANYONE,
         body=LoginRequest,
         answer=TokenAnswer,
+        refusals=(401, 429),
+        sets=("Set-Cookie",),
     ),
     Route(
         method="POST",
@@ -220,6 +222,9 @@ ROUTES = (
         body=Nothing,
         optional_body=True,
         answer=TokenAnswer,
+        refusals=(403,),
+        sets=("Set-Cookie",),
+        cookie=True,
     ),
     Route(
         method="POST",
@@ -230,6 +235,9 @@ ROUTES = (
         body=Nothing,
         optional_body=True,
         status=204,
+        refusals=(403,),
+        sets=("Set-Cookie",),
+        cookie=True,
     ),
     Route(
         method="POST",
@@ -238,6 +246,7 @@ ROUTES = (
         doc="A token with a fresh auth_time.",
         body=StepUpRequest,
         answer=TokenAnswer,
+        refusals=(429,),
     ),
     Route(
         method="POST",
@@ -247,5 +256,6 @@ ROUTES = (
         caller=Caller.ANYONE,
         body=EngineTokenRequest,
         answer=TokenAnswer,
+        refusals=(401,),
     ),
 )

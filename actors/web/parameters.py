@@ -23,7 +23,7 @@ from wire.stops import IDENTIFIER
 
 ENGINE_ANSWERS_WITHIN = 10.5
 """Seconds: an engine has 10, and the verdict that it did not needs a moment."""
-STRATEGY = Query(name="strategy_id", doc="the strategy")
+STRATEGY = Query(name="strategy_id", doc="the strategy", required=True)
 
 
 async def change(call: Call) -> Answer:
@@ -109,6 +109,7 @@ ROUTES = (
         body=ParameterChange,
         answer=UpdateResult,
         if_match=True,
+        sets=("ETag",),
     ),
     Route(
         method="GET",
@@ -117,6 +118,7 @@ ROUTES = (
         doc="Desired and effective parameters of a strategy.",
         answer=StrategyParameters,
         query=(STRATEGY,),
+        sets=("ETag",),
     ),
     Route(
         method="GET",
@@ -136,5 +138,6 @@ ROUTES = (
         body=RollbackRequest,
         answer=UpdateResult,
         if_match=True,
+        sets=("ETag",),
     ),
 )

@@ -91,6 +91,7 @@ ROUTES = (
         doc="The caller's settings, secrets masked.",
         role=Role.OPERATOR,
         answer=UserSettings,
+        sets=("ETag",),
     ),
     Route(
         method="POST",
@@ -100,6 +101,7 @@ ROUTES = (
         role=Role.OPERATOR,
         body=UserSettingsInput,
         answer=UserSettings,
+        sets=("ETag",),
         if_match=True,
         remember=True,
     ),
@@ -111,5 +113,6 @@ ROUTES = (
         role=Role.OPERATOR,
         body=BrokerageCredentials,
         answer=ValidationResult,
+        refusals=(429,),
     ),
 )

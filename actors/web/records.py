@@ -15,7 +15,7 @@ from wire.stops import Identifier
 from wire.ui import Topic
 
 ENGINE = Query(name="engine", doc="only of this engine")
-CATEGORY = Query(name="category", doc="System, Strategy or Trade")
+CATEGORY = Query(name="category", doc="only these", choices=tuple(c.value for c in LogCategory))
 SEARCH = Query(name="q", doc="words to find in message and reason")
 
 

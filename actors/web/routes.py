@@ -1,7 +1,7 @@
 """The whole route table."""
 
 from actors.web import auditing, engines, health, login, parameters, people, preferences, records, stops
-from actors.web.documents import document_route
+from actors.web.documents import asyncapi_route, openapi_route
 from actors.web.table import Route
 
 _TABLE: tuple[Route, ...] = (
@@ -15,4 +15,5 @@ _TABLE: tuple[Route, ...] = (
     *records.ROUTES,
     *auditing.ROUTES,
 )
-ROUTES: tuple[Route, ...] = (*_TABLE, document_route(_TABLE))
+_DOCUMENTED: tuple[Route, ...] = (*_TABLE, asyncapi_route())
+ROUTES: tuple[Route, ...] = (*_DOCUMENTED, openapi_route(_DOCUMENTED))

@@ -185,6 +185,8 @@ ROUTES = (
         lenient=True,
         grace=True,
         answer=Stop,
+        other={202: Stop},
+        sets=("Location", "Preference-Applied"),
     ),
     Route(
         method="POST",

@@ -131,12 +131,14 @@ class Query:
     name: str
     doc: str
     integer: bool = False
+    required: bool = False
+    choices: tuple[str, ...] = ()
 
 
 PAGING = (
     Query(name="after", doc="the cursor after which the page begins", integer=True),
     Query(name="limit", doc=f"1 to {MAX_LIMIT}, {DEFAULT_LIMIT} when left out", integer=True),
-    Query(name="newest", doc="true: the last page instead of the first"),
+    Query(name="newest", doc="true: the last page instead of the first", choices=("true", "false")),
 )
 
 
@@ -145,7 +147,9 @@ class Route:
     """One row of the table. ``body``: the type of the JSON body. ``answer``: what a success carries, for the documents.
 
     remember: a change that the database remembers by Idempotency-Key. lenient: whatever is wrong with the body is 422,
-    whatever its content type. grace: an expired token may do while the database is away.
+    whatever its content type. grace: an expired token may do while the database is away. other: what further statuses
+    carry. refusals: statuses of errors that do not follow from the rest of the row. sets: headers of a success. cookie:
+    the refresh cookie says who calls.
     """
 
     method: str
@@ -165,6 +169,10 @@ class Route:
     lenient: bool = False
     grace: bool = False
     csv: bool = False
+    other: Mapping[int, Any] = attrs.field(factory=dict)
+    refusals: tuple[int, ...] = ()
+    sets: tuple[str, ...] = ()
+    cookie: bool = False
 
     @property
     def parameters(self) -> list[str]:

@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import json
+import re
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import asyncpg
 import attrs
 import pytest
 import trio
+from jsonschema import Draft202012Validator
 
 from actors.config import load_settings
 from actors.platform.services import Services
@@ -40,8 +43,10 @@ from actors.requests import (
     TakeStop,
 )
 from actors.web.app import Face, build_app
+from actors.web.documents import openapi
 from actors.web.doors import Doors
 from actors.web.live import add_link
+from actors.web.routes import ROUTES
 from store import engines, sessions, users
 from store.database import Database
 from store.embedded import EmbeddedPostgres
@@ -255,6 +260,40 @@ class Parameters(Actor):
         )
 
 
+@cache
+def documented() -> tuple[dict[str, Any], list[tuple[re.Pattern[str], dict[str, Any]]]]:
+    document = openapi(ROUTES)
+    paths = [(re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", path)), ops) for path, ops in document["paths"].items()]
+    return document, sorted(paths, key=lambda one: "[^/]+" in one[0].pattern)
+
+
+@cache
+def validator(path: str, method: str, status: str) -> Draft202012Validator:
+    document, _ = documented()
+    keys = ("paths", path, method, "responses", status, "content", "application/json", "schema")
+    pointer = "#/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
+    return Draft202012Validator({"$ref": pointer, **document})
+
+
+def check_documented(method: str, path: str, response: Any, body: bytes) -> None:
+    """Every answer any test gets is one that openapi.json promises: its status, its headers and its body."""
+    document, paths = documented()
+    bare = path.partition("?")[0]
+    found = next((ops for pattern, ops in paths if pattern.fullmatch(bare)), {})
+    if (operation := found.get(method.lower())) is None:
+        return
+    name = next(name for name, ops in document["paths"].items() if ops is found)
+    status = str(response.status_code)
+    assert status in operation["responses"], f"{method} {name} answers {status}, which openapi.json does not know"
+    promised = operation["responses"][status]
+    for header in ("ETag", "Location", "Retry-After", "WWW-Authenticate", "Set-Cookie", "Idempotency-Replayed"):
+        assert header not in response.headers or header in promised.get("headers", {}), f"{method} {name}: {header}"
+    mime = response.content_type.split(";")[0] if body else None
+    assert mime in promised.get("content", {None: 0}), f"{method} {name} {status}: {mime}"
+    if mime == "application/json":
+        validator(name, method.lower(), status).validate(json.loads(body))
+
+
 @attrs.define
 class Desk:
     """The whole scripted platform and a client of its web face."""
@@ -290,7 +329,9 @@ class Desk:
             headers.setdefault("Content-Type", "application/json")
             data = json.dumps(body)
         with trio.fail_after(30):
-            return await self.client.open(path, method=method, headers=headers, data=data, **options)
+            response = await self.client.open(path, method=method, headers=headers, data=data, **options)
+        check_documented(method, path, response, await response.get_data())
+        return response
 
 
 def user_row(user_id: str, role: Role, password_hash: str, **changes: Any) -> users.UserRow:
