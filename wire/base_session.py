@@ -17,7 +17,7 @@ import attrs
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame, is_durable_id, read_frame, write_frame
 from wire.errors import InvalidField, TooLarge, UnknownType, WireError
-from wire.events import Acknowledged, CloseLink, Event, Received, Refused, Rejected, State
+from wire.events import Acknowledged, CloseLink, Event, Lost, Received, Refused, Rejected, State
 from wire.messages import (
     LANES,
     MAX_FRAME_BYTES,
@@ -185,8 +185,9 @@ class BaseSession:
             return self.close(CloseCode.SEQUENCE_GAP)
         if gap.to_seq <= self.inbound.last:
             self.inbound.seen_again()
+            return []
         self.inbound.count(gap.to_seq, now)
-        return []
+        return [Lost(count=gap.lost)] if gap.cause is GapCause.LOST and gap.lost else []
 
     def _on_invalid(self, frame: Frame, now: float) -> list[Event]:
         """Counted and nacked, so that what nobody can execute is not repeated for ever. Never a close when live."""

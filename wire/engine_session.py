@@ -7,6 +7,7 @@ a fixed grid, and keeps the books of the lease: how long the engine may open ord
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from math import floor
+from typing import Any
 
 import attrs
 
@@ -14,8 +15,20 @@ from wire.base_session import BaseSession, utc_now
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
 from wire.events import ENGINE_TRANSITIONS, Event, LeaseGranted, State
-from wire.messages import ENGINE_DOWN, Clocks, Heartbeat, HeartbeatAck, Hello, Resume, Welcome
+from wire.messages import (
+    ENGINE_DOWN,
+    Clocks,
+    ErrorCategory,
+    ErrorReport,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Resume,
+    Severity,
+    Welcome,
+)
 from wire.outbox import Outbox
+from wire.skew import Skew
 from wire.stops import Level
 
 OUTBOX_CAPACITY = 10_000
@@ -23,6 +36,13 @@ WELCOME_TIMEOUT_S = 15.0
 MIN_HEARTBEAT_S = 0.1
 TOKEN_REFRESH_AT = 0.6
 BEATS_REMEMBERED = 16
+OVERFLOW = ErrorReport(
+    code="error_outbox_full",
+    category=ErrorCategory.LINK,
+    reason="there was no room for messages to the platform: some are lost",
+    severity=Severity.ERROR,
+    degraded=True,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,9 +92,11 @@ class EngineSession(BaseSession):
         self._grid_place = 0
         self._next_beat_at: float | None = None
         self._beat_waits = False
-        self._beats: dict[int, float] = {}
+        self._beats: dict[int, tuple[float, datetime]] = {}
         self._beat = 0
         self._answered = 0
+        self._skew = Skew()
+        self._overflowing = False
 
     # --- connections ----------------------------------------------------------------------------------------------
 
@@ -101,6 +123,29 @@ class EngineSession(BaseSession):
     def is_resumable(self) -> bool:
         """Whether the next hello can ask to go on with a session; then the first retry may be quick."""
         return bool(self.session)
+
+    @property
+    def skew_ms(self) -> int | None:
+        """How far this machine's clock is ahead of the platform's; None before the first answered heartbeat."""
+        return self._skew.ms
+
+    def send(
+        self,
+        message: Any,
+        *,
+        id: str | None = None,
+        re: str | None = None,
+        expires_at: float | None = None,
+        crit: tuple[str, ...] = (),
+    ) -> bool:
+        """As for every session. When the outbox first overflows, a report of it takes one of the reserved places."""
+        lost = self.outbox.lost
+        sent = super().send(message, id=id, re=re, expires_at=expires_at, crit=crit)
+        overflows = self.outbox.lost > lost
+        if overflows and not self._overflowing:
+            super().send(OVERFLOW)
+        self._overflowing = overflows or (self._overflowing and self.outbox.is_full)
+        return sent
 
     def token_renewed(self, lives_s: float, now: float) -> None:
         """A fresh token was accepted; the next refresh is due after 60 % of its life."""
@@ -190,7 +235,7 @@ class EngineSession(BaseSession):
     def _make_heartbeat(self, now: float) -> Heartbeat:
         self._beat_waits = False
         self._beat += 1
-        self._beats[self._beat] = self._lease_now(now)
+        self._beats[self._beat] = (self._lease_now(now), self._clock())
         if len(self._beats) > BEATS_REMEMBERED:
             del self._beats[min(self._beats)]
         vitals = self._vitals()
@@ -206,12 +251,14 @@ class EngineSession(BaseSession):
         )
 
     def _on_answer(self, answer: HeartbeatAck) -> list[Event]:
-        sent_at = self._beats.get(answer.n)
-        if sent_at is None or answer.n <= self._answered:
+        beat = self._beats.get(answer.n)
+        if beat is None or answer.n <= self._answered:
             return []
+        asked_at, sent = beat
         self._answered = answer.n
         self._beats = {n: at for n, at in self._beats.items() if n > answer.n}
-        return self._lease(sent_at, answer.lease_ms, answer.stop.epoch)
+        self._skew.add(sent, answer.recv_at, answer.reply_at, self._clock())
+        return self._lease(asked_at, answer.lease_ms, answer.stop.epoch)
 
     def _lease(self, sent_at: float, lease_ms: int, stop_epoch: int) -> list[Event]:
         """A lease counts from when we asked. A frame that does not know of our newest stop gives none."""

@@ -8,6 +8,7 @@ import attrs
 
 from wire.codec import dump, parse, structure, time_text, unstructure
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
+from wire.jsontext import salvage
 from wire.messages import (
     MAX_DEPTH,
     MAX_FRAME_BYTES,
@@ -72,10 +73,11 @@ _WITH_NULLS = (Welcome, Heartbeat, Goodbye, Positions, StopProgress)
 
 def read_frame(text: str | bytes, known: Mapping[str, type], understood: frozenset[str] = frozenset()) -> Frame:
     """Raises Malformed or TooLarge only when not even the number can be known."""
-    plain = parse(text, max_bytes=MAX_FRAME_BYTES, max_depth=MAX_DEPTH)
-    seq = plain.get("seq")
-    if seq is not None and (type(seq) is not int or not 1 <= seq <= 2**53):
-        raise Malformed("the number of a message is a positive integer", field="seq")
+    try:
+        plain = parse(text, max_bytes=MAX_FRAME_BYTES, max_depth=MAX_DEPTH)
+    except Malformed as error:
+        return _unusable(text, known, error)
+    seq = _number(plain)
     named = plain.get("type")
     kind = named if type(named) is str else ""
     try:
@@ -85,6 +87,23 @@ def read_frame(text: str | bytes, known: Mapping[str, type], understood: frozens
         return Frame(seq=seq, id=_usable_id(plain.get("id")), type=kind, error=error, payload=plain.get("payload"))
     identity = envelope.id or (content.id if isinstance(content, TradeLog | Fill) else None)
     return Frame(seq=seq, id=identity, type=kind, envelope=envelope, message=content)
+
+
+def _number(plain: Mapping[str, Any]) -> int | None:
+    seq = plain.get("seq")
+    if seq is not None and (type(seq) is not int or not 1 <= seq <= 2**53):
+        raise Malformed("the number of a message is a positive integer", field="seq")
+    return seq
+
+
+def _unusable(text: str | bytes, known: Mapping[str, type], error: Malformed) -> Frame:
+    """A frame with a value that nobody can keep, such as NUL. Nothing of it is handed on but its number and name."""
+    plain = salvage(text, max_bytes=MAX_FRAME_BYTES, max_depth=MAX_DEPTH)
+    if plain is None:
+        raise error
+    named = plain.get("type")
+    kind = named if type(named) is str and named in known else ""
+    return Frame(seq=_number(plain), id=_usable_id(plain.get("id")), type=kind, error=error)
 
 
 def write_frame(

@@ -53,6 +53,13 @@ class Rejected:
 
 
 @attrs.frozen(kw_only=True)
+class Lost:
+    """The peer had no room for ``count`` of its messages: they will never come, and it says so."""
+
+    count: int
+
+
+@attrs.frozen(kw_only=True)
 class LeaseGranted:
     """The engine's lease runs until ``expires_at`` (lease clock); it follows the frame's own event: apply that."""
 
@@ -67,7 +74,7 @@ class CloseLink:
     reason: str
 
 
-Event = Received | Acknowledged | Refused | Rejected | LeaseGranted | CloseLink
+Event = Received | Acknowledged | Refused | Rejected | Lost | LeaseGranted | CloseLink
 
 
 class State(Enum):

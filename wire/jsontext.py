@@ -32,6 +32,19 @@ def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX
     return value
 
 
+def salvage(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any] | None:
+    """What ``parse`` refused for a value that cannot be kept: NUL or a bare control character, half a surrogate pair,
+    an integer beyond 64 bits. None for anything else it refuses. It is good for the number of a frame, not for more."""
+    try:
+        value = _loads_anything(_checked_text(text, max_bytes))
+        if type(value) is not dict:
+            return None
+        _check_depth(value, max_depth)
+    except (Malformed, TooLarge, json.JSONDecodeError, RecursionError):
+        return None
+    return value
+
+
 def dump(value: Any) -> str:
     """Compact JSON of plain values; raises ValueError for NaN and infinities, which no message can hold."""
     text = _dumps(value)
@@ -88,6 +101,11 @@ def _integer(digits: str) -> int:
     return value
 
 
+def _bounded_integer(digits: str) -> int:
+    """One that stands for an integer nobody can keep: it fits in no field."""
+    return int(digits) if len(digits) <= 20 else MAX_INT + 1
+
+
 def _float(digits: str) -> float:
     value = float(digits)
     if not isfinite(value):
@@ -101,6 +119,9 @@ def _constant(_name: str) -> NoReturn:
 
 _loads = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).decode
+_loads_anything = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_bounded_integer, parse_float=_float, parse_constant=_constant, strict=False
 ).decode
 
 

@@ -116,10 +116,10 @@ class Outbox:
             waiting.message, waiting.timestamp, waiting.id = letter.message, letter.timestamp, letter.id
 
     def _make_room_for(self, letter: Letter) -> bool:
-        vital = isinstance(letter.message, VITAL)
-        if self._held < self.capacity - (0 if vital else RESERVED):
+        if not self.is_full:
             return True
-        return vital and self._evict()
+        vital = isinstance(letter.message, VITAL)
+        return vital and (self._held < self.capacity or self._evict())
 
     def _evict(self) -> bool:
         """Gives the place of the oldest unsent ordinary message away."""
@@ -283,6 +283,11 @@ class Outbox:
     @property
     def waiting(self) -> int:
         return len(self._urgent) + len(self._queue) + len(self._resend)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an ordinary message would be lost."""
+        return self._held >= self.capacity - RESERVED
 
     @property
     def held(self) -> int:

@@ -3,7 +3,7 @@
 from wire.base_session import BaseSession, SessionStatistics
 from wire.closing import CloseCode, may_reconnect
 from wire.engine_session import EngineSession, Vitals
-from wire.events import Acknowledged, CloseLink, Event, LeaseGranted, Received, Refused, Rejected, State
+from wire.events import Acknowledged, CloseLink, Event, LeaseGranted, Lost, Received, Refused, Rejected, State
 from wire.outbox import Outbox
 from wire.platform_session import Detached, Offer, PlatformSession
 
@@ -16,6 +16,7 @@ __all__ = [
     "EngineSession",
     "Event",
     "LeaseGranted",
+    "Lost",
     "Offer",
     "Outbox",
     "PlatformSession",

@@ -25,6 +25,7 @@ from actors.requests import (
     Refusal,
     StopPreview,
 )
+from actors.stops.effects import RaiseAlert
 from actors.stops.parts import Instant
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, Reply, handles
@@ -43,6 +44,7 @@ from wire.messages import (
     StrategyStatusReport,
 )
 from wire.rest import Connection, EngineHealthDetail, EngineStatus, OpenStop, StrategyStatus
+from wire.skew import WARNING_MS
 from wire.stops import Scope
 from wire.ui import Topic
 
@@ -157,12 +159,14 @@ class Fleet(Actor):
         shelf: StopShelf,
         *,
         config_changed: Callable[[], object] = lambda: None,
+        alert: Callable[[RaiseAlert], object] = lambda _: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._board = board
         self._hub = hub
         self._shelf = shelf
         self._config_changed = config_changed
+        self._alert = alert
         self._wall = wall
         self._shown: dict[str, tuple[Connection, bool]] = {}
 
@@ -231,6 +235,8 @@ class Fleet(Actor):
     async def on_beat(self, msg: EngineBeat) -> None:
         if (row := self._board.rows.get(msg.engine_id)) is not None:
             row.beaten(msg.heartbeat, msg.sent_at, msg.lease_ms / 1000, self._now())
+            if row.skew_noticed():
+                self._alert(_clock_skew(msg.engine_id))
             self._publish(row)
 
     @handles(EngineHeard)
@@ -302,6 +308,15 @@ class Fleet(Actor):
 
     def _now(self) -> Instant:
         return Instant(trio.current_time(), self._wall())
+
+
+def _clock_skew(engine_id: str) -> RaiseAlert:
+    return RaiseAlert(
+        code="error_clock_skew",
+        severity="warning",
+        reason=f"the engine's clock is more than {WARNING_MS} ms off the platform's: its times cannot be trusted",
+        engine_id=engine_id,
+    )
 
 
 def preview_stop(board: FleetBoard, shelf: StopShelf, scope: Scope, now: float) -> StopPreview | Refusal:

@@ -35,6 +35,7 @@ from wire.rest import (
     StrategyStatus,
 )
 from wire.schema import changed
+from wire.skew import EXCHANGES, WARNING_MS
 from wire.stops import Level
 
 SUSPECT_SECONDS = 7.5
@@ -90,12 +91,15 @@ class EngineRow:
     account: Account | None = None
     strategies: dict[str, StrategyRow] = attrs.field(factory=dict)
     latch: LatchState | None = None
-    skews: deque[float] = attrs.field(factory=lambda: deque(maxlen=8))
+    skews: deque[float] = attrs.field(factory=lambda: deque(maxlen=EXCHANGES))
+    skewed: bool = False
 
     # --- what is heard ---
 
     def hello(self, hello: Hello, now: Instant) -> None:
         self.linked, self.said_goodbye, self.heard = True, False, now
+        if self.instance != hello.instance:
+            self.skews.clear()
         self.instance, self.version, self.mode, self.latch = (
             hello.instance,
             hello.version,
@@ -112,6 +116,13 @@ class EngineRow:
         }
         if self.status in (None, EngineState.STOPPED):
             self.status = EngineState.STARTING
+
+    def skew_noticed(self) -> bool:
+        """Whether the clocks have just gone apart: true once, until they are together again. A single slow frame is
+        no reason: the whole window must have been heard."""
+        before, apart = self.skewed, abs(self.skew_ms or 0) > WARNING_MS
+        self.skewed = apart and (before or len(self.skews) == EXCHANGES)
+        return self.skewed and not before
 
     def lost(self, goodbye: bool) -> None:
         self.linked, self.said_goodbye, self.synced = False, goodbye, None

@@ -21,6 +21,7 @@ from actors.links.messages import (
     DeliverRelease,
     DeliverStop,
     DeliverUpdate,
+    Drain,
     EngineAdmitted,
     EpochHeard,
     LinkDown,
@@ -55,6 +56,7 @@ from wire.session import (
     CloseCode,
     CloseLink,
     Event,
+    Lost,
     Offer,
     PlatformSession,
     Received,
@@ -63,6 +65,9 @@ from wire.session import (
     State,
 )
 
+DRAIN = "drain"
+COME_BACK_MS = 1000, 3000
+"""When a drained engine may come back: between these, each at another moment."""
 TAKEOVER_SECONDS = 2.0
 COORDINATOR_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
@@ -109,6 +114,7 @@ class EngineLink(Actor):
         self._shut: list[Reply] = []
         self._greeted = False
         self._left = False
+        self._draining = False
         self._goodbye = ""
         self._held: set[str] = set()
 
@@ -167,6 +173,11 @@ class EngineLink(Actor):
         self._on_events(self._session.close(CloseCode(msg.code)))
         return cast("None", DEFERRED)
 
+    @handles(Drain)
+    async def on_drain(self, _: Drain) -> None:
+        self._draining = True
+        self._ring()
+
     # --- the three tasks ------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
@@ -194,12 +205,20 @@ class EngineLink(Actor):
                     await self._socket.send(frames[0])
                 elif self._closing is not None:
                     break
+                elif self._draining:
+                    self._say_goodbye()
                 else:
                     self._note_written(stops)
                     await self._wait_for_news()
         except self._ended:
             pass
         self.context.stop("the connection is over" if self._closing is None else self._closing.reason)
+
+    def _say_goodbye(self) -> None:
+        """Everything that could be written is: a stop that was taken before the drain has left."""
+        earliest, latest = COME_BACK_MS
+        self._session.send(Goodbye(cause=DRAIN, reconnect_after_ms=earliest + secrets.randbelow(latest - earliest)))
+        self._on_events(self._session.close(CloseCode.DRAINING))
 
     async def _wait_for_news(self) -> None:
         deadline = self._session.deadline()
@@ -304,6 +323,8 @@ class EngineLink(Actor):
                 self._on_refused(nack)
             case Rejected(type=kind, error=error):
                 self._alert("error_invalid_message", "warning", f"an invalid {kind or 'frame'}: {error.reason}")
+            case Lost(count=count):
+                self._alert("error_messages_lost", "warning", f"the engine had no room for {count} of its messages")
             case CloseLink():
                 self._closing = event
 

@@ -11,6 +11,7 @@ from actors.config import Address, PlatformSettings
 from actors.emergency.emergency import EngineSockets, port_of
 from actors.errors import Refused
 from actors.links.engine_link import EngineLink
+from actors.links.messages import Drain
 from actors.links.places import LinkDesk
 from actors.platform.services import Services
 from actors.requests import LINKS
@@ -20,16 +21,19 @@ from actors.web.problems import Problem, problem_of
 from supervisor.actor import Actor, handles
 from supervisor.errors import SupervisorError
 from supervisor.message import Request
+from supervisor.reason import ExitReason
 from supervisor.spec import ChildSpec, Restart
 from wire.closing import CloseCode
 from wire.codec import decode, encode
-from wire.errors import NotFound, Unauthorized
+from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized
 from wire.plain import PlainRequest, PlainResponse
 from wire.rest import EngineTokenRequest
 from wire.server import EngineListener, ServerLimits, open_listeners
 from wire.sockets import LinkClosed, Socket
 from wire.tokens import ENGINE, Claims
 
+DRAIN_SECONDS = 3.0
+"""How long the links may take to write what waits and to say goodbye when the platform goes down."""
 CONNECTIONS = 4096
 LINK_SECONDS = 10.0
 
@@ -65,6 +69,7 @@ class EngineDoor(Actor):
         self._desk = desk
         self._sockets = sockets
         self._numbers = count(1)
+        self._draining = False
 
     async def started(self) -> None:
         """Raises Refused when the address cannot be listened on."""
@@ -82,6 +87,20 @@ class EngineDoor(Actor):
         self.context.spawn(door.serve, listeners, name="accept")
         self.context.log.info("engines connect to %s", self._address)
 
+    async def stopped(self, reason: ExitReason) -> None:
+        """Every engine is told to come back and why; a crash of this actor cuts them instead."""
+        if reason.abnormal:
+            return
+        self._draining = True
+        system = self._services.system
+        names = [name for name in system.names() if name.startswith(f"{LINKS}/")]
+        links = [link for name in names if (link := system.find(name)) is not None]
+        for link in links:
+            link.tell(Drain(), urgent=True)
+        with trio.move_on_after(DRAIN_SECONDS):
+            for link in links:
+                await link.wait_ended()
+
     @handles(WhereEnginesConnect)
     async def on_where(self, _msg: WhereEnginesConnect) -> Address:
         return self._address
@@ -90,6 +109,8 @@ class EngineDoor(Actor):
 
     def authorize(self, engine_id: str, token: str) -> Claims:
         """The claims of a token that may open this engine's link. Needs no database."""
+        if self._draining:
+            raise Overloaded("the platform is going down", code="error_draining")
         return authorized(self._services, engine_id, token)
 
     async def _serve_link(self, socket: Socket, engine_id: str, claims: Claims) -> None:
@@ -134,8 +155,11 @@ class EngineDoor(Actor):
 
 
 def authorized(services: Services, engine_id: str, token: str) -> Claims:
-    """Raises Unauthorized for a token that is not valid, was denied, or speaks for an engine that is gone."""
+    """Raises Unauthorized for a token that is not valid, was denied, or speaks for an engine that is gone; Forbidden
+    for one of another engine."""
     claims = services.tokens.verify(token, ENGINE)
+    if claims.sub != engine_id:
+        raise Forbidden("the token is of another engine", code="error_engine_mismatch")
     if services.denied.refuses(claims):
         raise Unauthorized("this engine's token counts no more", code="error_session_over")
     if services.enrolled.is_complete and services.enrolled.get(engine_id) is None:

@@ -161,6 +161,11 @@ class TellConfig:
     config_version: int
 
 
+@attrs.frozen
+class Drain:
+    """The platform is going down: what waits is written, then goodbye, then 4000."""
+
+
 @attrs.frozen(kw_only=True)
 class CloseNow(Request[None]):
     """Ends the connection with this code (contract, section 4); answered when the socket is shut."""

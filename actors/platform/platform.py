@@ -249,7 +249,11 @@ class _Parts:
         db, hub, degraded = s.db, s.hub, s.degraded
         yield _child(ALERTS, lambda: Alerts(DatabaseAlerts(db), hub, degraded))
         yield _child(AUDITOR, lambda: Auditor(DatabaseChain(db, self.checkpoint), degraded, self.audits))
-        yield _child(FLEET, lambda: Fleet(board, hub, shelf, config_changed=self._versions_changed), FLEET_MAILBOX)
+        yield _child(
+            FLEET,
+            lambda: Fleet(board, hub, shelf, config_changed=self._versions_changed, alert=self.tell(ALERTS)),
+            FLEET_MAILBOX,
+        )
         yield _child(COORDINATOR, self._coordinator, FLEET_MAILBOX)
         yield _child(PARAMETERS, self._parameters)
         yield _child(

@@ -7,7 +7,7 @@ import attrs
 from actors.requests import Refusal
 from store import errors as store
 from supervisor import errors as runtime
-from wire.errors import Forbidden, InvalidField, TooLarge, Unauthorized, WireError
+from wire.errors import Forbidden, InvalidField, NotFound, Overloaded, TooLarge, Unauthorized, WireError
 from wire.rest import ErrorBody
 
 
@@ -62,5 +62,5 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def _of_wire(error: WireError) -> Problem:
-    statuses = {TooLarge: 413, InvalidField: 422, Unauthorized: 401, Forbidden: 403}
+    statuses = {TooLarge: 413, InvalidField: 422, Unauthorized: 401, Forbidden: 403, NotFound: 404, Overloaded: 503}
     return Problem(statuses.get(type(error), 400), error.code, error.reason, error.field)

@@ -56,6 +56,7 @@ from wire.session import (
     CloseLink,
     EngineSession,
     LeaseGranted,
+    Lost,
     Offer,
     PlatformSession,
     Received,
@@ -360,6 +361,12 @@ BROKEN = [
     (of(log(1), seq=1, id="x" * 65), "error_invalid_field"),
     (of(log(1), seq=1, timestamp="yesterday"), "error_invalid_field"),
     (json.dumps({"seq": 1}), "error_invalid_field"),
+    (frame("trade_log", {"id": "L1", "message": "a\x00b"}, seq=1), "error_malformed"),
+    (frame("trade_log", {"id": "L1", "message": "half \ud800"}, seq=1), "error_malformed"),
+    (frame("trade_log", {"id": "L1", "n": 2**63}, seq=1), "error_malformed"),
+    (frame("trade_log", {"id": "L1", "n": 10**400}, seq=1), "error_malformed"),
+    (frame("trade_log", {"id": "L1", "message": "a"}, seq=1).replace('"a"', '"a\x00b\nc"'), "error_malformed"),
+    (frame("t\x00", {}, seq=1, id="\x00"), "error_malformed"),
 ]
 
 
@@ -375,6 +382,19 @@ def test_an_invalid_message_is_nacked_and_counted_and_the_next_one_is_taken(text
     assert (answers[0]["type"], answers[0]["payload"]["code"], answers[0]["payload"]["seq"]) == ("nack", code, 1)
     assert answers[0]["ack"] == 2
     assert session.state is State.LIVE
+
+
+def test_nothing_of_a_message_that_cannot_be_kept_is_handed_on_but_its_number():
+    (rejected,) = live().receive(frame("x\x00y", {"secret": "a\x00b"}, seq=1, id="q\x00"), 0)
+    assert (rejected.type, rejected.id, rejected.seq) == ("", None, 1)
+    assert "secret" not in repr(rejected)
+
+
+def test_a_stop_with_text_that_cannot_be_kept_is_told_to_the_engine_as_a_stop_it_cannot_read(pair):
+    text = frame("emergency_stop", {**unstructure(stop()), "reason": "\x00"}, seq=1)
+    (rejected,) = pair.engine.receive(text, pair.now)
+    assert (type(rejected), rejected.type) == (Rejected, "emergency_stop")
+    assert pair.engine.state is State.LIVE
 
 
 def test_an_unknown_type_without_a_number_is_nacked_in_any_state():
@@ -668,9 +688,43 @@ def test_a_full_outbox_counts_what_it_loses_and_keeps_room_for_what_matters():
     assert pair.engine.outbox.held == 40
     pair.connect()
     lost = [m["payload"]["lost"] for m in pair.up if m["type"] == "gap_fill"]
-    assert sum(lost) == pair.engine.statistics().lost == 10
-    assert len(pair.messages(pair.to_platform, TradeLog)) == 20
-    assert len(pair.messages(pair.to_platform, ErrorReport)) == 20
+    assert sum(lost) == pair.engine.statistics().lost == 11  # a report of the overflow has one of the sixteen places
+    assert len(pair.messages(pair.to_platform, TradeLog)) == 19
+    assert len(pair.messages(pair.to_platform, ErrorReport)) == 21
+
+
+def test_an_engine_whose_outbox_overflows_says_so_once_and_names_how_many_are_lost():
+    pair = Pair(outbox=Outbox(capacity=40))
+    pair.connect()
+    pair.auto_commit = False
+    for n in range(60):
+        pair.engine.send(log(n))
+    pair.talk()
+    told = pair.messages(pair.to_platform, ErrorReport)
+    assert [report.code for report in told] == ["error_outbox_full"]
+    assert sum(e.count for e in pair.to_platform if isinstance(e, Lost)) == pair.engine.outbox.lost == 60 - 24
+    pair.platform.committed(pair.platform.inbound.last, pair.now)
+    pair.pass_time(0.5)
+    assert pair.engine.outbox.held == 0
+    for n in range(60, 100):
+        pair.engine.send(log(n))
+    pair.talk()
+    assert len(pair.messages(pair.to_platform, ErrorReport)) == 2
+
+
+def test_losses_that_are_told_again_are_counted_once():
+    session = live()
+    gap = of(GapFill(from_seq=1, to_seq=1, cause=GapCause.LOST, lost=7))
+    assert session.receive(gap, 0) == [Lost(count=7)]
+    assert session.receive(gap, 0) == []
+    assert session.receive(of(GapFill(from_seq=2, to_seq=5, cause=GapCause.CONFLATED)), 0) == []
+
+
+def test_the_engine_measures_how_far_its_clock_is_from_the_platform_s(pair):
+    assert pair.engine.skew_ms is None
+    pair.engine._clock = lambda: pair.clock() + timedelta(seconds=3)
+    pair.pass_time(11)
+    assert pair.engine.skew_ms == 3000
 
 
 def test_an_id_is_given_to_every_lossless_message_and_an_impossible_one_is_refused(pair):

@@ -11,12 +11,12 @@ import trio
 from actors.board import Board
 from actors.fleet.fleet import Fleet, FleetBoard
 from actors.links.engine_link import EngineLink, LinkEnded
-from actors.links.messages import CloseNow
+from actors.links.messages import CloseNow, Drain
 from actors.links.places import LinkDesk, Office
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.platform.log_writer import LogWriter
-from actors.requests import ListEngines, Principal, TakeStop
+from actors.requests import ListEngines, ListHealth, Principal, TakeStop
 from actors.stops.coordinator import Coordinator
 from actors.stops.effects import RaiseAlert
 from actors.stops.keeping import StopKeeping
@@ -30,7 +30,9 @@ from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
 from wire.errors import Unauthorized
 from wire.messages import (
+    Auth,
     EmergencyStop,
+    ErrorReport,
     Flatness,
     Goodbye,
     HealthUpdate,
@@ -341,7 +343,7 @@ def open_world(kit):
             ChildSpec(id="alerts", factory=lambda: Listening(alerts)),
             ChildSpec(id="parameters", factory=lambda: Listening([])),
             ChildSpec(id="stops", factory=coordinator),
-            ChildSpec(id="fleet", factory=lambda: Fleet(fleet_board, hub, shelf, wall=wall)),
+            ChildSpec(id="fleet", factory=lambda: Fleet(fleet_board, hub, shelf, alert=alerts.append, wall=wall)),
             ChildSpec(id="log-writer", factory=lambda: LogWriter(ledger, degraded, lambda _one: None, wall=wall)),
             ChildSpec(id="links", factory=DynamicSupervisor),
         ]
@@ -674,6 +676,117 @@ async def test_a_deregistered_engine_s_link_is_closed_with_4511(open_world, auto
         link = await world.connect(engine)
         await link.ask(CloseNow(code=4511, reason="deregistered"), timeout=1)
         assert engine.pipe.closed_with == 4511
+
+
+async def test_an_expired_token_closes_no_link_while_the_database_is_away_and_closes_it_afterwards(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        world.ledger.away = True
+        await trio.sleep(15 * 60 + 60)
+        assert engine.session.state is State.LIVE
+        world.ledger.away = False
+        await trio.sleep(6)
+        assert engine.pipe.closed_with == 4101
+
+
+async def test_a_token_is_renewed_on_the_open_link_and_a_bad_one_ends_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        for n in range(3):
+            await trio.sleep(10 * 60)
+            engine.say(Auth(token="good"), id=f"a{n}")
+        assert engine.session.state is State.LIVE
+        engine.say(Auth(token="bad"), id="a9")
+        await trio.sleep(0.1)
+        assert engine.pipe.closed_with == 4504
+
+
+async def test_going_down_writes_what_waits_says_goodbye_and_closes_with_4000(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        link = await world.connect(engine)
+        stop = await world.stop()
+        link.tell(Drain(), urgent=True)
+        await trio.sleep(0.1)
+        assert stop.stop_id in engine.latch
+        (goodbye,) = engine.of(Goodbye)
+        assert goodbye.cause == "drain"
+        assert 1000 <= goodbye.reconnect_after_ms <= 3000
+        assert engine.pipe.closed_with == 4000
+        assert link.closed
+
+
+async def test_an_engine_that_is_not_welcome_yet_is_told_too_when_the_platform_goes_down(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        engine.silent = True
+        link = await world.connect(engine)
+        link.tell(Drain(), urgent=True)
+        await trio.sleep(0.1)
+        assert engine.of(Goodbye)
+        assert engine.pipe.closed_with == 4000
+
+
+async def test_the_connection_of_a_silent_instance_is_closed_with_4501_when_another_one_takes_its_place(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        first, second = Engine("E1"), Engine("E1", instance="i2")
+        await world.connect(first)
+        first.silent = True
+        await trio.sleep(8)
+        await world.connect(second)
+        assert first.pipe.closed_with == 4501
+        assert second.of(Welcome)
+
+
+async def test_only_a_goodbye_that_says_stopped_frees_the_place_of_an_engine(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first, second = Engine("E1"), Engine("E1", instance="i2")
+        await world.connect(first)
+        await trio.sleep(6)
+        first.say(Goodbye(cause="drain"))
+        await trio.sleep(0.1)
+        first.pipe.cut()
+        await trio.sleep(0.1)
+        await world.connect(second)
+        assert second.pipe.closed_with == 4023
+
+
+async def test_what_an_engine_had_no_room_for_is_told_to_people(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        engine.session.outbox.capacity = 20
+        for n in range(30):
+            engine.say(log_line(n))
+        await world.connect(engine)
+        await trio.sleep(1)
+        codes = [a.code for a in world.alerts if isinstance(a, RaiseAlert)]
+        assert "error_messages_lost" in codes
+        kept = [r for r in world.ledger.rows.values() if isinstance(r, ErrorReport)]
+        assert [report.code for report in kept] == ["error_outbox_full"]
+
+
+async def test_a_clock_that_is_off_by_more_than_half_a_second_is_shown_and_warned_of_once(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        right, wrong = Engine("E1"), Engine("E2")
+        wrong.session._clock = lambda: wall() + timedelta(milliseconds=800)
+        await world.connect(right)
+        await world.connect(wrong)
+        await trio.sleep(31)
+        assert not [a for a in world.alerts if isinstance(a, RaiseAlert)]
+        await trio.sleep(60)
+        (alert,) = [a for a in world.alerts if isinstance(a, RaiseAlert)]
+        assert (alert.code, alert.engine_id) == ("error_clock_skew", "E2")
+        rows = await world.system.ref("fleet").ask(ListHealth())
+        shown = {row.engine_id: row.skew_ms for row in rows}
+        assert shown["E1"] == 0
+        assert shown["E2"] == pytest.approx(800, abs=20)
+        assert wrong.session.skew_ms == pytest.approx(800, abs=20)
 
 
 async def test_an_expired_token_closes_the_link_but_never_during_a_stop(open_world, autojump_clock):

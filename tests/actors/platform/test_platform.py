@@ -31,8 +31,10 @@ from store import audit, logs, stops
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
+    Auth,
     EmergencyStop,
     Flatness,
+    Goodbye,
     Hello,
     LatchState,
     LogCategory,
@@ -271,6 +273,77 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
         assert (again.stop_id, again.level, again.released_at) == (stop.stop_id, Level.FLATTEN, None)
         (kept,) = await services.db.run(stops.open_stops)
         assert kept.stop_id == stop.stop_id
+
+
+async def test_going_down_says_goodbye_to_the_engines_and_closes_with_4000(settings):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        services.system.stop()
+
+        async def ended():
+            return engine.closed_with
+
+        assert await within(10, ended) == 4000
+        (goodbye,) = [m for m in engine.received if isinstance(m, Goodbye)]
+        assert goodbye.cause == "drain"
+        assert goodbye.reconnect_after_ms > 0
+        nursery.cancel_scope.cancel()
+
+
+UPGRADE = {
+    "upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-protocol": "watchkeeper-engine.v1",
+}  # fmt: skip
+
+
+async def test_what_the_engine_s_door_refuses_is_http_with_a_status_and_a_reason(settings):
+    async with running(settings) as services, HttpClient() as http:
+        engine = await enrol(services)
+        address = await services.system.ref(ENGINE_LISTENER).ask(WhereEnginesConnect())
+        own = services.tokens.issue_engine(engine.engine_id).token
+        stranger = services.tokens.issue_engine("nobody").token
+
+        async def refused(path, method="GET", body=b"", **headers):
+            answer = await http.request(method, f"http://{address}{path}", headers, body, timeout=5.0)
+            assert set(answer.json()) <= {"error", "reason", "field"}
+            return answer.status, answer.json()["error"]
+
+        bearer = {"authorization": f"Bearer {own}"}
+        link = f"/ws/engine/{engine.engine_id}"
+        assert await refused("/nothing") == (404, "error_not_found")
+        assert await refused("/api/engines/status") == (404, "error_not_found")
+        assert await refused("/ws", **UPGRADE, **bearer) == (404, "error_not_found")
+        assert await refused(link, **bearer) == (426, "error_upgrade_required")
+        assert await refused(link, **{**UPGRADE, "sec-websocket-protocol": "x"}, **bearer) == (
+            426, "error_upgrade_required",
+        )  # fmt: skip
+        assert await refused(link, **UPGRADE) == (401, "error_unauthorized")
+        assert (await refused(link, **UPGRADE, authorization="Bearer a.b.c"))[0] == 401
+        assert await refused("/ws/engine/other", **UPGRADE, **bearer) == (403, "error_engine_mismatch")
+        assert (await refused("/ws/engine/nobody", **UPGRADE, authorization=f"Bearer {stranger}"))[0] == 401
+        assert (await refused("/api/engine/config"))[0] == 401
+        assert (await refused("/api/auth/engine-token", "POST", b"{"))[0] == 400
+        wrong = json.dumps({"engine_id": engine.engine_id, "secret": "s" * 43}).encode()
+        assert (await refused("/api/auth/engine-token", "POST", wrong))[0] == 401
+
+
+async def test_another_engine_s_token_renews_no_link(settings):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        other = await enrol(services, "beta")
+        engine.session.send(Auth(token=services.tokens.issue_engine(other.engine_id).token), id="a1")
+
+        async def ended():
+            return engine.closed_with
+
+        assert await within(10, ended) == 4504
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(settings, home, database_dsn):
