@@ -72,6 +72,14 @@ class ApproveRelease(Request[ReleaseView | Refusal]):
     principal: Principal
     stop_id: str
     epoch: int
+    release_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ShowRelease(Request[ReleaseView | None]):
+    """The request that waits for this stop, or the last one; None: memory knows of none."""
+
+    stop_id: str
 
 
 @attrs.frozen(kw_only=True)

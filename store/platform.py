@@ -31,8 +31,11 @@ async def begin_term(conn: Connection) -> Identity:
 
 
 async def require_term(conn: Connection, term: int) -> None:
-    """Inside a transaction, before any epoch is written. Raises StaleTerm."""
-    if await conn.fetchval("select term from platform for share") != term:
+    """Inside a transaction, before any epoch is written. Raises StaleTerm.
+
+    Takes the row as ``note_epoch`` will: of two writers that shared it first, each would wait for the other.
+    """
+    if await conn.fetchval("select term from platform for no key update") != term:
         raise StaleTerm("another platform has started on this database")
 
 

@@ -8,17 +8,18 @@ import attrs
 
 from store.database import Connection
 from store.jsoncolumn import from_json, to_json
-from wire.rest import ChecklistItem, ReleaseState, Waiver
+from wire.rest import ChecklistItem, ReleaseState, ReleaseStep, Waiver
 
 _COLUMNS = (
-    "id, stop_id, state, epoch, requested_by, reason, resume, waive, checklist, requested_at, not_before, approved_by,"
-    " decided_at"
+    "id, stop_id, state, epoch, seen_epoch, requested_by, reason, resume, waive, checklist, requested_at, not_before,"
+    " approved_by, decided_at, history"
 )
 
 
 @attrs.frozen(kw_only=True)
 class ReleaseRow:
-    """``epoch``: what it clears. ``not_before``: when a desk of one may approve itself."""
+    """``epoch``: what it clears. ``seen_epoch``: the register's highest one when it was asked for. ``not_before``: when
+    a desk of one may approve itself."""
 
     id: str
     stop_id: str
@@ -33,16 +34,24 @@ class ReleaseRow:
     not_before: datetime | None = None
     approved_by: str | None = None
     decided_at: datetime | None = None
+    seen_epoch: int = 0
+    history: list[ReleaseStep] = attrs.field(factory=list)
 
 
 async def request(conn: Connection, row: ReleaseRow) -> None:
     """Replaces a request that was waiting for this stop. Needs a transaction."""
-    await void(conn, row.stop_id, row.requested_at)
+    await conn.execute(
+        "update stop_releases set state = 'void', decided_at = $2"
+        " where stop_id = $1 and state in ('requested', 'approved')",
+        *(row.stop_id, row.requested_at),
+    )
     await conn.execute(
         "insert into stop_releases (id, stop_id, state, epoch, requested_by, reason, resume, waive, checklist,"
-        " requested_at, not_before) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        " requested_at, not_before, seen_epoch, history)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         *(row.id, row.stop_id, row.state.value, row.epoch, row.requested_by, row.reason, row.resume),
-        *(to_json(row.waive), to_json(row.checklist), row.requested_at, row.not_before),
+        *(to_json(row.waive), to_json(row.checklist), row.requested_at, row.not_before, row.seen_epoch),
+        to_json(row.history),
     )
 
 
@@ -61,22 +70,20 @@ async def everyone_waiting(conn: Connection) -> list[ReleaseRow]:
     return [_release(row) for row in rows]
 
 
-async def decide(conn: Connection, release_id: str, state: ReleaseState, by: str, at: datetime) -> bool:
-    """From waiting to approved or released. False when it was voided or decided meanwhile."""
-    done = await conn.fetchval(
-        "update stop_releases set state = $2, approved_by = $3, decided_at = $4"
-        " where id = $1 and state in ('requested', 'approved') returning true",
-        *(release_id, state.value, by, at),
+async def last(conn: Connection, stop_id: str) -> ReleaseRow | None:
+    """The newest request for this stop, whatever became of it."""
+    row = await conn.fetchrow(
+        f"select {_COLUMNS} from stop_releases where stop_id = $1 order by cursor desc limit 1", stop_id
     )
-    return bool(done)
+    return _release(row) if row else None
 
 
-async def void(conn: Connection, stop_id: str, at: datetime) -> bool:
-    """A raise or a new matching stop voids what waits. True when something waited."""
+async def settle(conn: Connection, row: ReleaseRow) -> bool:
+    """The state it has come to, with its history. False when it had come to another end before, or is not there."""
     done = await conn.fetchval(
-        "update stop_releases set state = 'void', decided_at = $2"
-        " where stop_id = $1 and state in ('requested', 'approved') returning true",
-        *(stop_id, at),
+        "update stop_releases set state = $2, approved_by = $3, decided_at = $4, history = $5"
+        " where id = $1 and (state in ('requested', 'approved') or state = $2) returning true",
+        *(row.id, row.state.value, row.approved_by, row.decided_at, to_json(row.history)),
     )
     return bool(done)
 
@@ -86,4 +93,5 @@ def _release(row: asyncpg.Record) -> ReleaseRow:
     fields["state"] = ReleaseState(row["state"])
     fields["waive"] = from_json(row["waive"], list[Waiver])
     fields["checklist"] = from_json(row["checklist"], list[ChecklistItem])
+    fields["history"] = from_json(row["history"], list[ReleaseStep])
     return ReleaseRow(**fields)

@@ -200,6 +200,7 @@ ANSWERS = (
     messages.Residual,
     rest.TimelineEvent,
     rest.ReleaseView,
+    rest.ReleaseStep,
     rest.ChecklistItem,
     rest.UpdateResult,
     rest.StrategyParameters,

@@ -428,7 +428,10 @@ class ReleaseRequest:
 
 @message
 class ApproveRequest:
+    """``release_id``: the request that was looked at; when another one has taken its place, nothing is approved."""
+
     epoch: Epoch
+    release_id: Identifier | None = None
 
 
 @message
@@ -439,15 +442,32 @@ class ChecklistItem:
 
 
 @message
+class ReleaseStep:
+    """A state that a request for a release came to. ``by``: the person, null when it followed by itself."""
+
+    at: datetime
+    state: ReleaseState
+    by: Annotated[str, C(max_length=64)] | None
+    detail: Text | None
+
+
+@message
 class ReleaseView:
+    """A request for a release. ``checklist``: as it is now while the request waits, else as it was decided on."""
+
     id: Identifier
     stop_id: Identifier
     state: ReleaseState
     checklist: list[ChecklistItem]
     requested_by: Annotated[str, C(max_length=64)]
+    requested_at: datetime
     not_before: datetime | None
     epoch: Epoch
+    reason: Text
+    waive: list[Waiver]
     resume: bool
+    approved_by: Annotated[str, C(max_length=64)] | None
+    history: list[ReleaseStep]
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """``watchkeeper release``: a stop ends only when a person asks for it and another (or the same, later) approves.
 
-Exit code 0 when the stop is released, 1 when the release is asked for but not done, 3 when it is refused.
+Without ``--reason`` and ``--approve`` it shows what was asked for. Exit code 0 when the stop is released, 1 when the
+release is asked for but not done, 3 when it is refused.
 """
 
 import argparse
+import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +22,7 @@ PATIENCE = 30.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     remote_flags(parser)
     parser.add_argument("stop_id", nargs="?", help="which stop; may be left out while only one is open")
-    parser.add_argument("--reason", default="", metavar="R", help="why it may end")
+    parser.add_argument("--reason", default="", metavar="R", help="ask for the release: why it may end")
     parser.add_argument("--resume", action="store_true", help="let strategies trade again; without it they are paused")
     parser.add_argument(
         "--waive",
@@ -30,12 +32,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="release without this engine, which stays stopped",
     )
     parser.add_argument("--approve", action="store_true", help="approve what was asked for")
+    parser.add_argument("--yes", action="store_true", help="approve without being asked again")
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.approve and not args.reason:
+    waived = [_waiver(text) for text in args.waive]
+    if args.approve and (args.reason or waived or args.resume):
+        raise Refused("--approve takes the release as it was asked for: leave --reason, --waive and --resume out")
+    if not args.reason and (waived or args.resume):
         raise Refused("a release needs --reason")
-    return trio.run(_release, args, [_waiver(text) for text in args.waive])
+    return trio.run(_release, args, waived)
 
 
 def _waiver(text: str) -> dict[str, str]:
@@ -49,12 +55,18 @@ async def _release(args: argparse.Namespace, waived: list[dict[str, str]]) -> in
     async with platform_of(args) as platform:
         stop = await _stop(platform, args.stop_id)
         path = f"/api/stops/{quote(stop['stop_id'], safe='')}"
-        if args.approve:
-            answer = await platform.call("POST", f"{path}/approve", {"epoch": stop["epoch"]}, timeout=PATIENCE)
-        else:
+        if args.reason:
             body = {"reason": args.reason, "epoch": stop["epoch"], "waive": waived, "resume": args.resume}
-            answer = await _with_fresh_proof(platform, f"{path}/release", body)
-    return _report(stop["stop_id"], answer.body)
+            asked = (await with_fresh_proof(platform, f"{path}/release", body)).body
+        else:
+            asked = (await platform.call("GET", f"{path}/release")).body
+        _show(stop, asked)
+        if not args.approve or asked["state"] != "requested":
+            return _report(stop, asked)
+        if not args.yes:
+            _confirm(stop)
+        body = {"epoch": stop["epoch"], "release_id": asked["id"]}
+        return _report(stop, (await with_fresh_proof(platform, f"{path}/approve", body)).body)
 
 
 async def _stop(platform: Platform, stop_id: str | None) -> dict[str, Any]:
@@ -68,8 +80,14 @@ async def _stop(platform: Platform, stop_id: str | None) -> dict[str, Any]:
     return dict(still_open[0])
 
 
-async def _with_fresh_proof(platform: Platform, path: str, body: dict[str, Any]) -> Answer:
-    """A release needs a password given within five minutes: it is asked for when the platform says so."""
+def _confirm(stop: dict[str, Any]) -> None:
+    """Asks once, where somebody is there to be asked. Raises Refused when the answer is not yes."""
+    if sys.stdin.isatty() and input(f"Release {stop['stop_id']}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("nothing was released")
+
+
+async def with_fresh_proof(platform: Platform, path: str, body: dict[str, Any]) -> Answer:
+    """What needs a password given within five minutes: it is asked for when the platform says so."""
     answer = await platform.ask("POST", path, body, timeout=PATIENCE)
     if answer.status == 403 and answer.body.get("error") == "error_reauthentication_required":
         await platform.step_up()
@@ -79,12 +97,24 @@ async def _with_fresh_proof(platform: Platform, path: str, body: dict[str, Any])
     return answer
 
 
-def _report(stop_id: str, release: dict[str, Any]) -> int:
+def _show(stop: dict[str, Any], release: dict[str, Any]) -> None:
+    why = stop["reason"] or "no reason given"
+    line(f"stop {stop['stop_id']}: {stop['scope']} {stop['level']}, by {stop['user_id']}: {why}")
+    line(f"release asked for by {release['requested_by']} at {release['requested_at']}: {release['reason']}")
+    line("strategies trade again" if release["resume"] else "strategies come back paused")
+    for waiver in release["waive"]:
+        line(f"without {waiver['engine_id']}, which stays stopped: {waiver['reason']}")
     for item in release["checklist"]:
         line(f"{'✓' if item['ok'] else '✗'} {item['name']}: {item['detail']}")
-    line(f"release of {stop_id}: {release['state']}")
+
+
+def _report(stop: dict[str, Any], release: dict[str, Any]) -> int:
+    stop_id = stop["stop_id"]
+    why = release["history"][-1]["detail"] if release["history"] and release["state"] == "void" else None
+    line(f"release of {stop_id}: {release['state']}{f' ({why})' if why else ''}")
     if release["state"] == "released":
         return OK
-    when = f", not before {release['not_before']}" if release["not_before"] else ""
-    line(f"to approve{when}: watchkeeper release {stop_id} --approve")
+    if release["state"] == "requested":
+        when = f", not before {release['not_before']}" if release["not_before"] else ""
+        line(f"to approve{when}: watchkeeper release {stop_id} --approve")
     return FAILED

@@ -3,6 +3,7 @@
 import attrs
 
 from actors.stops.effects import Words
+from store.releases import ReleaseRow
 from supervisor.message import Request
 from supervisor.ref import Ref
 from wire.messages import (
@@ -104,6 +105,7 @@ class StopsRead(Request[None]):
     words: dict[str, Words]
     views: list[Stop]
     requests: dict[str, str]
+    releases: list[ReleaseRow]
 
 
 # --- a link to the parameters -----------------------------------------------------------------------------------------

@@ -133,6 +133,7 @@ class DatabaseOffice(Actor):
             words={stop_id: words_of(stop) for stop_id, stop in reading.stops.items()},
             views=kept.views,
             requests=kept.requests,
+            releases=kept.releases,
         )
         await self.context.find(COORDINATOR).ask(read, timeout=ASK_SECONDS)
         await know_engines(db, self._services.enrolled)

@@ -18,13 +18,14 @@ import trio
 
 from actors.config import PlatformSettings
 from actors.errors import Refused
-from store import platform, settings, stops
+from store import platform, releases, settings, stops
 from store.database import Connection, Database
 from store.errors import JournalError, KeysError, MigrationError, StoreError, Unavailable
 from store.journal import StopJournal, read_journal
 from store.journal_records import JournalReading
 from store.keyring import KeyFile, KeyRing
 from store.migrate import migrate
+from store.releases import ReleaseRow
 from store.start import DatabaseReading, StartRegister, merge_at_start, read_database
 from store.tenure import AnotherPlatform, Tenure
 from wire.rest import Stop
@@ -38,10 +39,11 @@ log = logging.getLogger(__name__)
 
 @attrs.frozen(kw_only=True)
 class KeptStops:
-    """What the database knows of stops beyond the register."""
+    """What the database knows of stops beyond the register. ``releases``: the requests that wait for a decision."""
 
     views: list[Stop]
     requests: dict[str, str]
+    releases: list[ReleaseRow]
 
 
 @attrs.define(kw_only=True)
@@ -147,7 +149,11 @@ async def _read(db: Database) -> tuple[DatabaseReading, KeptStops]:
 
 
 async def kept_stops(conn: Connection) -> KeptStops:
-    return KeptStops(views=await stops.everything(conn), requests=await stops.requests(conn))
+    return KeptStops(
+        views=await stops.everything(conn),
+        requests=await stops.requests(conn),
+        releases=await releases.everyone_waiting(conn),
+    )
 
 
 def _journal(path: Path, key: bytes, reading: JournalReading, start: StartRegister) -> StopJournal:

@@ -40,7 +40,7 @@ from actors.platform.log_writer import CAPACITY, DatabaseLedger, LogWriter
 from actors.platform.opening import Opened, home_of_one, open_memory
 from actors.platform.services import Services
 from actors.platform.showing import show_stop, show_told
-from actors.platform.starting import Begun, begin
+from actors.platform.starting import Begun, begin, recall_releases
 from actors.requests import (
     AUDITOR,
     COORDINATOR,
@@ -222,6 +222,9 @@ class _Parts:
             new_id=lambda: f"stop-{uuid.uuid4().hex[:20]}",
         )
         shelf = StopShelf(book=begun.book, desk=ReleaseDesk(lambda: f"release-{secrets.token_hex(8)}"))
+        keeping = StopKeeping(begun.book, copies, services.stops, services.degraded, lambda stop: show_stop(hub, stop))
+        for case in recall_releases(opened, shelf):
+            keeping.settled(case)
         board = FleetBoard(shelf)
         for engine in services.enrolled.everyone():
             board.add(engine.engine_id, engine.name, engine.account_id).seen_before = engine.seen_before
@@ -232,9 +235,7 @@ class _Parts:
             begun=begun,
             shelf=shelf,
             board=board,
-            keeping=StopKeeping(
-                begun.book, copies, services.stops, services.degraded, lambda stop: show_stop(hub, stop)
-            ),
+            keeping=keeping,
             checkpoint=CheckpointFile(settings.home / CHECKPOINT, opened.keyring.derive("audit checkpoint")),
         )
 

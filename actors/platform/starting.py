@@ -11,12 +11,15 @@ import trio
 from actors.fleet.enrolled import EnrolledEngines
 from actors.platform.opening import Opened
 from actors.stops.book import StopBook
+from actors.stops.cases import Case
 from actors.stops.copies import StopCopies, noted, words_of
 from actors.stops.effects import AuditStop, Effect, RaiseAlert, RecordStop, StopChanged
 from actors.stops.ledger import Prove
 from actors.stops.parts import Instant
+from actors.stops.recalling import recall
 from actors.stops.records import NotKept
 from actors.stops.reopening import Check
+from actors.stops.shelf import StopShelf
 from store.left_stops import collect, forget
 from wire.rest import StopRequest
 
@@ -54,6 +57,14 @@ def begin(
     first += _lost_journal(opened, now)
     first += _left_stops(home, book, copies, now)
     return Begun(book=book, first=first)
+
+
+def recall_releases(opened: Opened, shelf: StopShelf) -> list[Case]:
+    """The requests for a release that an earlier platform left: what still holds waits on, the rest is returned."""
+    if opened.kept is None:
+        return []
+    now = Instant(trio.current_time(), datetime.now(UTC))
+    return recall(shelf.desk, shelf.book, opened.kept.releases, now)
 
 
 def _lost_journal(opened: Opened, now: Instant) -> list[Effect]:

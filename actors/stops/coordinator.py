@@ -5,7 +5,7 @@ time → database, audit, dashboards. Nothing is awaited before the links are to
 delays an answer. A release goes the other way round: everything durable first, then memory, then the links.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import cast
 
@@ -34,6 +34,7 @@ from actors.requests import (
     PreviewStop,
     Refusal,
     RequestRelease,
+    ShowRelease,
     StopPreview,
     TakeStop,
 )
@@ -41,14 +42,15 @@ from actors.stops.copies import words_of
 from actors.stops.effects import AuditStop, Effect, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
 from actors.stops.keeping import StopKeeping
 from actors.stops.parts import Instant
+from actors.stops.recalling import recall
 from actors.stops.records import StopRecords
 from actors.stops.release_work import Releases
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
-from wire.rest import ReleaseState, ReleaseView, Stop
-from wire.stops import Register
+from wire.rest import ReleaseView, Stop
+from wire.stops import Entry, Register
 
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 2.0
@@ -137,7 +139,7 @@ class Coordinator(Actor):
         """From the return of this handler on the link gets every decision, and its snapshot has all before it."""
         self._shelf.links[msg.engine_id] = msg.link
         hello = msg.hello
-        before = set(self._shelf.book.runs)
+        before = self._shelf.book.register.entries
         effects = self._shelf.book.link_up(
             msg.engine_id,
             hello.stops,
@@ -147,8 +149,7 @@ class Coordinator(Actor):
             strategies=[s.id for s in hello.strategies],
         )
         self._carry_out(effects)
-        for stop_id in set(self._shelf.book.runs) - before:
-            self._void(stop_id)
+        self._void_since(before)
 
     @handles(LinkDown)
     async def on_link_down(self, msg: LinkDown) -> None:
@@ -173,8 +174,7 @@ class Coordinator(Actor):
     async def on_local_stop(self, msg: LocallyStopped) -> None:
         before = self._shelf.book.register.entries
         self._carry_out(self._shelf.book.local_stop(msg.engine_id, msg.stop, self._now()))
-        for stop_id in self._shelf.book.register.entries.keys() - before.keys():
-            self._void(stop_id)
+        self._void_since(before)
 
     @handles(EpochHeard)
     async def on_epoch_heard(self, msg: EpochHeard) -> None:
@@ -196,6 +196,8 @@ class Coordinator(Actor):
         effects = book.merge(msg.register, msg.words, now)
         book.remember(msg.views, msg.requests, now)
         self._carry_out([*effects, *book.fill_in(now)])
+        for case in recall(self._shelf.desk, book, msg.releases, now):
+            self._keeping.settled(case)
         for stop_id, _entry in book.register.open_stops():
             self._keeping.changed(stop_id)
 
@@ -215,6 +217,10 @@ class Coordinator(Actor):
     async def on_approve_release(self, msg: ApproveRelease) -> ReleaseView | Refusal:
         self.context.spawn(self._releases.approve, msg, self.context.defer(), name="release")
         return cast("ReleaseView | Refusal", DEFERRED)
+
+    @handles(ShowRelease)
+    async def on_show_release(self, msg: ShowRelease) -> ReleaseView | None:
+        return self._releases.shown(msg.stop_id)
 
     @handles(HoldStrategy)
     async def on_hold(self, msg: HoldStrategy) -> None:
@@ -237,9 +243,15 @@ class Coordinator(Actor):
     def _void(self, stop_id: str) -> None:
         """A decision was taken: whatever was asked before it about the same engines is worth nothing."""
         runs = self._shelf.book.runs
-        for case in self._shelf.desk.void_touched(runs[stop_id], runs.get):
-            runs[case.stop_id].note(self._now(), "release_void", detail=f"{stop_id} was taken or raised")
-            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
+        now = self._now()
+        for case in self._shelf.desk.void_touched(runs[stop_id], runs.get, now):
+            runs[case.stop_id].note(now, "release_void", detail=case.history[-1].detail)
+            self._keeping.settled(case)
+
+    def _void_since(self, before: Mapping[str, Entry]) -> None:
+        for stop_id, entry in self._shelf.book.register.entries.items():
+            if entry.is_open and entry != before.get(stop_id):
+                self._void(stop_id)
 
     # --- carrying out ---
 

@@ -6,16 +6,16 @@ from typing import TypeVar
 
 import trio
 
+from actors.stops.cases import Case, row_of
 from actors.stops.effects import RecordStop, Words
 from actors.stops.records import NotKept, ReleaseNote
-from actors.stops.releasing import Case
+from actors.stops.run import PLATFORM
 from store import audit, releases, stops, users
 from store.database import Connection, Database
-from store.errors import StoreError
+from store.errors import Conflict, StoreError
 from store.journal import StopJournal
 from store.journal_records import Record, ReleaseNoted, StopNoted
-from store.releases import ReleaseRow
-from wire.rest import ReleaseState, Stop
+from wire.rest import Stop
 from wire.stops import Entry
 
 T = TypeVar("T")
@@ -131,20 +131,7 @@ def words_of(stop: StopNoted) -> Words:
 
 
 async def _request(conn: Connection, case: Case) -> None:
-    row = ReleaseRow(
-        id=case.id,
-        stop_id=case.stop_id,
-        state=ReleaseState.REQUESTED,
-        epoch=case.epoch,
-        requested_by=case.requested_by,
-        reason=case.reason,
-        resume=case.resume,
-        waive=case.waive,
-        checklist=case.checklist,
-        requested_at=case.requested_at.wall,
-        not_before=case.not_before,
-    )
-    await releases.request(conn, row)
+    await releases.request(conn, row_of(case))
     await audit.append(
         conn,
         actor=case.requested_by,
@@ -156,10 +143,7 @@ async def _request(conn: Connection, case: Case) -> None:
 
 
 async def _settle(conn: Connection, case: Case) -> None:
-    if case.state is ReleaseState.VOID:
-        await releases.void(conn, case.stop_id, case.requested_at.wall)
-    else:
-        await releases.decide(conn, case.id, case.state, case.requested_by, case.requested_at.wall)
+    await releases.settle(conn, row_of(case))
 
 
 async def _release(conn: Connection, term: int, note: ReleaseNote, kept: Sequence[Stop]) -> None:
@@ -167,7 +151,8 @@ async def _release(conn: Connection, term: int, note: ReleaseNote, kept: Sequenc
     for stop in kept:
         await stops.save(conn, term, stop)
     await stops.release(conn, term, [plan.stop_id], plan.epoch, at)
-    await releases.decide(conn, case.id, ReleaseState.APPROVED, note.approved_by.user_id, at)
+    if not await releases.settle(conn, row_of(case)) and case.requested_by != PLATFORM:
+        raise Conflict("one_release_at_a_time")
     await audit.append(
         conn,
         actor=note.approved_by.user_id,

@@ -13,9 +13,9 @@ import trio
 from actors.board import Board
 from actors.platform.degraded import DegradedParts
 from actors.stops.book import StopBook
+from actors.stops.cases import Case
 from actors.stops.effects import RecordStop
 from actors.stops.records import NotKept, StopRecords
-from actors.stops.releasing import Case
 from wire.rest import Stop
 
 SHOW_SECONDS = 0.05

@@ -10,9 +10,9 @@ from typing import Protocol
 import attrs
 
 from actors.requests import Principal
+from actors.stops.cases import Case
 from actors.stops.effects import RecordStop
 from actors.stops.plans import ReleasePlan
-from actors.stops.releasing import Case
 from wire.rest import Stop
 
 

@@ -10,11 +10,12 @@ import attrs
 import trio
 
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease
+from actors.stops.cases import Case
 from actors.stops.effects import Effect
 from actors.stops.keeping import StopKeeping
 from actors.stops.parts import Instant
 from actors.stops.records import NotKept, ReleaseNote, StopRecords
-from actors.stops.releasing import Case, Synced
+from actors.stops.releasing import Synced, checklist
 from actors.stops.run import PLATFORM
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Reply
@@ -66,18 +67,41 @@ class Releases:
             people,
             self._synced,
             self._now(),
+            seen_epoch=book.register.epoch,
         )
         if isinstance(case, Refusal):
             return case
         if case is waiting:
             return case.view()  # asked again with the same words: it waits on, and is written down already
+        if waiting is not None:
+            self._keeping.settled(waiting.ended(self._now(), f"{msg.principal.user_id} asked anew"))
         try:
             await self._records.note_case(case)
         except NotKept:
-            self._shelf.desk.done(stop_id)
+            self._forget(case, "it could not be written down")
             raise
+        except trio.Cancelled:
+            self._forget(case, "it was not written down in time")
+            raise
+        if not self._still_valid(case):
+            self._keeping.settled(self._shelf.desk.ended(stop_id) or case.ended(self._now(), "it was asked for anew"))
+            return _voided()
         self._note(stop_id, "release_requested", f"{msg.principal.username}: {case.reason}")
         return case.view()
+
+    def _forget(self, case: Case, why: str) -> None:
+        """Nobody was told that it waits; what of it may have reached the database must not wait there either."""
+        void = case.ended(self._now(), why)
+        self._shelf.desk.done(void)
+        self._keeping.settled(void)
+
+    def shown(self, stop_id: str) -> ReleaseView | None:
+        """The request that waits, with its checklist as it is now; else how the last one ended, while that is known."""
+        case, run = self._shelf.desk.waiting(stop_id), self._shelf.book.runs.get(stop_id)
+        if case is not None and run is not None:
+            return attrs.evolve(case, checklist=checklist(run, case.waive, case.reason, self._synced)).view()
+        ended = self._shelf.desk.ended(stop_id)
+        return ended.view() if ended is not None else None
 
     async def approve(self, msg: ApproveRelease, reply: Reply) -> None:
         if msg.stop_id in self._releasing:
@@ -102,7 +126,14 @@ class Releases:
         entry = book.register.entries.get(stop_id)
         now = self._now()
         case = self._shelf.desk.approve(
-            book.runs.get(stop_id), entry, msg.epoch, msg.principal, people, self._synced, now
+            book.runs.get(stop_id),
+            entry,
+            msg.epoch,
+            msg.principal,
+            people,
+            self._synced,
+            now,
+            release_id=msg.release_id,
         )
         if isinstance(case, Refusal):
             return case
@@ -122,11 +153,12 @@ class Releases:
             return _voided()
         await self._records.seal_release(note)
         del self._written[stop_id]
-        self._shelf.desk.done(stop_id)
         self._carry_out(book.apply_release(plan, self._now()))
         if book.register.entries[stop_id].is_open:
+            self._forget(case, "the stop was raised meanwhile")
             return _voided()
-        released = attrs.evolve(case, state=ReleaseState.RELEASED)
+        released = case.stepped(ReleaseState.RELEASED, self._now().wall)
+        self._shelf.desk.done(released)
         self._keeping.settled(released)
         return released.view()
 
@@ -134,8 +166,7 @@ class Releases:
         """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it."""
         case = self._written.pop(stop_id, None)
         if case is not None:
-            self._shelf.desk.done(stop_id)
-            self._keeping.settled(attrs.evolve(case, state=ReleaseState.VOID))
+            self._forget(case, "the release did not become durable")
             self._carry_out(self._shelf.book.reassert(stop_id, "a release did not become durable", self._now()))
 
     def _still_valid(self, case: Case) -> bool:
@@ -152,6 +183,7 @@ class Releases:
             stop_id=stop_id,
             state=ReleaseState.APPROVED,
             epoch=run.epoch,
+            seen_epoch=self._shelf.book.register.epoch,
             requested_by=PLATFORM,
             requested_at=now,
             not_before=None,

@@ -5,65 +5,45 @@ release approves itself by a second call at least 60 s after the first. Nothing 
 or a new matching stop voids whatever was asked before it.
 """
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import attrs
 
 from actors.requests import Principal, Refusal
+from actors.stops.cases import Case
 from actors.stops.parts import Instant
 from actors.stops.run import Run, named
-from wire.rest import ChecklistItem, ReleaseRequest, ReleaseState, ReleaseView, Role, Waiver
+from wire.rest import ChecklistItem, ReleaseRequest, ReleaseState, Role, Waiver
 from wire.stops import Entry, Scope, ScopeKind
 
 COOLING_OFF_SECONDS = 60.0
+ENDED_REMEMBERED = 1000
 
 Synced = Callable[[str], bool | None]
 """Whether an engine's own books agree with its broker; None: not known."""
 
 
-@attrs.frozen(kw_only=True)
-class Case:
-    """One request to release one stop. ``epoch`` is what it clears."""
-
-    id: str
-    stop_id: str
-    state: ReleaseState
-    epoch: int
-    requested_by: str
-    requested_at: Instant
-    not_before: datetime | None
-    reason: str
-    resume: bool
-    waive: list[Waiver]
-    checklist: list[ChecklistItem]
-
-    def view(self) -> ReleaseView:
-        return ReleaseView(
-            id=self.id,
-            stop_id=self.stop_id,
-            state=self.state,
-            checklist=self.checklist,
-            requested_by=self.requested_by,
-            not_before=self.not_before,
-            epoch=self.epoch,
-            resume=self.resume,
-        )
-
-    @property
-    def waived(self) -> list[str]:
-        return [w.engine_id for w in self.waive]
-
-
 class ReleaseDesk:
-    """The requests that wait for a decision, at most one for each stop."""
+    """The requests that wait for a decision, at most one for each stop, and how the last ones ended."""
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._cases: dict[str, Case] = {}
+        self._ended: OrderedDict[str, Case] = OrderedDict()
 
     def waiting(self, stop_id: str) -> Case | None:
         return self._cases.get(stop_id)
+
+    def ended(self, stop_id: str) -> Case | None:
+        """How the last request for this stop ended, while that is remembered here."""
+        return self._ended.get(stop_id)
+
+    def put_back(self, case: Case) -> None:
+        """It was asked of an earlier platform and waits on."""
+        self._cases[case.stop_id] = case
 
     def request(
         self,
@@ -74,8 +54,11 @@ class ReleaseDesk:
         desk: Iterable[str],
         synced: Synced,
         now: Instant,
+        *,
+        seen_epoch: int = 0,
     ) -> Case | Refusal:
-        """``desk``: the ids of all enabled users who may release. The same person asking the same again waits on."""
+        """``desk``: the ids of all enabled users who may release. The same person asking the same again waits on.
+        ``seen_epoch``: the register's highest one at this moment."""
         refusal = refuse_release(run, entry, request.epoch, who)
         if refusal is not None or run is None:
             return refusal or _unknown()
@@ -90,6 +73,7 @@ class ReleaseDesk:
             stop_id=run.stop_id,
             state=ReleaseState.REQUESTED,
             epoch=run.epoch,
+            seen_epoch=seen_epoch,
             requested_by=who.user_id,
             requested_at=now,
             not_before=now.wall + timedelta(seconds=COOLING_OFF_SECONDS) if set(desk) <= {who.user_id} else None,
@@ -97,9 +81,9 @@ class ReleaseDesk:
             resume=request.resume,
             waive=list(request.waive),
             checklist=items,
-        )
+        ).stepped(ReleaseState.REQUESTED, now.wall, who.user_id, request.reason)
         known = self._cases.get(run.stop_id)
-        if known is not None and _same(known, fresh):
+        if known is not None and known.asks_the_same_as(fresh):
             return known
         self._cases[run.stop_id] = fresh
         return fresh
@@ -113,8 +97,11 @@ class ReleaseDesk:
         desk: Iterable[str],
         synced: Synced,
         now: Instant,
+        *,
+        release_id: str | None = None,
     ) -> Case | Refusal:
-        """The case may now be carried out. It stays where it is until ``done`` or ``void``."""
+        """The case may now be carried out. It stays where it is until ``done`` or ``void_touched``. ``release_id``:
+        which request the person has looked at."""
         refusal = refuse_release(run, entry, epoch, who)
         if refusal is not None or run is None:
             return refusal or _unknown()
@@ -123,20 +110,31 @@ class ReleaseDesk:
             return Refusal(
                 status=409, error="error_no_release_requested", reason="no valid request waits for this stop"
             )
+        if release_id is not None and release_id != case.id:
+            reason = "another request waits for this stop than the one you looked at"
+            return Refusal(status=412, error="error_release_changed", reason=reason, field="release_id")
         refusal = _second_person(case, who, set(desk), now)
         items = checklist(run, case.waive, case.reason, synced)
         refusal = refusal or failing(items)
-        return refusal or attrs.evolve(case, state=ReleaseState.APPROVED, checklist=items)
+        return refusal or attrs.evolve(case, checklist=items).stepped(ReleaseState.APPROVED, now.wall, who.user_id)
 
-    def done(self, stop_id: str) -> None:
-        self._cases.pop(stop_id, None)
+    def done(self, case: Case) -> None:
+        """It has come to its end; another request that took its place waits on."""
+        waiting = self._cases.get(case.stop_id)
+        if waiting is not None and waiting.id == case.id:
+            del self._cases[case.stop_id]
+        self._ended[case.stop_id] = case
+        self._ended.move_to_end(case.stop_id)
+        while len(self._ended) > ENDED_REMEMBERED:
+            self._ended.popitem(last=False)
 
-    def void_touched(self, run: Run, runs: Callable[[str], Run | None]) -> list[Case]:
+    def void_touched(self, run: Run, runs: Callable[[str], Run | None], now: Instant) -> list[Case]:
         """A stop was taken or raised: every request about a stop that could hold the same engine is worth nothing."""
         hit = [c for c in self._cases.values() if (other := runs(c.stop_id)) is None or touches(run, other)]
-        for case in hit:
-            del self._cases[case.stop_id]
-        return [attrs.evolve(c, state=ReleaseState.VOID) for c in hit]
+        void = [c.ended(now, f"{run.stop_id} was taken or raised") for c in hit]
+        for case in void:
+            self.done(case)
+        return void
 
 
 def touches(one: Run, other: Run) -> bool:
@@ -197,16 +195,17 @@ def _second_person(case: Case, who: Principal, desk: set[str], now: Instant) -> 
     if not desk <= {who.user_id}:
         reason = "another person with the risk role has to approve"
         return Refusal(status=403, error="error_second_person_required", reason=reason)
-    waited = now.mono - case.requested_at.mono
-    if waited < COOLING_OFF_SECONDS:
-        reason = f"approve it yourself in {COOLING_OFF_SECONDS - waited:.0f} s"
-        return Refusal(status=409, error="error_too_early", reason=reason)
+    left = cooling_off(case, now)
+    if left > 0:
+        return Refusal(status=409, error="error_too_early", reason=f"approve it yourself in {math.ceil(left)} s")
     return None
 
 
-def _same(one: Case, other: Case) -> bool:
-    fields = ("stop_id", "epoch", "requested_by", "reason", "resume", "waive")
-    return all(getattr(one, f) == getattr(other, f) for f in fields)
+def cooling_off(case: Case, now: Instant) -> float:
+    """Seconds until a desk of one may approve itself: by both clocks, whichever is later."""
+    floor = case.not_before or case.requested_at.wall + timedelta(seconds=COOLING_OFF_SECONDS)
+    waited = now.mono - case.requested_at.mono
+    return max(COOLING_OFF_SECONDS - waited, (floor - now.wall).total_seconds())
 
 
 def _same_engine(one: Scope, other: Scope) -> bool:

@@ -8,10 +8,20 @@ from typing import Annotated
 import attrs
 import trio
 
-from actors.requests import COORDINATOR, ApproveRelease, PreviewStop, Refusal, RequestRelease, TakeStop
+from actors.requests import (
+    COORDINATOR,
+    ApproveRelease,
+    PreviewStop,
+    Refusal,
+    RequestRelease,
+    ShowRelease,
+    TakeStop,
+)
+from actors.stops.cases import view_of
 from actors.web.answers import Listing
 from actors.web.problems import Problem, not_found, refused
 from actors.web.table import PAGING, Answer, Call, Route
+from store import releases
 from store import stops as stored
 from store.errors import Unavailable
 from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
@@ -153,10 +163,27 @@ async def get_stop(call: Call) -> Answer:
     return Answer(value=stop)
 
 
-async def request_release(call: Call) -> Answer:
-    """Ends nothing by itself: the coordinator checks, and another person (or a second call) approves."""
+async def get_release(call: Call) -> Answer:
+    """What waits to be approved, so that whoever approves has seen it; else how the last request ended."""
+    stop_id = call.identifier("stop_id")
+    view = await call.services.system.ref(COORDINATOR).ask(ShowRelease(stop_id=stop_id), timeout=5.0)
+    if view is None:
+        row = await call.services.db.run(releases.last, stop_id)
+        if row is None:
+            raise Problem(404, "error_no_release_requested", "nobody has asked to release this stop")
+        view = view_of(row)
+    return Answer(value=view)
+
+
+def need_fresh_proof(call: Call) -> None:
+    """Raises Problem 403 when the caller's password was given more than five minutes ago."""
     if datetime.now(UTC) - call.who.auth_time > REAUTHENTICATE_AFTER:
         raise Problem(403, "error_reauthentication_required", "give your password again first: POST /api/auth/step-up")
+
+
+async def request_release(call: Call) -> Answer:
+    """Ends nothing by itself: the coordinator checks, and another person (or a second call) approves."""
+    need_fresh_proof(call)
     stop_id = call.identifier("stop_id")
     asked = RequestRelease(principal=call.who, stop_id=stop_id, request=call.body)
     answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=20.0)
@@ -166,7 +193,13 @@ async def request_release(call: Call) -> Answer:
 
 
 async def approve_release(call: Call) -> Answer:
-    asked = ApproveRelease(principal=call.who, stop_id=call.identifier("stop_id"), epoch=call.body.epoch)
+    need_fresh_proof(call)
+    asked = ApproveRelease(
+        principal=call.who,
+        stop_id=call.identifier("stop_id"),
+        epoch=call.body.epoch,
+        release_id=call.body.release_id,
+    )
     answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=20.0)
     if isinstance(answer, Refusal):
         raise refused(answer)
@@ -203,6 +236,13 @@ ROUTES = (
     ),
     Route(method="GET", path="/api/stops/<stop_id>", handler=get_stop, doc="One stop with its timeline.", answer=Stop),
     Route(
+        method="GET",
+        path="/api/stops/<stop_id>/release",
+        handler=get_release,
+        doc="The release that waits for approval, or the last one, with its history.",
+        answer=ReleaseView,
+    ),
+    Route(
         method="POST",
         path="/api/stops/<stop_id>/release",
         handler=request_release,
@@ -217,7 +257,7 @@ ROUTES = (
         method="POST",
         path="/api/stops/<stop_id>/approve",
         handler=approve_release,
-        doc="Approve a release asked for by another person.",
+        doc="Approve a release asked for by another person. Needs a password given in the last 5 minutes.",
         role=Role.RISK,
         body=ApproveRequest,
         answer=ReleaseView,

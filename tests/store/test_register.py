@@ -1,6 +1,7 @@
 """The database's copy of the register, releases, parameters, the term and the one platform of a database."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import attrs
 import pytest
@@ -17,6 +18,7 @@ from wire.rest import (
     ChecklistItem,
     EmergencyStopResult,
     ReleaseState,
+    ReleaseStep,
     Stop,
     StopState,
     TimelineEvent,
@@ -146,6 +148,16 @@ async def test_an_earlier_platform_writes_no_epoch(db, term):
     assert (await db.run(stops.register)).epoch == 5
 
 
+async def test_two_writers_of_epochs_never_wait_for_each_other(db, term):
+    for name in "AB":
+        await db.run(stops.save, term, a_stop(name), tx={})
+    async with trio.open_nursery() as nursery:
+        for n in range(40):
+            nursery.start_soon(partial(db.run, stops.save, term, a_stop("A", epoch=10 + n), tx={}))
+            nursery.start_soon(partial(db.run, stops.release, term, ["B"], 10 + n, NOW, tx={}))
+    assert (await db.run(stops.register)).epoch == 49
+
+
 async def test_stops_go_by_pages_newest_last(db, term):
     for n in range(5):
         await db.run(stops.save, term, a_stop(str(n), epoch=n + 1), tx={})
@@ -175,22 +187,33 @@ def a_request(release_id, stop_id="S1"):
     )
 
 
+def settled(row, state, by=None):
+    step = ReleaseStep(at=NOW, state=state, by=by, detail=None)
+    return attrs.evolve(row, state=state, approved_by=by, decided_at=NOW, history=[*row.history, step])
+
+
 async def test_one_release_waits_for_a_stop_and_a_new_one_voids_it(db, term):
     await db.run(stops.save, term, a_stop(), tx={})
     await db.run(releases.request, a_request("1"), tx={})
     await db.run(releases.request, a_request("2"), tx={})
     assert await db.run(releases.waiting, "S1") == a_request("2")
-    assert not await db.run(releases.decide, "1", ReleaseState.RELEASED, "ann", NOW)
-    assert await db.run(releases.decide, "2", ReleaseState.RELEASED, "ann", NOW)
+    assert not await db.run(releases.settle, settled(a_request("1"), ReleaseState.RELEASED, "ann"))
+    done = settled(a_request("2"), ReleaseState.RELEASED, "ann")
+    assert await db.run(releases.settle, done)
     assert await db.run(releases.everyone_waiting) == []
-    assert not await db.run(releases.void, "S1", NOW)
+    assert await db.run(releases.last, "S1") == done
+    assert await db.run(releases.last, "S9") is None
 
 
-async def test_a_voided_release_cannot_be_approved(db, term):
+async def test_a_voided_release_cannot_be_approved_and_takes_no_other_with_it(db, term):
     await db.run(stops.save, term, a_stop(), tx={})
     await db.run(releases.request, a_request("1"), tx={})
-    assert await db.run(releases.void, "S1", NOW)
-    assert not await db.run(releases.decide, "1", ReleaseState.APPROVED, "ann", NOW)
+    void = settled(a_request("1"), ReleaseState.VOID)
+    assert await db.run(releases.settle, void)
+    assert not await db.run(releases.settle, settled(a_request("1"), ReleaseState.APPROVED, "ann"))
+    await db.run(releases.request, a_request("2"), tx={})
+    assert await db.run(releases.settle, void)  # told again, late
+    assert await db.run(releases.waiting, "S1") == a_request("2")
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from actors.board import Board
 from actors.fleet.fleet import FleetBoard
 from actors.links.messages import DeliverRelease, DeliverStop, LinkDown, LinkUp, LocallyStopped, Progressed
 from actors.platform.degraded import DegradedParts
-from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, TakeStop
+from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, ShowRelease, TakeStop
 from actors.stops.coordinator import Coordinator
 from actors.stops.keeping import StopKeeping
 from actors.stops.records import NotKept
@@ -61,7 +61,8 @@ class Records:
         self.journal_hangs = trio.Event()
         self.journal_hangs.set()
         self.journal_fails = self.database_fails = self.seal_fails = False
-        self.seal_takes = 0.0
+        self.seal_takes = self.note_takes = 0.0
+        self.note_fails = False
         self.before_commit = None
 
     async def write_journal(self, stops):
@@ -80,13 +81,18 @@ class Records:
 
     async def note_case(self, case):
         self._ask_database()
+        await trio.sleep(self.note_takes)
         if case.id in self.cases:
             raise NotKept("conflicts with what is stored")
         self.cases[case.id] = case
+        if self.note_fails:
+            raise NotKept("committed, but the answer was lost")
 
     async def settle_case(self, case):
+        """Like the database: what is not there is not made."""
         self._ask_database()
-        self.cases[case.id] = case
+        if case.id in self.cases:
+            self.cases[case.id] = case
 
     async def commit_release(self, note, kept):
         self._ask_database()
@@ -323,6 +329,63 @@ async def test_the_same_release_asked_for_again_waits_on(open_world, autojump_cl
         message = RequestRelease(principal=person("kim"), stop_id=stop.stop_id, request=asked)
         first, again = [await world.ref.ask(message, timeout=30) for _ in range(2)]
         assert (again.id, again.state) == (first.id, ReleaseState.REQUESTED)
+
+
+async def test_the_second_person_sees_what_waits_and_everybody_how_it_ended(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        show = ShowRelease(stop_id=stop.stop_id)
+        assert await world.ref.ask(show) is None
+        asked = ReleaseRequest(reason="looked", epoch=stop.epoch, resume=True)
+        await world.ref.ask(RequestRelease(principal=person("kim"), stop_id=stop.stop_id, request=asked), timeout=30)
+        seen = await world.ref.ask(show)
+        assert (seen.state, seen.requested_by, seen.reason, seen.resume) == (
+            ReleaseState.REQUESTED,
+            "kim",
+            "looked",
+            True,
+        )
+        await world.approve(stop)
+        done = await world.ref.ask(show)
+        assert [step.state for step in done.history] == [
+            ReleaseState.REQUESTED,
+            ReleaseState.APPROVED,
+            ReleaseState.RELEASED,
+        ]
+        await trio.sleep(1)
+        assert world.records.cases[done.id].state is ReleaseState.RELEASED
+
+
+async def test_a_request_that_could_not_be_written_down_waits_nowhere(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        world.records.note_fails = True
+        assert (await world.release(stop)).status == 503
+        assert (await world.approve(stop)).error == "error_no_release_requested"
+        world.records.note_fails = False
+        await trio.sleep(1)
+        assert [c.state for c in world.records.cases.values()] == [ReleaseState.VOID]
+
+
+async def test_a_stop_taken_while_a_request_is_written_down_voids_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        world.records.note_takes = 2.0
+        async with trio.open_nursery() as nursery:
+            answers = []
+
+            async def ask():
+                answers.append(await world.release(stop))
+
+            nursery.start_soon(ask)
+            await trio.sleep(1)
+            await world.stop(user="park", scope=scope("symbol:005930"))
+        assert (answers[0].status, answers[0].error) == (409, "error_release_void")
+        await trio.sleep(1)
+        assert [c.state for c in world.records.cases.values()] == [ReleaseState.VOID]
 
 
 async def test_a_release_is_written_everywhere_before_any_engine_hears_of_it(open_world, autojump_clock):

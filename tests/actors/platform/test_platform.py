@@ -25,9 +25,20 @@ from actors.errors import Refused
 from actors.links.listener import WhereEnginesConnect
 from actors.platform import opening
 from actors.platform.platform import run_platform
-from actors.requests import COORDINATOR, EMERGENCY, ENGINE_LISTENER, FLEET, ListEngines, Principal, TakeStop
+from actors.requests import (
+    COORDINATOR,
+    EMERGENCY,
+    ENGINE_LISTENER,
+    FLEET,
+    ApproveRelease,
+    ListEngines,
+    Principal,
+    RequestRelease,
+    ShowRelease,
+    TakeStop,
+)
 from actors.web.engines import enrol_engine
-from store import audit, logs, stops
+from store import audit, logs, releases, stops
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
@@ -44,7 +55,7 @@ from wire.messages import (
     TradingMode,
     Welcome,
 )
-from wire.rest import Connection, EnrolRequest, Role, StopRequest, StopState
+from wire.rest import Connection, EnrolRequest, ReleaseRequest, ReleaseState, ReleaseView, Role, StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, Scope
@@ -344,6 +355,37 @@ async def test_another_engine_s_token_renews_no_link(settings):
 
         assert await within(10, ended) == 4504
         nursery.cancel_scope.cancel()
+
+
+async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_came_in_between(settings):
+    async def ask(services, stop):
+        await within(5, lambda: services.db.run(stops.get, stop.stop_id))
+        wanted = ReleaseRequest(reason="looked", epoch=stop.epoch, resume=True)
+        asked = RequestRelease(principal=operator(), stop_id=stop.stop_id, request=wanted)
+        return await services.system.ref(COORDINATOR).ask(asked, timeout=20)
+
+    async def shown(services, stop):
+        return await services.system.ref(COORDINATOR).ask(ShowRelease(stop_id=stop.stop_id))
+
+    async with running(settings) as services:
+        stop = await take(services, level=Level.HALT)
+        first = await ask(services, stop)
+        assert first.state is ReleaseState.REQUESTED
+    async with running(settings) as services:
+        assert await shown(services, stop) == first
+        early = ApproveRelease(principal=operator(), stop_id=stop.stop_id, epoch=stop.epoch, release_id=first.id)
+        admin = attrs.evolve(early, principal=attrs.evolve(operator(), user_id="lee"))
+        released = await services.system.ref(COORDINATOR).ask(admin, timeout=20)
+        assert isinstance(released, ReleaseView), released
+        assert (released.state, released.approved_by) == (ReleaseState.RELEASED, "lee")
+        again = await take(services, level=Level.HALT)
+        second = await ask(services, again)
+        # The request is voided in memory; that the database says so too is a matter of luck at a kill.
+        await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT)
+    async with running(settings) as services:
+        assert (await shown(services, again)) is None
+        row = await services.db.run(releases.last, again.stop_id)
+        assert (row.id, row.state) == (second.id, ReleaseState.VOID)
 
 
 async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(settings, home, database_dsn):

@@ -1,8 +1,14 @@
 """The guarded direction: who may end a stop, when, and what must be true before."""
 
+from datetime import timedelta
+
+import attrs
 import pytest
 
 from actors.requests import Principal, Refusal
+from actors.stops.cases import row_of
+from actors.stops.parts import Instant
+from actors.stops.recalling import recall
 from actors.stops.releasing import ReleaseDesk, touches
 from wire.messages import Flatness, LatchState, StopPhase, StopProgress
 from wire.rest import ReleaseRequest, ReleaseState, Role, StopRequest, Waiver
@@ -49,13 +55,21 @@ def scene(kit):
             asked = ReleaseRequest(**{**base, **fields})
             entry = self.book.register.entries[self.stop_id]
             who = person(kit, who, role)
-            return self.desk.request(self.run, entry, asked, who, self.people, self.synced.get, kit.at(now))
+            seen = self.book.register.epoch
+            people, synced = self.people, self.synced.get
+            return self.desk.request(self.run, entry, asked, who, people, synced, kit.at(now), seen_epoch=seen)
 
-        def approve(self, who="lee", now=20, epoch=None):
+        def approve(self, who="lee", now=20, epoch=None, **named):
             entry = self.book.register.entries[self.stop_id]
             who = person(kit, who)
             epoch = self.run.epoch if epoch is None else epoch
-            return self.desk.approve(self.run, entry, epoch, who, self.people, self.synced.get, kit.at(now))
+            now = kit.at(now) if isinstance(now, int | float) else now
+            return self.desk.approve(self.run, entry, epoch, who, self.people, self.synced.get, now, **named)
+
+        def restart(self, row, now):
+            """Another platform over the same book: what it makes of a request that was left waiting."""
+            self.desk = ReleaseDesk(kit.Ids("q"))
+            return recall(self.desk, self.book, [row], now)
 
     return Scene()
 
@@ -131,7 +145,7 @@ def test_a_raise_voids_what_was_asked(scene, kit):
     scene.verify("E1", "E2")
     scene.request()
     scene.book.take(StopRequest(level=Level.FLATTEN), "park", kit.at(15))
-    (void,) = scene.desk.void_touched(scene.run, scene.book.runs.get)
+    (void,) = scene.desk.void_touched(scene.run, scene.book.runs.get, kit.at(15))
     assert void.state is ReleaseState.VOID
     refused(scene.approve(), 409, "error_no_release_requested")
 
@@ -170,3 +184,122 @@ def test_a_released_or_unknown_stop_cannot_be_released(scene, kit):
     asked = ReleaseRequest(reason="x", epoch=1)
     nobody = scene.desk.request(None, None, asked, person(kit, "kim"), {"kim"}, scene.synced.get, kit.at(4))
     refused(nobody, 404, "error_unknown_stop")
+
+
+def test_a_person_approves_what_was_looked_at_and_nothing_that_took_its_place(scene):
+    scene.verify("E1", "E2")
+    seen = scene.request()
+    changed = scene.request(resume=True)
+    refused(scene.approve(release_id=seen.id), 412, "error_release_changed")
+    assert scene.approve(release_id=changed.id).resume
+
+
+def test_a_request_carries_its_history_with_who_and_why(scene):
+    scene.verify("E1", "E2")
+    scene.request()
+    approved = scene.approve()
+    assert [(s.state, s.by) for s in approved.history] == [
+        (ReleaseState.REQUESTED, "kim"),
+        (ReleaseState.APPROVED, "lee"),
+    ]
+    assert (approved.view().approved_by, approved.view().reason) == ("lee", "looked at it")
+
+
+# --- across a restart ---------------------------------------------------------------------------------------------
+
+
+def later(kit, *, mono, wall):
+    """A moment of another process: its monotonic clock began somewhere else."""
+    return Instant(mono, kit.at(wall).wall)
+
+
+def test_a_request_waits_on_after_a_restart_as_it_was_asked(scene, kit):
+    scene.verify("E1")
+    row = row_of(scene.request(waive=[Waiver(engine_id="E2", reason="unplugged")], resume=True))
+    assert scene.restart(row, later(kit, mono=9000, wall=15)) == []
+    waiting = scene.desk.waiting(scene.stop_id)
+    assert row_of(waiting) == row
+    assert scene.approve(now=later(kit, mono=9001, wall=16)).state is ReleaseState.APPROVED
+
+
+@pytest.mark.parametrize(
+    ("wall_at_start", "then", "may"),
+    [
+        (30, (20, 50), False),  # 30 s passed before, 20 s since
+        (30, (40, 70), True),
+        (-3600, (10, -3590), False),  # the clock was set back an hour: the wait begins anew, and its floor stays
+        (-3600, (61, -3539), False),
+        (-3600, (3700, 100), True),
+    ],
+)
+def test_a_desk_of_one_never_waits_less_because_of_a_restart(scene, kit, wall_at_start, then, may):
+    scene.people = {"kim"}
+    scene.verify("E1", "E2")
+    row = row_of(scene.request(now=0))
+    scene.restart(row, later(kit, mono=500, wall=wall_at_start))
+    assert scene.desk.waiting(scene.stop_id).not_before == row.not_before == kit.at(60).wall
+    seconds, wall = then
+    answer = scene.approve("kim", now=later(kit, mono=500 + seconds, wall=wall))
+    if may:
+        assert answer.state is ReleaseState.APPROVED
+    else:
+        refused(answer, 409, "error_too_early")
+
+
+def test_a_clock_set_back_while_the_platform_runs_keeps_the_floor(scene, kit):
+    scene.people = {"kim"}
+    scene.verify("E1", "E2")
+    scene.request(now=0)
+    refused(scene.approve("kim", now=Instant(61.0, kit.at(59).wall)), 409, "error_too_early")
+
+
+@pytest.mark.parametrize("scope", ["all", "engine:E1", "symbol:005930"])
+def test_a_raise_or_a_new_matching_stop_voids_it_across_a_restart_too(scene, kit, scope):
+    """Even when the end of the request never reached the database."""
+    scene.verify("E1", "E2")
+    row = row_of(scene.request())
+    scene.book.take(StopRequest(scope=Scope.parse(scope), level=Level.CANCEL), "park", kit.at(15))
+    (void,) = scene.restart(row, kit.at(20))
+    assert (void.id, void.state) == (row.id, ReleaseState.VOID)
+    assert scene.desk.waiting(scene.stop_id) is None
+
+
+def test_a_matching_stop_from_before_the_request_does_not_void_it(scene, kit):
+    scene.book.take(StopRequest(scope=Scope.parse("engine:E1"), level=Level.CANCEL), "park", kit.at(1))
+    scene.verify("E1", "E2")
+    assert scene.restart(row_of(scene.request()), kit.at(20)) == []
+
+
+def test_a_stop_that_was_taken_and_released_meanwhile_still_voids_it(scene, kit):
+    scene.verify("E1", "E2")
+    row = row_of(scene.request())
+    other = scene.book.take(StopRequest(scope=Scope.parse("engine:E1")), "park", kit.at(15)).stop_id
+    plan = scene.book.plan_release(other, [], resume=False, user_id="kim", reason="ok", now=kit.at(16))
+    scene.book.apply_release(plan, kit.at(17))
+    (void,) = scene.restart(row, kit.at(20))
+    assert void.state is ReleaseState.VOID
+
+
+def test_an_approved_release_that_did_not_become_durable_is_void_and_its_stop_open(scene, kit):
+    scene.verify("E1", "E2")
+    scene.request()
+    (void,) = scene.restart(row_of(scene.approve()), kit.at(30))
+    assert void.state is ReleaseState.VOID
+    assert scene.book.register.entries[scene.stop_id].is_open
+
+
+def test_an_approved_release_that_the_journal_has_is_released(scene, kit):
+    scene.verify("E1", "E2")
+    scene.request()
+    row = row_of(scene.approve())
+    plan = scene.book.plan_release(scene.stop_id, [], resume=False, user_id="kim", reason="ok", now=kit.at(2))
+    scene.book.apply_release(plan, kit.at(3))
+    (done,) = scene.restart(row, kit.at(30))
+    assert done.state is ReleaseState.RELEASED
+
+
+def test_a_request_for_a_stop_that_nobody_knows_is_void(scene, kit):
+    scene.verify("E1", "E2")
+    row = attrs.evolve(row_of(scene.request()), stop_id="gone", requested_at=kit.at(0).wall - timedelta(days=9))
+    (void,) = scene.restart(row, kit.at(30))
+    assert void.state is ReleaseState.VOID

@@ -39,6 +39,7 @@ from actors.requests import (
     Refusal,
     RequestRelease,
     RollBackParameters,
+    ShowRelease,
     StopPreview,
     TakeStop,
 )
@@ -152,6 +153,11 @@ class Coordinator(Actor):
         self.desk.asked.append(msg)
         return release_view(msg.stop_id, ReleaseState.RELEASED)
 
+    @handles(ShowRelease)
+    async def on_show(self, msg: ShowRelease) -> ReleaseView | None:
+        self.desk.asked.append(msg)
+        return release_view(msg.stop_id, ReleaseState.REQUESTED) if msg.stop_id == "s1" else None
+
     @handles(PreviewStop)
     async def on_preview(self, msg: PreviewStop) -> StopPreview | Refusal:
         self.desk.asked.append(msg)
@@ -165,9 +171,14 @@ def release_view(stop_id: str, state: ReleaseState) -> ReleaseView:
         state=state,
         checklist=[],
         requested_by="u-risk",
+        requested_at=NOW,
         not_before=None,
         epoch=7,
+        reason="over",
+        waive=[],
         resume=False,
+        approved_by=None,
+        history=[],
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from actors.config import Address
-from actors.requests import WEB
+from actors.requests import WEB, ApproveRelease
 from actors.web.server import WebServer, WhereAreYou
 from supervisor.spec import ChildSpec
 from wire.rest import StopState
@@ -93,9 +93,21 @@ async def test_a_release_is_asked_for_and_then_approved(watchkeeper, real, kit):
     asked = await watchkeeper("release", "s1", "--reason", "all is well")
     assert asked.returncode == 1
     assert "watchkeeper release s1 --approve" in asked.stdout
+    shown = await watchkeeper("release", "s1")
+    assert (shown.returncode, "release asked for by u-risk" in shown.stdout) == (1, True)
     approved = await watchkeeper("release", "s1", "--approve")
-    assert (approved.returncode, approved.stdout) == (0, "release of s1: released\n")
+    assert approved.returncode == 0
+    told = approved.stdout.splitlines()
+    assert told[0] == "stop s1: all FLATTEN, by u-operator: no reason given"
+    assert told[1].startswith("release asked for by u-risk")  # what is approved is shown before
+    assert told[-1] == "release of s1: released"
+    assert [m.release_id for m in real.asked if isinstance(m, ApproveRelease)] == ["rel1"]
     assert (await watchkeeper("release", "s9", "--approve")).returncode == 3
+
+
+@pytest.mark.parametrize("wrong", [["--approve", "--reason", "x"], ["--approve", "--resume"], ["--waive", "E1=gone"]])
+async def test_a_release_is_either_asked_for_or_approved(watchkeeper, wrong):
+    assert (await watchkeeper("release", "s1", *wrong)).returncode == 3
 
 
 async def test_an_engine_is_added_with_its_credential_file_rotated_and_removed(watchkeeper, tmp_path):

@@ -1,11 +1,17 @@
 """Stops over HTTP: an empty body stops everything, and nothing that is away or expired holds it up."""
 
+from datetime import UTC, datetime
+
 import pytest
 import trio
 
 from actors.requests import RequestRelease, TakeStop
-from wire.rest import StopState
+from store import releases
+from store.releases import ReleaseRow
+from wire.rest import ReleaseState, StopState
 from wire.stops import Level
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 STOP = "/api/engines/emergency-stop"
 
@@ -171,9 +177,50 @@ async def test_a_release_needs_a_password_given_within_five_minutes(desk):
     assert isinstance(desk.asked[0], RequestRelease)
 
 
-async def test_an_approval_is_handed_to_the_coordinator(desk):
-    response = await desk.call("POST", "/api/stops/s1/approve", role="risk", body={"epoch": 7})
+async def test_an_approval_is_handed_to_the_coordinator_with_what_was_looked_at(desk):
+    body = {"epoch": 7, "release_id": "rel1"}
+    response = await desk.call("POST", "/api/stops/s1/approve", role="risk", body=body)
     assert (await response.get_json())["state"] == "released"
+    assert desk.asked[0].release_id == "rel1"
+
+
+async def test_an_approval_needs_a_password_given_within_five_minutes_too(desk):
+    old = desk.token("risk", age=301)
+    response = await desk.call("POST", "/api/stops/s1/approve", token=old, body={"epoch": 7})
+    assert response.status_code == 403
+    assert (await response.get_json())["error"] == "error_reauthentication_required"
+    assert desk.asked == []
+
+
+async def test_whoever_may_see_stops_sees_the_release_that_waits(desk):
+    answer = await desk.call("GET", "/api/stops/s1/release", role="viewer")
+    view = await answer.get_json()
+    assert (view["state"], view["requested_by"], view["reason"], view["history"]) == (
+        "requested",
+        "u-risk",
+        "over",
+        [],
+    )
+
+
+async def test_the_last_release_is_shown_from_the_database_when_memory_knows_of_none(desk):
+    row = ReleaseRow(
+        id="old",
+        stop_id="s2",
+        state=ReleaseState.VOID,
+        epoch=3,
+        requested_by="u-risk",
+        reason="then",
+        resume=True,
+        waive=[],
+        checklist=[],
+        requested_at=NOW,
+    )
+    desk.db.answers[releases.last] = lambda stop_id: row if stop_id == "s2" else None
+    view = await (await desk.call("GET", "/api/stops/s2/release", role="viewer")).get_json()
+    assert (view["id"], view["state"], view["resume"]) == ("old", "void", True)
+    nobody = await desk.call("GET", "/api/stops/s3/release", role="viewer")
+    assert (nobody.status_code, (await nobody.get_json())["error"]) == (404, "error_no_release_requested")
 
 
 async def test_stops_are_listed_from_memory_while_the_database_is_away(desk, kit):
