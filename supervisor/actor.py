@@ -19,7 +19,7 @@ next. A handler that raises a `Refused` says no to the asker and the actor lives
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
-from supervisor.cell import Ask, Cell, Stop, Tick
+from supervisor.cell import IDLE, Ask, Cell, Stop, Tick
 from supervisor.context import Context, Reply, SideTask, Timer
 from supervisor.errors import HandlerError, Refused, Unhandled
 from supervisor.mailbox import BATCH, Why
@@ -180,11 +180,11 @@ class Actor:
                         await table[type(item)](self, item)
                     except Refused as no:
                         cell.drop(item, Why.REFUSED, no)
-                cell.current = None
+                cell.current = IDLE
                 cell.handled += BATCH - budget
                 await mailbox.wait()
         except Leave as leave:
-            cell.current = None
+            cell.current = IDLE
             return leave.reason
 
 

@@ -44,6 +44,8 @@ class Backoff:
             raise SpecError("backoff.max_delay", self.max_delay, f"is below base={self.base:g}")
         if not (is_number(self.jitter) and 0.0 <= self.jitter <= 1.0):
             raise SpecError("backoff.jitter", self.jitter, "must be between 0 and 1")
+        if type(self.growth) is not Growth:
+            raise SpecError("backoff.growth", self.growth, "must be Growth.EXPONENTIAL, LINEAR or FIXED")
         if not (is_finite(self.factor) and self.factor >= 1.0):
             raise SpecError("backoff.factor", self.factor, "must be at least 1")
 

@@ -6,6 +6,7 @@ is `supervisor.supervision`.
 """
 
 import enum
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -23,9 +24,13 @@ from supervisor.slot import Slot
 from supervisor.telemetry import Telemetry
 from supervisor.timekeeper import Alarm, Timekeeper
 
-__all__ = ["LIFE", "STARTED", "ActorState", "Ask", "Cell", "Kernel", "Stop", "Tick", "asking_cell"]
+__all__ = ["IDLE", "LIFE", "STARTED", "ActorState", "Aside", "Ask", "Cell", "Kernel", "Stop", "Tick", "asking_cell"]
+
+logger = logging.getLogger("supervisor")
 
 STARTED: Final = object()
+IDLE: Final = object()
+"""What an actor without a message in hand is handling: not None, which may be told like anything else."""
 
 
 class ActorState(enum.Enum):
@@ -79,6 +84,16 @@ class Stop:
 
     def __init__(self, reason: ExitReason) -> None:
         self.reason = reason
+
+
+class Aside:
+    """In hand is a message that its handler has stashed. `kept`: it was not one too many for the stash."""
+
+    __slots__ = ("kept", "message")
+
+    def __init__(self, message: Any, kept: bool) -> None:
+        self.message = message
+        self.kept = kept
 
 
 class Tick:
@@ -186,7 +201,7 @@ class Cell:
         self.restarts = 0
         self.handled = 0
         self.since = kernel.now()
-        self.current: Any = None
+        self.current: Any = IDLE
         self.pending: set[Ask] | frozenset[Ask] = _NO_ASKS
         self.waiting_on: Cell | None = None
         self.scope: trio.CancelScope | None = None
@@ -280,7 +295,10 @@ class Cell:
             self.forget(cell)
         closed, self.on_closed = self.on_closed, None
         for action in closed or ():
-            action()
+            try:
+                action()
+            except Exception:  # whoever wanted to know must not take the supervisor down
+                logger.exception("what was to be done when %r is closed failed", self.path)
 
     def forget(self, child: "Cell") -> None:
         """Close a child's cell and free its name."""
@@ -372,7 +390,8 @@ class Cell:
 
     def _fail_asks(self, reason: ExitReason) -> None:
         asks, self.pending = self.pending, _NO_ASKS
-        for item in self.mailbox.take_out(lambda item: item in asks):
+        # Only asks are looked up: an ordinary message need not have a hash.
+        for item in self.mailbox.take_out(lambda item: isinstance(item, Ask) and item in asks):
             self.kernel.dead_letters.add(self.path, item.message, Why.STOPPED)
         for ask in asks:
             ask.fail(ActorDied(self.path, type(ask.message).__name__, reason))

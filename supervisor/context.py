@@ -7,7 +7,7 @@ from typing import Any, TypeVarTuple, cast
 
 import trio
 
-from supervisor.cell import Ask, Cell, Stop, Tick
+from supervisor.cell import IDLE, Aside, Ask, Cell, Stop, Tick
 from supervisor.errors import LinkBroken
 from supervisor.mailbox import Why
 from supervisor.message import DEFERRED
@@ -184,15 +184,28 @@ class Context:
     def stash(self) -> Any:
         """Put the message being handled aside; returns what the handler has to return: `return self.context.stash()`.
 
-        Bounded by the mailbox's capacity; beyond it the message is dropped. Kept over a restart.
+        Bounded by the mailbox's capacity; beyond it the message is dropped. Kept over a restart, but for the message
+        whose handler raised after stashing it. Raises `RuntimeError` outside of a handler.
         """
+        current = self._cell.current
+        if current is IDLE:
+            raise RuntimeError("stash() outside of a handler: it puts the message being handled aside")
         if self._stash is None:
             self._stash = deque()
-        if len(self._stash) >= self._cell.mailbox.spec.capacity:
-            self._cell.drop(self._cell.current, Why.STASH_FULL)
-        else:
-            self._stash.append(self._cell.current)
+        if not isinstance(current, Aside):
+            fits = len(self._stash) < self._cell.mailbox.spec.capacity
+            if fits:
+                self._stash.append(current)
+            else:
+                self._cell.drop(current, Why.STASH_FULL)
+            self._cell.current = Aside(current, fits)
         return DEFERRED
+
+    def _take_back(self, aside: Aside) -> Any:
+        """The stashed message whose handler failed all the same; IDLE when it is no longer in the stash."""
+        if aside.kept and self._stash and self._stash[-1] is aside.message:
+            return self._stash.pop()
+        return IDLE
 
     def unstash_all(self) -> int:
         """Put the stashed messages back in front of the user lane, in their order; returns how many."""

@@ -64,7 +64,8 @@ class DeadLetters:
             try:
                 observer(letter)
             except Exception:  # an observer must never take a sender down
-                self._observers.remove(observer)
+                if observer in self._observers:  # it may have failed before, inside of this very call
+                    self._observers.remove(observer)
                 logger.exception("observer %r failed and was removed", observer)
 
     def observe(self, observer: Callable[[DeadLetter], object]) -> Callable[[], None]:

@@ -63,11 +63,12 @@ class HandlerError(Misuse, TypeError):
 
 
 class AskSelf(Misuse):
-    """An actor asked itself from its own handler: it would wait for its own next message."""
+    """An actor asked itself from its own handler, or sent into its own full mailbox: it would wait for itself."""
 
     def __init__(self, target: str, message: str) -> None:
         super().__init__(
-            f"{target!r} asked itself {message}; call the method directly, or `self.context.self_ref.tell(...)`"
+            f"{target!r} would wait for itself to take {message}; call the method directly, or "
+            "`self.context.self_ref.tell(...)`"
         )
         self.target = target
         self.message = message
@@ -78,7 +79,8 @@ class AskCycle(Misuse):
 
     def __init__(self, path: tuple[str, ...], message: str) -> None:
         super().__init__(
-            f"asking {message} closes the ring {' → '.join(path)}; let one of them tell and answer with a told message"
+            f"waiting for {message} closes the ring {' → '.join(path)}; let one of them tell and answer with a "
+            "told message"
         )
         self.path = path
         self.message = message

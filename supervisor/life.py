@@ -12,10 +12,10 @@ import trio
 
 from supervisor.actor import Actor, Context
 from supervisor.buggify import point
-from supervisor.cell import LOOPS, ActorState, Cell
+from supervisor.cell import IDLE, LOOPS, ActorState, Aside, Cell
 from supervisor.errors import Ignore, SpecError
 from supervisor.mailbox import Why
-from supervisor.reason import ExitKind, ExitReason, crash
+from supervisor.reason import ExitKind, ExitReason, crash, text_of
 from supervisor.telemetry import Event, Report
 
 __all__ = ["STUCK_EVERY", "await_stack", "live"]
@@ -36,7 +36,7 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
         with scope:
             reason = await _from_start_to_stop(cell, factory, context, grace)
     except Ignore as ignored:
-        reason = ExitReason(ExitKind.IGNORED, str(ignored))
+        reason = ExitReason(ExitKind.IGNORED, text_of(ignored))
     except Exception as error:
         reason = crash(error)
     except BaseException as error:  # Ctrl-C or an exit lands in whatever task runs: the root deals with it
@@ -47,7 +47,7 @@ async def live(cell: Cell, factory: Callable[[], Any], nursery: trio.Nursery, gr
     if reason is None:
         reason = ExitReason(ExitKind.CANCELLED)
     await point("before end", shield=True)
-    _fail_current(cell, reason)
+    _fail_current(cell, context, reason)
     if context._tasks:
         with trio.CancelScope(shield=True):
             await _end_tasks(cell, context)
@@ -77,7 +77,7 @@ async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: C
         if cell.settled is not None or kind.stopped is Actor.stopped:
             raise
         reason = crash(error)
-        _fail_current(cell, reason)
+        _fail_current(cell, context, reason)
         cell.enter(ActorState.STOPPING)
         with trio.move_on_after(grace if grace < math.inf else 5.0):
             await actor.stopped(reason)
@@ -88,11 +88,13 @@ async def _from_start_to_stop(cell: Cell, factory: Callable[[], Any], context: C
     return reason
 
 
-def _fail_current(cell: Cell, reason: ExitReason) -> None:
+def _fail_current(cell: Cell, context: Context, reason: ExitReason) -> None:
     """The message in whose handler the incarnation ended is not tried again: it may be what killed it."""
-    item, cell.current = cell.current, None
+    item, cell.current = cell.current, IDLE
     cell.ended_reason = reason
-    if item is not None:
+    if isinstance(item, Aside):
+        item = context._take_back(item)
+    if item is not IDLE:
         cell.drop(item, Why.FAILED if reason.abnormal else Why.STOPPED, reason.error)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["NORMAL", "SHUTDOWN", "ExitKind", "ExitReason", "crash", "leaves"]
+__all__ = ["NORMAL", "SHUTDOWN", "ExitKind", "ExitReason", "crash", "leaves", "text_of"]
 
 
 class ExitKind(enum.Enum):
@@ -48,8 +48,16 @@ SHUTDOWN = ExitReason(ExitKind.SHUTDOWN)
 
 def crash(error: BaseException) -> ExitReason:
     """The reason of an actor that raised `error`."""
-    name, text = type(error).__name__, str(error)
+    name, text = type(error).__name__, text_of(error)
     return ExitReason(ExitKind.CRASH, f"{name}: {text}" if text else name, error)
+
+
+def text_of(error: BaseException) -> str:
+    """`str(error)`, which is somebody else's code and may itself raise."""
+    try:
+        return str(error)
+    except Exception as worse:
+        return f"(its text raises {type(worse).__name__})"
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

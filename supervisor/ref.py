@@ -7,8 +7,9 @@ from typing import TypeVar, cast
 import attrs
 import trio
 
-from supervisor.cell import ActorState, Ask, Cell, asking_cell
-from supervisor.errors import ActorDied, MailboxFull
+from supervisor.cell import IDLE, ActorState, Aside, Ask, Cell, Tick, asking_cell
+from supervisor.checks import is_number, is_text
+from supervisor.errors import ActorDied, MailboxFull, SpecError
 from supervisor.mailbox import SENT, Dropped, MailboxStatistics, Overflow, Sent, Why
 from supervisor.message import Request
 from supervisor.reason import ExitReason
@@ -92,7 +93,8 @@ class Ref:
     async def send(self, message: object) -> Sent | Dropped:
         """Like `tell`, but under `Overflow.BLOCK` wait for space, first come first served. Always a checkpoint.
 
-        Raises `MailboxFull` under `Overflow.FAIL`. A cancelled `send` has sent nothing.
+        Raises `MailboxFull` under `Overflow.FAIL`, and `AskSelf` or `AskCycle` when the actor would wait for space
+        that only it could make. A cancelled `send` has sent nothing.
         """
         await trio.lowlevel.checkpoint()
         mailbox = self._cell.mailbox
@@ -187,7 +189,8 @@ class Ref:
         return self._cell.mailbox.closed
 
     def when_closed(self, action: Callable[[], object]) -> None:
-        """Call `action()` once when the place is closed: stopped for good, not just restarted."""
+        """Call `action()` once when the place is closed: stopped for good, not just restarted. What it raises is
+        logged."""
         if self._cell.on_closed is None:
             self._cell.on_closed = []
         self._cell.on_closed.append(action)
@@ -195,8 +198,8 @@ class Ref:
     def info(self) -> ActorInfo:
         """What is known about the actor, without asking it."""
         cell = self._cell
-        current = cell.current
-        message = current.message if hasattr(type(current), "message") else current
+        current = cell.current.message if isinstance(cell.current, Aside) else cell.current
+        message = current.message if isinstance(current, Ask | Tick) else current
         return ActorInfo(
             name=cell.path,
             kind=cell.kind,
@@ -206,7 +209,7 @@ class Ref:
             since=cell.since,
             handled=cell.handled,
             pending=len(cell.pending),
-            current=None if current is None else type(message).__name__,
+            current=None if current is IDLE else type(message).__name__,
             waiting_on=None if cell.waiting_on is None else cell.waiting_on.path,
             mailbox=cell.mailbox.statistics(),
             last_end=cell.ended_reason,
@@ -234,6 +237,10 @@ class Ref:
 
     async def _send_when_there_is_space(self, message: object) -> Sent | Dropped:
         mailbox = self._cell.mailbox
+        sender = asking_cell()
+        if sender is not None:
+            sender.check_ring(self._cell, type(message).__name__)
+            sender.waiting_on = self._cell
         space = Slot()
         mailbox.queue_for_space(message, space)
         try:
@@ -241,6 +248,9 @@ class Ref:
         except trio.Cancelled:
             mailbox.leave_queue(message, space)
             raise
+        finally:
+            if sender is not None:
+                sender.waiting_on = None
         if isinstance(result, Dropped):
             self._cell.drop(message, result.why)
         return result
@@ -288,27 +298,45 @@ class ChildCounts:
     workers: int
 
 
+# Checked where they are made: a caller's mistake must not become the crash of a supervisor.
+
+
+def _is_spec(instance: object, attribute: "attrs.Attribute[ChildSpec]", value: ChildSpec) -> None:
+    if not isinstance(value, ChildSpec):
+        raise SpecError("spec", value, 'must be a ChildSpec: `ChildSpec(id="account", factory=Account)`')
+
+
+def _is_id(instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if not is_text(value):
+        raise SpecError("id", value, "must be the id of a child, a non-empty string")
+
+
+def _is_drain(instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
+    if not (is_number(value) and value >= 0):
+        raise SpecError("drain", value, "must be seconds of at least 0")
+
+
 @attrs.frozen(kw_only=True)
 class StartChild(Request[Ref]):
-    spec: ChildSpec
+    spec: ChildSpec = attrs.field(validator=_is_spec)
 
 
 @attrs.frozen(kw_only=True)
 class TerminateChild(Request[None]):
     """`drain`: seconds to handle what waits in its mailbox before the soft stop."""
 
-    id: str
-    drain: float = 0.0
+    id: str = attrs.field(validator=_is_id)
+    drain: float = attrs.field(default=0.0, validator=_is_drain)
 
 
 @attrs.frozen(kw_only=True)
 class RestartChild(Request[Ref]):
-    id: str
+    id: str = attrs.field(validator=_is_id)
 
 
 @attrs.frozen(kw_only=True)
 class DeleteChild(Request[None]):
-    id: str
+    id: str = attrs.field(validator=_is_id)
 
 
 @attrs.frozen(kw_only=True)

@@ -73,7 +73,13 @@ class Supervisor(ChildKeeper):
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
     ) -> None:
         super().__init__()
-        self._specs = tuple(children)
+        self._specs = () if isinstance(children, ChildSpec) else tuple(children)
+        if isinstance(children, ChildSpec) or not all(isinstance(spec, ChildSpec) for spec in self._specs):
+            raise SpecError("children", children, 'must be ChildSpecs: `[ChildSpec(id="account", factory=Account)]`')
+        if type(strategy) is not Strategy:
+            raise SpecError("strategy", strategy, "must be Strategy.ONE_FOR_ONE, ONE_FOR_ALL or REST_FOR_ONE")
+        if type(auto_shutdown) is not AutoShutdown:
+            raise SpecError("auto_shutdown", auto_shutdown, "must be AutoShutdown.NEVER, ANY_… or ALL_SIGNIFICANT")
         self._strategy = strategy
         self._intensity = Intensity(intensity, period)
         self._auto_shutdown = auto_shutdown

@@ -14,8 +14,9 @@ import attrs
 import trio
 
 from supervisor.cell import STARTED, ActorState, Cell, Kernel
+from supervisor.checks import is_finite, is_number, is_text
 from supervisor.deadletter import DeadLetters
-from supervisor.errors import SystemFailed
+from supervisor.errors import SpecError, SystemFailed
 from supervisor.life import STUCK_EVERY, await_stack, live
 from supervisor.mailbox import MailboxSpec
 from supervisor.policy import AutoShutdown, Strategy
@@ -219,6 +220,12 @@ async def open_system(
     Raises `SystemFailed` when a child cannot be started or the root supervisor gives up; what the body raises comes
     out as it is, never wrapped into an exception group.
     """
+    if not is_text(name):
+        raise SpecError("name", name, "must be a non-empty string")
+    if not (is_number(shutdown_deadline) and shutdown_deadline >= 0):
+        raise SpecError("shutdown_deadline", shutdown_deadline, "must be seconds of at least 0, or math.inf")
+    if watchdog is not None and not (is_finite(watchdog) and watchdog > 0):
+        raise SpecError("watchdog", watchdog, "must be a finite number of seconds above 0, or None")
     root = Supervisor(children, strategy=strategy, intensity=intensity, period=period, auto_shutdown=auto_shutdown)
     system = System(name, root, seed)
     failure: BaseException | None = None

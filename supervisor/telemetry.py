@@ -121,7 +121,8 @@ class Telemetry:
             try:
                 observer(report)
             except Exception:  # an observer must never take a supervisor down
-                self._observers.remove(observer)
+                if observer in self._observers:  # it may have failed before, inside of this very call
+                    self._observers.remove(observer)
                 logger.exception("observer %r failed and was removed", observer)
 
     def counts(self) -> Mapping[Event, int]:

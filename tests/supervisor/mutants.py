@@ -36,7 +36,19 @@ HERE = "tests/supervisor/"
 FILES = sorted(path.name for path in (ROOT / HERE).glob("test_*.py") if path.name != "test_docs.py")
 MODULES = [
     *("policy", "backoff", "breaker", "budget", "mailbox", "supervision", "keeping", "cell", "dynamic"),
-    *("context", "actor", "life", "timekeeper", "slot"),
+    *(
+        "context",
+        "actor",
+        "life",
+        "timekeeper",
+        "slot",
+        "bulkhead",
+        "pubsub",
+        "ref",
+        "registry",
+        "deadletter",
+        "telemetry",
+    ),
 ]
 PATIENCE = 6.0
 """Seconds a test may take longer than eight times what it took without a mutation."""
