@@ -15,6 +15,7 @@ import trio
 from actors.engine.desk import Desk, Quote
 from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.kis import KisClient
+from actors.engine.market import state_of, trades_continuously
 from actors.engine.reconcile import BrokerRead, Outcome, Reconciliation
 from actors.engine.strategy import Tick
 from actors.engine.stream import ApprovalRefused, Listener, listen
@@ -27,7 +28,8 @@ from wire.kis.ticker import Trade
 from wire.messages import ErrorCategory, ErrorReport, LogCategory, Severity
 from wire.sdk.errors import EngineError, GateClosed
 from wire.sdk.gate import Purpose
-from wire.sdk.stopping import View
+from wire.sdk.flattening import SymbolState
+from wire.sdk.stop_run import View
 
 KST = timezone(timedelta(hours=9))
 PATIENCE = 1.0  # seconds a difference must last before it is acted upon
@@ -56,6 +58,13 @@ class KeysChanged:
 @attrs.frozen(kw_only=True)
 class ReadBroker(Request[View]):
     """A fresh read of the broker, reconciled. Never fails: what cannot be believed says so in ``problem``."""
+
+
+@attrs.frozen(kw_only=True)
+class ReadMarket(Request[SymbolState | None]):
+    """How a symbol stands at the exchange now; None when the broker does not say."""
+
+    symbol: str
 
 
 class Broker(Actor):
@@ -174,6 +183,18 @@ class Broker(Actor):
     async def _answer_read(self, reply: Reply) -> None:
         outcome = await self._reconcile(PATIENCE)
         reply.send(outcome.view)
+
+    @handles(ReadMarket)
+    async def on_read_market(self, message: ReadMarket) -> SymbolState | None:
+        self.context.spawn(self._answer_look, message.symbol, self.context.defer(), name="look")
+        return DEFERRED  # type: ignore[no-any-return]
+
+    async def _answer_look(self, symbol: str, reply: Reply) -> None:
+        try:
+            reply.send(state_of(await self._client.price(symbol), await self._client.depth(symbol)))
+        except EngineError as error:
+            self.context.log.info("a look at %s was not answered: %s", symbol, error.code)
+            reply.send(None)
 
     def _look_again(self) -> None:
         self._check.set()
@@ -296,6 +317,8 @@ class Broker(Actor):
                 self._day_known.set()
             now = desk.clock.now()
             desk.quote(trade.symbol, Quote(price=trade.price, bid=trade.bid, ask=trade.ask, at=now))
+            if trades_continuously(trade.market_code, trade.halted):
+                desk.traded(trade.symbol)
             self._publish(Tick(symbol=trade.symbol, price=trade.price, bid=trade.bid, ask=trade.ask, at=now))
 
     def _notice(self, notice: Notice) -> None:

@@ -25,7 +25,7 @@ from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, new_id
-from wire.sdk.stopping import View
+from wire.sdk.stop_run import View
 
 _DAY_CHANGE = 30.0  # seconds
 
@@ -55,7 +55,8 @@ def _nothing() -> None:
 class Desk:
     """Hooks: ``send`` and ``withdraw`` hand an order or a cancel to the broker's actor, ``discard`` ends the task of an
     order not yet written, ``changed`` says that orders or positions moved, ``check`` asks for reconciliation soon,
-    ``over``, ``filled``, ``turned_down`` and ``viewed`` tell the stop executor what became of orders and of reads."""
+    ``over``, ``filled``, ``turned_down``, ``cancel_refused``, ``viewed``, ``traded`` (a symbol trades continuously) and
+    ``day_began`` tell the stop executor what became of orders, of reads and of the market."""
 
     def __init__(
         self,
@@ -91,6 +92,8 @@ class Desk:
         self.cancel_refused: Callable[[Order, str, str], None] = lambda _order, _code, _words: None
         self.filled: Callable[[], None] = _nothing
         self.viewed: Callable[[View], None] = lambda _view: None
+        self.traded: Callable[[str], None] = lambda _symbol: None
+        self.day_began: Callable[[str], None] = lambda _day: None
         self.ledger = Ledger(ledger, self.orders, self.books)
         self._inbox = Inbox(
             self.orders,
@@ -297,6 +300,7 @@ class Desk:
             return False
         previous = self.trading_day or self.books.day
         self.trading_day = day
+        self.day_began(day)
         if self.books.begin_day(day):
             self.ledger.books()
         if previous in ("", day):

@@ -32,7 +32,7 @@ from wire.kis.codes import (
 )
 from wire.kis.fields import from_object, to_object
 from wire.kis.oauth import ApprovalAnswer, ApprovalRequest, TokenAnswer, TokenRequest
-from wire.kis.quotes import Price, QuoteQuery
+from wire.kis.quotes import Depth, Price, QuoteQuery, depth_from_object
 from wire.kis.rest import JSON_TYPE, Credentials, Cursor, Reply, call_headers, encode_body, read_reply
 from wire.kis.trading import (
     AmendRequest,
@@ -249,6 +249,17 @@ class KisClient:
             return reply.one(Price)
         except WireError as error:
             raise BrokerUnavailable("the price came without its fields") from error
+
+    async def depth(self, symbol: str) -> Depth:
+        """The ten best levels of both sides and the market's phase; empty where orders are only collected."""
+        reply = await self._read(Call.BOOK, to_object(QuoteQuery(symbol=symbol)))
+        output = reply.body.get("output1")
+        if not isinstance(output, dict):
+            raise BrokerUnavailable("the order book came without its levels")
+        try:
+            return depth_from_object(output)
+        except WireError as error:
+            raise BrokerUnavailable(f"the order book could not be read ({error.field})") from error
 
     async def _pages(self, call: Call, query: Callable[[Cursor], Any]) -> list[Reply]:
         replies: list[Reply] = []

@@ -4,29 +4,32 @@ It loops only while there is work: read the broker, let the stages advance, send
 decision is made by ``Stopping``; this actor only moves messages between it and the broker's actor.
 """
 
-from datetime import UTC, datetime, time, timedelta, timezone
-
 import trio
 
-from actors.engine.broker import ReadBroker
+from actors.engine.broker import ReadBroker, ReadMarket
 from actors.engine.desk import Desk
+from actors.engine.market import market_is_closed
 from actors.engine.orders import Order
 from supervisor.actor import Actor
 from supervisor.errors import Failure
-from wire.exchange import ticks
-from wire.messages import ErrorCategory, ErrorReport, LogCategory, OrderStatus, Severity, StopPhase, StopProgress
+from wire.messages import (
+    ErrorCategory,
+    ErrorReport,
+    LogCategory,
+    OrderStatus,
+    Residual,
+    Severity,
+    StopPhase,
+    StopProgress,
+)
+from wire.sdk.flattening import terms
 from wire.sdk.gate import Purpose
 from wire.sdk.halting import Halting
-from wire.sdk.stopping import Action, Blocked, CancelWorking, CloseOut, View
+from wire.sdk.stop_run import UNCONFIRMED, View
+from wire.sdk.stopping import Action, CancelWorking, CloseOut, Look
 
 READ_TIMEOUT = 15.0
-PACE = 0.25
-STUCK_PACE = 10.0
-_GIVE_WAY = 5  # ticks under the bid for a closing limit order
-_KST = timezone(timedelta(hours=9))
-_OPENING = time(9, 0)
-_CLOSED_CODES = frozenset({"APBK0918", "APBK0919"})
-_CLOSED_WORDS = ("장운영", "장 운영", "장종료", "장 종료", "장개시", "장 개시", "장시작", "장 시작")
+LOOK_TIMEOUT = 8.0
 
 
 class StopExecutor(Actor):
@@ -37,6 +40,7 @@ class StopExecutor(Actor):
         self._halting = halting
         self._broker = broker
         self._woken = trio.Event()
+        self._alerted: dict[str, list[Residual]] = {}
 
     async def started(self) -> None:
         self._halting.wake = self._wake
@@ -45,6 +49,9 @@ class StopExecutor(Actor):
         self._desk.turned_down = self._turned_down
         self._desk.cancel_refused = self._cancel_refused
         self._desk.viewed = self._viewed
+        self._desk.traded = self._traded
+        self._desk.day_began = self._day_began
+        self._day_began(self._desk.trading_day)
         self.context.spawn(self._work)
 
     def _wake(self) -> None:
@@ -56,7 +63,7 @@ class StopExecutor(Actor):
             self._woken = trio.Event()
             if stopping.has_work:
                 await self._round()
-                with trio.move_on_after(STUCK_PACE if stopping.is_stuck else PACE):
+                with trio.move_on_after(stopping.pace):
                     await self._woken.wait()
             else:
                 await self._woken.wait()
@@ -86,17 +93,27 @@ class StopExecutor(Actor):
             case CancelWorking(order=order):
                 self._desk.cancel(order.order_id, Purpose.UNWIND if order.closing else Purpose.STOP_CANCEL)
             case CloseOut() as close:
-                price = self._closing_price(close)
-                self._desk.close_out(
-                    close.strategy_id, close.symbol, close.quantity, price, "a stop closes the position"
-                )
+                self._close(close)
+            case Look(symbol=symbol):
+                self.context.spawn(self._look, symbol, name="look")
 
-    def _closing_price(self, close: CloseOut) -> int:
-        """At market first; where that was not filled or not taken, a limit that gives way, on a valid tick."""
+    def _close(self, close: CloseOut) -> None:
         quote = self._desk.quotes.get(close.symbol)
-        if close.attempt % 2 == 0 or quote is None:
-            return 0
-        return max(1, ticks.step(ticks.round_down(quote.bid or quote.price), -_GIVE_WAY))
+        last = (quote.bid or quote.price) if quote is not None else 0
+        sale = terms(close.state, close.quantity, bid=last, attempt=close.attempt)
+        if sale.quantity:
+            self._desk.close_out(
+                close.strategy_id, close.symbol, sale.quantity, sale.price, "a stop closes the position"
+            )
+
+    async def _look(self, symbol: str) -> None:
+        """How the symbol stands at the exchange; without an answer the stop goes on as if it had not been asked."""
+        try:
+            state = await self.context.find(self._broker).ask(ReadMarket(symbol=symbol), timeout=LOOK_TIMEOUT)
+        except Failure:
+            state = None
+        self._halting.stopping.saw(symbol, state, self._desk.clock.now())
+        self._wake()
 
     # --- what becomes of orders ---
 
@@ -111,20 +128,27 @@ class StopExecutor(Actor):
     def _turned_down(self, order: Order, broker_code: str) -> None:
         if order.purpose is not Purpose.STOP_ORDER:
             return
+        stopping, now = self._halting.stopping, self._desk.clock.now()
         if market_is_closed(broker_code, order.reason):
-            self._block(order)
+            stopping.closed(order.strategy_id, order.symbol, now)
         else:
-            self._halting.stopping.refused(order.strategy_id, order.symbol, self._desk.clock.now())
+            stopping.refused(order.strategy_id, order.symbol, now, order.reason)
 
     def _cancel_refused(self, order: Order, broker_code: str, words: str) -> None:
         if market_is_closed(broker_code, words) and self._halting.stopping.has_work:
-            self._block(order)
+            self._halting.stopping.closed(order.strategy_id, order.symbol, self._desk.clock.now())
 
-    def _block(self, order: Order) -> None:
-        until = next_opening(self._desk.trading_day)
-        self._halting.stopping.block(
-            order.strategy_id, order.symbol, Blocked(reason="the market is closed", until=until)
-        )
+    # --- what becomes of the market ---
+
+    def _traded(self, symbol: str) -> None:
+        if self._halting.stopping.traded(symbol, self._desk.clock.now()):
+            self._wake()
+
+    def _day_began(self, day: str) -> None:
+        if day:
+            for report in self._halting.stopping.begin_session(day):
+                self._tell(report)
+            self._wake()
 
     def _tell(self, report: StopProgress) -> None:
         self._desk.outlet.send(report)
@@ -134,28 +158,19 @@ class StopExecutor(Actor):
             self._alert(report)
 
     def _alert(self, report: StopProgress) -> None:
+        """Once for what is left and why; a person is told again only when that changes."""
+        if self._alerted.get(report.stop_id) == report.residuals:
+            return
+        self._alerted[report.stop_id] = report.residuals
         left = ", ".join(f"{r.symbol} {r.quantity:,} ({r.reason})" for r in report.residuals)
+        held = report.error == UNCONFIRMED
+        words = f"stop {report.stop_id} waits for a person" if held else f"stop {report.stop_id} left: {left}"
         self._desk.outlet.send(
             ErrorReport(
-                code="error_positions_blocked",
+                code=report.error or "error_positions_blocked",
                 category=ErrorCategory.RISK,
-                reason=f"stop {report.stop_id} left: {left}"[:2000],
+                reason=words[:2000],
                 severity=Severity.CRITICAL,
                 degraded=True,
             )
         )
-
-
-def market_is_closed(broker_code: str, text: str) -> bool:
-    """The broker uses these codes for other refusals too: its words decide."""
-    return broker_code in _CLOSED_CODES and any(words in text for words in _CLOSED_WORDS)
-
-
-def next_opening(trading_day: str) -> datetime | None:
-    """When the exchange opens next after this day (YYYYMMDD), holidays not known; None without a day."""
-    if len(trading_day) != 8:
-        return None
-    day = datetime.strptime(trading_day, "%Y%m%d").date() + timedelta(days=1)  # the exchange's date
-    while day.weekday() >= 5:
-        day += timedelta(days=1)
-    return datetime.combine(day, _OPENING, _KST).astimezone(UTC)

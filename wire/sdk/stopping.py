@@ -1,68 +1,38 @@
-"""The staged stop: frozen → cancelled → flattened → verified, each stage with counts, from the broker's own view.
+"""All stops of this engine at once, and what they ask for next: cancels, closing orders, looks at the market.
 
-One ``StopRun`` per stop says how far that stop is; ``Stopping`` holds all of them and says what to do next for all of
-them at once, so that two stops over the same position never close it twice. Both are pure: reads of the broker, fills
-and time come in, progress reports and actions go out.
+One ``StopRun`` per stop says how far that stop is; ``Stopping`` plans for all of them together, so that two stops over
+the same position never close it twice. Pure: reads of the broker, fills, refusals and time come in, progress reports
+and actions go out.
 
-A stage is reached by evidence only. "Cancelled" needs a broker read without a working order in scope and no request
-whose fate is open; "verified" needs two such reads in agreement, both begun after the last fill. A read that failed or
-cannot be believed proves nothing: flatness is then UNKNOWN, never FLAT.
+What cannot be closed now is blocked, says why, and is an open task: the symbol is looked at again every few seconds,
+and whatever the market takes again is sold. That ends with the trading session. In another session nothing is sent for
+a stop before a person has said it again, which arrives as the same stop with a higher epoch.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from wire.messages import Flatness, Residual, Side, StopPhase, StopProgress
-from wire.schema import changed
+from wire.sdk.flattening import Blocked, SymbolState, assess, closed
 from wire.sdk.latch import LatchedStop
+from wire.sdk.stop_run import Covers, Exposure, StopRun, View, WorkingOrder
+from wire.messages import StopProgress
 from wire.stops import Level, Scope, ScopeKind
 
 CANCEL_AGAIN_AFTER = 2.0  # seconds before a cancel without visible effect is sent again
 REPRICE_AFTER = 4.0  # seconds after which an unfilled closing order is withdrawn and sent anew
+LOOK_AGAIN_AFTER = 5.0  # seconds between two looks at a symbol that is blocked
+REOPENED_AFTER = 10.0  # seconds of trading that must follow a "closed" before it is not believed any more
+STUBBORN = 4  # refusals in a row after which the broker's words are the reason
+PACE = 0.25  # seconds between two reads while there is something to do
+SHUT_PACE = 30.0  # while the market is closed or a person must speak
 _RETRY = (0.5, 1.0, 2.0, 4.0, 8.0)
 
-Covers = Callable[[Scope, str, str], bool]
-"""(scope, strategy id, symbol) → whether the scope covers it on this engine and account."""
 LevelFor = Callable[[str, str], Level]
 Unresolved = Callable[[Scope], int]
 """How many written requests in scope have an unknown fate: unanswered, or lost and not yet reconciled."""
-
-
-@attrs.frozen(kw_only=True)
-class WorkingOrder:
-    """A working order as the broker shows it. ``closing``: it is a stop's own reduce-only order. ``age``: seconds."""
-
-    order_id: str
-    strategy_id: str
-    symbol: str
-    side: Side
-    remaining: int
-    closing: bool = False
-    age: float = 0.0
-
-
-@attrs.frozen(kw_only=True)
-class Exposure:
-    """Shares the broker shows, split by the strategy whose fills opened them."""
-
-    strategy_id: str
-    symbol: str
-    quantity: int
-
-
-@attrs.frozen(kw_only=True)
-class View:
-    """One read of the broker: between ``began`` and ``ended`` (engine seconds), ``at`` for people. ``problem`` says why
-    it proves nothing."""
-
-    began: float
-    ended: float
-    at: datetime
-    orders: tuple[WorkingOrder, ...] = ()
-    positions: tuple[Exposure, ...] = ()
-    problem: str | None = None
+Owner = tuple[str, str]
+"""Strategy id and symbol."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,203 +42,67 @@ class CancelWorking:
 
 @attrs.frozen(kw_only=True)
 class CloseOut:
-    """Sell ``quantity`` of what the strategy holds; ``attempt`` counts from 0."""
+    """Sell ``quantity`` of what the strategy holds; ``attempt`` counts from 0, ``state`` is the last look, if any."""
 
     strategy_id: str
     symbol: str
     quantity: int
     attempt: int
-
-
-Action = CancelWorking | CloseOut
+    state: SymbolState | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Blocked:
-    """Why a position cannot be closed now. Nothing is tried again before a person asks anew."""
+class Look:
+    """Ask the broker how the symbol stands; the answer, or None for none, goes to ``Stopping.saw``."""
 
-    reason: str
-    until: datetime | None = None
-
-
-BlockedFor = Callable[[str, str], Blocked | None]
+    symbol: str
 
 
-class StopRun:
-    """One stop on this engine. Counts are totals of the run; a raise of the same stop continues it."""
-
-    def __init__(self, stop: LatchedStop, now: float, in_flight: int) -> None:
-        self.stop = stop
-        self.phase = StopPhase.FROZEN
-        self.in_flight = in_flight
-        self.latched = False
-        self.timed_out = False
-        self._deadline = now + stop.timeout_ms / 1000
-        self._seen_orders: set[str] = set()
-        self._cancelled: set[str] = set()
-        self._seen_positions: set[tuple[str, str]] = set()
-        self._orders_left = 0
-        self._orders_to_cancel = 0
-        self._open: dict[tuple[str, str], int] = {}
-        self._view: View | None = None
-        self._clean: View | None = None
-        self._residuals: tuple[Residual, ...] = ()
-
-    @property
-    def stop_id(self) -> str:
-        return self.stop.record.stop_id
-
-    @property
-    def level(self) -> Level:
-        return self.stop.record.level
-
-    @property
-    def scope(self) -> Scope:
-        return self.stop.record.scope
-
-    @property
-    def is_over(self) -> bool:
-        return self.phase in (StopPhase.VERIFIED, StopPhase.RELEASED)
-
-    @property
-    def deadline(self) -> float | None:
-        """When it will have timed out; None when it cannot any more."""
-        return None if self.is_over or self.timed_out else self._deadline
-
-    def raise_to(self, stop: LatchedStop, now: float, in_flight: int) -> bool:
-        """Takes the stop in a stricter or newer form. False when nothing is new."""
-        old, new = self.stop.record, stop.record
-        if (new.level, new.scope, new.stop_epoch) == (old.level, old.scope, old.stop_epoch) and not self._released():
-            return False
-        self.stop, self.phase, self.in_flight = stop, StopPhase.FROZEN, in_flight
-        self.latched = self.timed_out = False
-        self._deadline, self._clean = now + stop.timeout_ms / 1000, None
-        return True
-
-    def noted(self) -> None:
-        """The latch is on stable storage."""
-        self.latched = True
-        if self.level in (Level.REDUCE_ONLY, Level.HALT) and self.phase is StopPhase.FROZEN:
-            self.phase = StopPhase.VERIFIED
-
-    def order_cancelled(self, order_id: str) -> None:
-        """An order of the scope is over by cancellation."""
-        if order_id in self._seen_orders:
-            self._cancelled.add(order_id)
-
-    def recall(self, view: View, covers: Covers, blocked: BlockedFor) -> None:
-        """Counts of the last read before the stop: better than none, and dated. They advance nothing."""
-        self._view = view
-        if view.problem is None:
-            self._measure(view, covers, blocked)
-
-    def observe(self, view: View, *, unresolved: int, last_fill: float, covers: Covers, blocked: BlockedFor) -> bool:
-        """Takes one read into account. True when the report changed."""
-        before = changed(self.report(), flatness_as_of=None)
-        self._view = view
-        if view.problem is None:
-            self._measure(view, covers, blocked)
-            self._advance(view, unresolved, last_fill)
-        else:
-            self._clean = None
-        return changed(self.report(), flatness_as_of=None) != before
-
-    def tick(self, now: float) -> bool:
-        """True when the time is over: reported once, while the work goes on."""
-        if self.deadline is None or now < self.deadline:
-            return False
-        self.timed_out = True
-        return True
-
-    def report(self) -> StopProgress:
-        flatness, why = self._flatness()
-        late = self.timed_out and not self.is_over
-        stuck = bool(self._residuals) and all(r.reason != _CLOSING for r in self._residuals)
-        phase = StopPhase.FAILED if stuck and not self.is_over else StopPhase.TIMED_OUT if late else self.phase
-        return StopProgress(
-            stop_id=self.stop_id,
-            stop_epoch=self.stop.record.stop_epoch,
-            phase=phase,
-            in_flight=self.in_flight,
-            latched=self.latched,
-            orders_cancelled=len(self._cancelled),
-            orders_remaining=self._orders_left,
-            positions_liquidated=len(self._seen_positions) - len(self._open),
-            positions_remaining=len(self._open),
-            flatness=flatness,
-            flatness_as_of=self._view.at if self._view is not None else None,
-            flatness_reason=why,
-            residuals=list(self._residuals),
-            error="error_positions_blocked" if stuck and not self.is_over else "error_stop_timeout" if late else None,
-            reason="still trying" if late and not stuck else None,
-        )
-
-    def end_released(self) -> None:
-        self.phase = StopPhase.RELEASED
-
-    def _released(self) -> bool:
-        return self.phase is StopPhase.RELEASED
-
-    def _measure(self, view: View, covers: Covers, blocked: BlockedFor) -> None:
-        orders = [o for o in view.orders if covers(self.scope, o.strategy_id, o.symbol)]
-        held = [p for p in view.positions if p.quantity and covers(self.scope, p.strategy_id, p.symbol)]
-        self._seen_orders |= {o.order_id for o in orders if not o.closing}
-        self._orders_left = len(orders)
-        self._open = {(p.strategy_id, p.symbol): p.quantity for p in held}
-        self._seen_positions |= set(self._open)
-        self._residuals = tuple(_residual(p, blocked) for p in held) if self.level is Level.FLATTEN else ()
-        self._orders_to_cancel = sum(not o.closing for o in orders)
-
-    def _advance(self, view: View, unresolved: int, last_fill: float) -> None:
-        if self.is_over or self.level < Level.CANCEL:
-            return
-        if unresolved or self._orders_to_cancel:
-            self._clean = None
-            return
-        if self.phase is StopPhase.FROZEN:
-            self.phase = StopPhase.CANCELLED
-        if self.level is Level.FLATTEN and (self._open or self._orders_left):
-            self._clean = None
-            return
-        if self.level is Level.FLATTEN:
-            self.phase = StopPhase.FLATTENED
-        self._confirm(view, last_fill)
-
-    def _confirm(self, view: View, last_fill: float) -> None:
-        """The second of two clean reads that are newer than the last fill, and do not overlap, verifies."""
-        if view.began <= last_fill:
-            self._clean = None
-        elif self._clean is None or self._clean.began <= last_fill:
-            self._clean = view
-        elif view.began >= self._clean.ended and self.latched:
-            self.phase = StopPhase.VERIFIED
-
-    def _flatness(self) -> tuple[Flatness, str | None]:
-        if self._view is None:
-            return Flatness.UNKNOWN, "the broker has not been read since the stop"
-        if self._view.problem is not None:
-            return Flatness.UNKNOWN, self._view.problem
-        return (Flatness.NOT_FLAT if self._open or self._orders_left else Flatness.FLAT), None
+Action = CancelWorking | CloseOut | Look
 
 
-_CLOSING = "being closed"
+@attrs.frozen(kw_only=True)
+class Asked:
+    """In which session (YYYYMMDD, empty while not known) a person asked for which epoch of a stop."""
 
-
-def _residual(exposure: Exposure, blocked: BlockedFor) -> Residual:
-    block = blocked(exposure.strategy_id, exposure.symbol)
-    if block is None:
-        return Residual(symbol=exposure.symbol, quantity=exposure.quantity, reason=_CLOSING)
-    return Residual(symbol=exposure.symbol, quantity=exposure.quantity, reason=block.reason, until=block.until)
+    stop_id: str
+    epoch: int
+    session: str
 
 
 @attrs.define
 class _Attempts:
+    """``refusals``: in a row, with the broker's last ``words``."""
+
     count: int = 0
     not_before: float = 0.0
+    refusals: int = 0
+    words: str = ""
+
+
+@attrs.define
+class _Seen:
+    """The last look at a symbol. ``at``: when it was answered; ``due``: when the next one may be asked for."""
+
+    state: SymbolState | None = None
+    at: float = float("-inf")
+    due: float = float("-inf")
+    wanted: bool = False
+
+
+@attrs.frozen
+class _Block:
+    why: Blocked
+    since: float
+
+
+def _forget(_asked: Asked) -> None:
+    """Nobody keeps it."""
 
 
 class Stopping:
-    """All stops of this engine and the work they ask for. Nothing here waits."""
+    """All stops of this engine and the work they ask for. Nothing here waits. ``keep`` makes durable what a restart
+    must know of a stop's session."""
 
     def __init__(self, *, covers: Covers, level_for: LevelFor, unresolved: Unresolved) -> None:
         self._covers = covers
@@ -276,11 +110,15 @@ class Stopping:
         self._unresolved = unresolved
         self._runs: dict[str, StopRun] = {}
         self._cancels: dict[str, _Attempts] = {}
-        self._closes: dict[tuple[str, str], _Attempts] = {}
-        self._blocked: dict[tuple[str, str], Blocked] = {}
+        self._closes: dict[Owner, _Attempts] = {}
+        self._blocked: dict[Owner, _Block] = {}
+        self._seen: dict[str, _Seen] = {}
         self._unwinding: set[str] = set()
         self._last: View | None = None
+        self._recalled: Mapping[str, Asked] | None = None
+        self.session = ""
         self.last_fill = float("-inf")
+        self.keep: Callable[[Asked], None] = _forget
 
     @property
     def runs(self) -> list[StopRun]:
@@ -292,10 +130,54 @@ class Stopping:
         return bool(self._unwinding) or any(not r.is_over and r.level >= Level.CANCEL for r in self.runs)
 
     @property
-    def is_stuck(self) -> bool:
-        """Everything left is blocked: reading may go on slowly, sending may not."""
+    def pace(self) -> float:
+        """Seconds between two reads: fewer where the market must change first, few where a person or a day must."""
         active = [r for r in self.runs if not r.is_over and r.level >= Level.CANCEL]
-        return bool(active) and all(r.report().phase is StopPhase.FAILED for r in active)
+        if self._unwinding or not all(r.is_stuck for r in active):
+            return PACE
+        shut = all(b.why.is_closed for b in self._blocked.values()) or all(r.held is not None for r in active)
+        return SHUT_PACE if shut else LOOK_AGAIN_AFTER
+
+    # --- the trading session ---
+
+    def recalling(self, asked: Iterable[Asked]) -> None:
+        """From here to ``recalled`` the stops that begin were there before this process was, in these sessions."""
+        self._recalled = {a.stop_id: a for a in asked}
+
+    def recalled(self) -> None:
+        self._recalled = None
+
+    def begin_session(self, day: str) -> list[StopProgress]:
+        """The exchange's date, YYYYMMDD. Unfinished stops of another day are held until a person says them again."""
+        if day == self.session:
+            return []
+        self.session = day
+        self._afresh()
+        reports = []
+        for run in self.runs:
+            if run.session == "":
+                self._ask(run)
+            before = run.held
+            self._hold(run)
+            if run.held != before and not run.is_over:
+                reports.append(run.report())
+        return reports
+
+    def _ask(self, run: StopRun) -> None:
+        """A person has asked for this now."""
+        run.session = self.session
+        self._hold(run)
+        if run.level >= Level.CANCEL:
+            self.keep(Asked(stop_id=run.stop_id, epoch=run.stop.record.stop_epoch, session=self.session))
+
+    def _hold(self, run: StopRun) -> None:
+        run.held = None
+        if run.level < Level.CANCEL or run.is_over or run.session == self.session:
+            return
+        if run.session is None and not self.session:
+            run.held = "the exchange's date is not known yet"
+        elif run.session != "":
+            run.held = "another trading session began: nothing is sent for this stop before a person continues it"
 
     # --- what happens ---
 
@@ -305,12 +187,28 @@ class Stopping:
         run = self._runs.get(stop.record.stop_id)
         if run is None:
             run = self._runs[stop.record.stop_id] = StopRun(stop, now, in_flight)
-            self._blocked.clear()
+            self._begun(run)
             if self._last is not None:
                 run.recall(self._last, self._covers, self._blocked_for)
         elif run.raise_to(stop, now, in_flight):
-            self._blocked.clear()
+            self._begun(run)
         return run.report()
+
+    def _begun(self, run: StopRun) -> None:
+        self._afresh()
+        if self._recalled is None:
+            self._ask(run)
+            return
+        known = self._recalled.get(run.stop_id)
+        same = known is not None and known.epoch >= run.stop.record.stop_epoch
+        run.session = (known.session or None) if known is not None and same else None
+        self._hold(run)
+
+    def _afresh(self) -> None:
+        """Whatever was found out before counts no more."""
+        self._blocked.clear()
+        self._closes.clear()
+        self._seen.clear()
 
     def noted(self, stop_id: str) -> StopProgress | None:
         run = self._runs.get(stop_id)
@@ -340,19 +238,53 @@ class Stopping:
             if by_cancel:
                 run.order_cancelled(order_id)
 
-    def refused(self, strategy_id: str, symbol: str, now: float) -> None:
-        """A closing order failed in a way that may pass: it is tried again after a growing pause."""
-        attempts = self._closes.setdefault((strategy_id, symbol), _Attempts())
+    def refused(self, strategy_id: str, symbol: str, now: float, words: str = "") -> None:
+        """A closing order was not taken: the symbol is looked at, and it is tried again after a growing pause."""
+        owner = strategy_id, symbol
+        attempts = self._closes.setdefault(owner, _Attempts())
         attempts.not_before = now + _RETRY[min(attempts.count, len(_RETRY)) - 1]
+        attempts.refusals, attempts.words = attempts.refusals + 1, words
+        self._symbol(symbol).wanted = True
 
-    def block(self, strategy_id: str, symbol: str, blocked: Blocked) -> None:
-        """It cannot be closed in this session."""
-        self._blocked[strategy_id, symbol] = blocked
+    def closed(self, strategy_id: str, symbol: str, now: float) -> None:
+        """The broker says that the market is closed."""
+        self._blocked[strategy_id, symbol] = _Block(closed(self.session), now)
+
+    def saw(self, symbol: str, state: SymbolState | None, now: float) -> None:
+        """The answer to a look; None when there was none. It blocks or frees everything held of the symbol."""
+        seen = self._symbol(symbol)
+        seen.state, seen.at, seen.due, seen.wanted = state, now, now + LOOK_AGAIN_AFTER, False
+        if state is None or self._last is None:
+            return
+        for exposure in self._last.positions:
+            if exposure.symbol == symbol:
+                self._judge(exposure, state, now)
+
+    def _judge(self, exposure: Exposure, state: SymbolState, now: float) -> None:
+        owner = exposure.strategy_id, exposure.symbol
+        why = assess(state, exposure.quantity, self.session)
+        if why is not None:
+            self._blocked[owner] = _Block(why, now)
+        elif self._blocked.pop(owner, None) is not None and (attempts := self._closes.get(owner)):
+            attempts.not_before = now
+
+    def traded(self, symbol: str, now: float) -> bool:
+        """The symbol trades continuously. True when that is news for something blocked: it is looked at again now."""
+        blocks = {o: b for o, b in self._blocked.items() if o[1] == symbol}
+        reopened = [o for o, b in blocks.items() if b.why.is_closed and now - b.since >= REOPENED_AFTER]
+        for owner in reopened:
+            del self._blocked[owner]
+        seen = self._symbol(symbol) if blocks else None
+        if seen is None or not any(not b.why.is_closed for b in blocks.values()) or now < seen.at + 1.0:
+            return bool(reopened)
+        was, seen.due = seen.due, min(seen.due, now)
+        return bool(reopened) or seen.due < was
 
     def observe(self, view: View) -> list[StopProgress]:
         """Takes a read into account and returns the reports that changed by it."""
         reports = []
         self._last = view
+        self._taken(view)
         for run in self.runs:
             unresolved = self._unresolved(run.scope)
             if run.observe(
@@ -364,6 +296,13 @@ class Stopping:
             ):
                 reports.append(run.report())
         return reports
+
+    def _taken(self, view: View) -> None:
+        """Whose closing order works, his is not refused any more."""
+        for order in view.orders:
+            attempts = self._closes.get((order.strategy_id, order.symbol)) if order.closing else None
+            if attempts is not None:
+                attempts.refusals = 0
 
     def tick(self, now: float) -> list[StopProgress]:
         return [run.report() for run in self.runs if run.tick(now)]
@@ -382,42 +321,88 @@ class Stopping:
             close = self._close_out(exposure, view, now)
             if close is not None:
                 actions.append(close)
-        return actions
+        return [*actions, *self._looks(view, now)]
 
     def _wants_cancel(self, order: WorkingOrder, now: float) -> bool:
-        level = self._level_for(order.strategy_id, order.symbol)
-        if (order.strategy_id, order.symbol) in self._blocked:
-            return False
+        owner = order.strategy_id, order.symbol
+        level, block = self._level_for(*owner), self._blocked_for(*owner)
         unwinding = order.order_id in self._unwinding
+        if (block is not None and block.is_closed) or not (unwinding or self._may_send(owner)):
+            return False
         if order.closing and not unwinding:
-            wanted = level < Level.FLATTEN or order.age >= REPRICE_AFTER
+            wanted = level < Level.FLATTEN or (block is None and self._is_overdue(order, now))
         else:
             wanted = unwinding or level >= Level.CANCEL
         attempts = self._cancels.setdefault(order.order_id, _Attempts())
         return wanted and _is_due(attempts, now, CANCEL_AGAIN_AFTER)
 
+    def _is_overdue(self, order: WorkingOrder, now: float) -> bool:
+        """A closing order that stays unfilled although the symbol was looked at since it should have been filled."""
+        if order.age < REPRICE_AFTER:
+            return False
+        seen = self._symbol(order.symbol)
+        if seen.at >= now - order.age + REPRICE_AFTER:
+            return True
+        seen.wanted = True
+        return False
+
     def _close_out(self, exposure: Exposure, view: View, now: float) -> CloseOut | None:
         owner = (exposure.strategy_id, exposure.symbol)
-        if exposure.quantity <= 0 or self._level_for(*owner) is not Level.FLATTEN or owner in self._blocked:
+        if exposure.quantity <= 0 or self._level_for(*owner) is not Level.FLATTEN:
             return None
         if any((o.strategy_id, o.symbol) == owner for o in view.orders):
             return None
         if self._unresolved(Scope(ScopeKind.SYMBOL, exposure.symbol)) or not self._asked_for(owner):
             return None  # closing while a request's fate is open could close twice
+        block, seen = self._blocked_for(*owner), self._symbol(exposure.symbol)
+        if (block is not None and not block.queues) or seen.wanted:
+            return None
         attempts = self._closes.setdefault(owner, _Attempts())
         attempt = attempts.count
         if not _is_due(attempts, now, _RETRY[min(attempt, len(_RETRY) - 1)]):
             return None
         return CloseOut(
-            strategy_id=exposure.strategy_id, symbol=exposure.symbol, quantity=exposure.quantity, attempt=attempt
+            strategy_id=exposure.strategy_id,
+            symbol=exposure.symbol,
+            quantity=exposure.quantity,
+            attempt=attempt,
+            state=seen.state,
         )
 
-    def _asked_for(self, owner: tuple[str, str]) -> bool:
+    def _looks(self, view: View, now: float) -> list[Look]:
+        """Symbols to look at: where something was refused or stays unfilled, and again and again what is blocked."""
+        looks = []
+        for symbol in sorted({p.symbol for p in view.positions}):
+            seen = self._symbol(symbol)
+            owners = [(p.strategy_id, symbol) for p in view.positions if p.symbol == symbol]
+            blocks = [b for o in owners if (b := self._blocked_for(*o)) is not None and not b.is_closed]
+            if (seen.wanted or blocks) and now >= seen.due and any(self._asked_for(o) for o in owners):
+                seen.due = now + LOOK_AGAIN_AFTER
+                looks.append(Look(symbol=symbol))
+        return looks
+
+    def _asked_for(self, owner: Owner) -> bool:
         """A stop that is verified sends nothing more: what appears afterwards is a person's business."""
-        return any(not r.is_over and r.level is Level.FLATTEN and self._covers(r.scope, *owner) for r in self.runs)
+        return any(
+            not r.is_over and r.held is None and r.level is Level.FLATTEN and self._covers(r.scope, *owner)
+            for r in self.runs
+        )
+
+    def _may_send(self, owner: Owner) -> bool:
+        """Whether some stop over this owner was asked for in this session."""
+        return any(r.held is None and r.level >= Level.CANCEL and self._covers(r.scope, *owner) for r in self.runs)
+
+    def _symbol(self, symbol: str) -> _Seen:
+        return self._seen.setdefault(symbol, _Seen())
 
     def _blocked_for(self, strategy_id: str, symbol: str) -> Blocked | None:
-        return self._blocked.get((strategy_id, symbol))
+        owner = strategy_id, symbol
+        if (block := self._blocked.get(owner)) is not None:
+            return block.why
+        attempts = self._closes.get(owner)
+        if attempts is None or attempts.refusals < STUBBORN:
+            return None
+        return Blocked(reason=f"refused by the broker: {attempts.words}"[:200], queues=True)
 
 
 def _is_due(attempts: _Attempts, now: float, pause: float) -> bool:
