@@ -27,8 +27,8 @@ from wire.kis.notices import Notice
 from wire.kis.ticker import Trade
 from wire.messages import ErrorCategory, ErrorReport, LogCategory, Severity
 from wire.sdk.errors import EngineError, GateClosed
-from wire.sdk.gate import Purpose
 from wire.sdk.flattening import SymbolState
+from wire.sdk.gate import Purpose
 from wire.sdk.stop_run import View
 
 KST = timezone(timedelta(hours=9))

@@ -12,8 +12,10 @@ import attrs
 from actors.engine.books import Books, Position
 from actors.engine.orders import Order, OrderBook, from_plain, to_plain
 from wire.sdk.journal import Journal
+from wire.sdk.stopping import Asked
 
 _MOST_LINES = 20_000
+_MOST_ASKED = 1_000  # stops whose session is remembered; of older ones it is not known, which holds them
 
 
 class Ledger:
@@ -24,6 +26,7 @@ class Ledger:
         self._orders = orders
         self._books = books
         self._written: dict[tuple[str, str], Position] = {}
+        self.asked: dict[str, Asked] = {}
 
     def restore(self) -> None:
         """Fills the orders and the books with what an earlier process left."""
@@ -33,6 +36,8 @@ class Ledger:
                 self._orders.restore(from_plain(line["order"]))
             elif "position" in line:
                 self._books.restore(Position(**line["position"]))
+            elif "asked" in line:
+                self._remember(Asked(**line["asked"]))
             elif "day" in line:
                 self._books.day, self._books.realized = line["day"], line["realized"]
         self._written = {(p.strategy_id, p.symbol): p for p in self._books.positions()}
@@ -49,6 +54,17 @@ class Ledger:
                 self._write({"position": attrs.asdict(position)})
         self._written = now
         self._write({"day": self._books.day, "realized": self._books.realized})
+
+    def ask(self, asked: Asked) -> None:
+        """In which session a person asked for a stop."""
+        self._remember(asked)
+        self._write({"asked": attrs.asdict(asked)})
+
+    def _remember(self, asked: Asked) -> None:
+        self.asked.pop(asked.stop_id, None)
+        self.asked[asked.stop_id] = asked
+        while len(self.asked) > _MOST_ASKED:
+            del self.asked[next(iter(self.asked))]
 
     def rewrite(self) -> None:
         """Makes the file as short as it can be."""
@@ -72,5 +88,6 @@ class Ledger:
 
     def _lines(self) -> Iterable[dict[str, Any]]:
         yield {"day": self._books.day, "realized": self._books.realized}
+        yield from ({"asked": attrs.asdict(a)} for a in self.asked.values())
         yield from ({"position": attrs.asdict(p)} for p in self._books.positions())
         yield from ({"order": to_plain(o)} for o in self._orders)

@@ -119,7 +119,10 @@ class Engine:
             self.desk.log(LogCategory.SYSTEM, "the settings file was damaged: the configuration's values count", None)
         if not whole:
             self.desk.log(LogCategory.SYSTEM, "the outbox ended in the middle of a line: that line is lost", None)
+        self.halting.stopping.keep = self.desk.ledger.ask
+        self.halting.stopping.recalling(self.desk.ledger.asked.values())
         self.halting.resume()
+        self.halting.stopping.recalled()
 
     def put_away(self) -> None:
         """Everything to disk, at the end. Blocking."""

@@ -10,10 +10,10 @@ from datetime import datetime
 
 import attrs
 
-from wire.sdk.flattening import Blocked
-from wire.sdk.latch import LatchedStop
 from wire.messages import Flatness, Residual, Side, StopPhase, StopProgress
 from wire.schema import changed
+from wire.sdk.flattening import Blocked
+from wire.sdk.latch import LatchedStop
 from wire.stops import Level, Scope
 
 CLOSING = "being closed"

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
+from wire.messages import StopProgress
 from wire.sdk.flattening import Blocked, SymbolState, assess, closed
 from wire.sdk.latch import LatchedStop
 from wire.sdk.stop_run import Covers, Exposure, StopRun, View, WorkingOrder
-from wire.messages import StopProgress
 from wire.stops import Level, Scope, ScopeKind
 
 CANCEL_AGAIN_AFTER = 2.0  # seconds before a cancel without visible effect is sent again
@@ -82,9 +82,11 @@ class _Attempts:
 
 @attrs.define
 class _Seen:
-    """The last look at a symbol. ``at``: when it was answered; ``due``: when the next one may be asked for."""
+    """The last look at a symbol. ``asked``, ``at``: when it was asked for and answered; ``due``: when the next may be
+    asked for; ``wanted``: something was refused or stays unfilled since."""
 
     state: SymbolState | None = None
+    asked: float = float("-inf")
     at: float = float("-inf")
     due: float = float("-inf")
     wanted: bool = False
@@ -275,7 +277,11 @@ class Stopping:
         for owner in reopened:
             del self._blocked[owner]
         seen = self._symbol(symbol) if blocks else None
-        if seen is None or not any(not b.why.is_closed for b in blocks.values()) or now < seen.at + 1.0:
+        if (
+            seen is None
+            or not any(not b.why.is_closed for b in blocks.values())
+            or now < max(seen.asked, seen.at) + 1.0
+        ):
             return bool(reopened)
         was, seen.due = seen.due, min(seen.due, now)
         return bool(reopened) or seen.due < was
@@ -377,7 +383,7 @@ class Stopping:
             owners = [(p.strategy_id, symbol) for p in view.positions if p.symbol == symbol]
             blocks = [b for o in owners if (b := self._blocked_for(*o)) is not None and not b.is_closed]
             if (seen.wanted or blocks) and now >= seen.due and any(self._asked_for(o) for o in owners):
-                seen.due = now + LOOK_AGAIN_AFTER
+                seen.asked, seen.due = now, now + LOOK_AGAIN_AFTER
                 looks.append(Look(symbol=symbol))
         return looks
 

@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 
 from wire.messages import Flatness, Side, StopPhase
 from wire.sdk.latch import LatchedStop
-from wire.sdk.stopping import (
-    Blocked,
-    CancelWorking,
-    CloseOut,
-    Exposure,
-    Stopping,
-    View,
-    WorkingOrder,
-)
+from wire.sdk.stop_run import Exposure, View, WorkingOrder
+from wire.sdk.stopping import CancelWorking, CloseOut, Look, Stopping
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -139,9 +132,44 @@ def test_a_fill_after_the_first_clean_read_makes_both_reads_anew():
     desk.see()
     desk.stopping.fill(desk.now)
     desk.see()
-    assert desk.report().phase is P.FLATTENED
+    assert (desk.report().phase, desk.report().flatness) == (P.FLATTENED, Flatness.UNKNOWN)
     desk.see()
-    assert desk.report().phase is P.VERIFIED
+    assert (desk.report().phase, desk.report().flatness) == (P.VERIFIED, Flatness.FLAT)
+
+
+def test_one_read_without_anything_is_not_yet_flat_and_two_that_overlap_are_one():
+    desk = Desk()
+    desk.begin(stop(level=Level.CANCEL), noted=False)
+    desk.see()
+    assert (desk.report().flatness, desk.report().flatness_reason) == (
+        Flatness.UNKNOWN,
+        "only one read so far shows it flat",
+    )
+    overlapping = View(began=desk.now - 0.2, ended=desk.now + 1, at=AT)
+    desk.stopping.observe(overlapping)
+    assert desk.report().flatness is Flatness.UNKNOWN
+    desk.see()
+    assert desk.report().flatness is Flatness.FLAT
+
+
+def test_a_read_that_fails_between_two_clean_ones_makes_both_reads_anew():
+    desk = Desk()
+    desk.begin(stop())
+    desk.see()
+    desk.see(problem="the broker did not answer")
+    desk.see()
+    assert (desk.report().phase, desk.report().flatness) == (P.FLATTENED, Flatness.UNKNOWN)
+    desk.see()
+    assert (desk.report().phase, desk.report().flatness) == (P.VERIFIED, Flatness.FLAT)
+
+
+def test_what_was_verified_keeps_its_evidence_when_a_later_read_fails():
+    desk = Desk()
+    desk.begin(stop())
+    desk.see()
+    desk.see()
+    assert desk.see(problem="the broker did not answer") == []
+    assert (desk.report().phase, desk.report().flatness) == (P.VERIFIED, Flatness.FLAT)
 
 
 def test_a_failed_read_is_unknown_and_proves_nothing():
@@ -177,25 +205,11 @@ def test_after_thirty_seconds_it_has_timed_out_and_still_tries():
     assert desk.report().phase is P.VERIFIED
 
 
-def test_what_cannot_be_closed_in_this_session_is_a_residual_and_not_tried_again():
-    desk = Desk()
-    desk.begin(stop())
-    desk.see(positions=[held()])
-    desk.stopping.block("s1", "005930", Blocked(reason="the market is closed", until=AT))
-    desk.now += 60
-    assert desk.see(positions=[held()]) == []
-    report = desk.report()
-    assert (report.phase, report.error) == (P.FAILED, "error_positions_blocked")
-    assert [(r.symbol, r.quantity, r.reason, r.until) for r in report.residuals] == [
-        ("005930", 10, "the market is closed", AT)
-    ]
-    assert desk.stopping.is_stuck
-
-
 def test_a_new_stop_by_a_person_tries_blocked_positions_again():
     desk = Desk()
     desk.begin(stop())
-    desk.stopping.block("s1", "005930", Blocked(reason="the market is closed"))
+    desk.stopping.closed("s1", "005930", desk.now)
+    assert desk.see(positions=[held()]) == []
     desk.begin(stop("y", epoch=2))
     assert len(desk.see(positions=[held()])) == 1
 
@@ -247,6 +261,8 @@ def test_an_unfilled_closing_order_is_withdrawn_and_sent_anew():
     desk.begin(stop())
     desk.see(positions=[held()])
     assert desk.see(orders=[working("c1", closing=True, age=1.0)], positions=[held()]) == []
+    assert desk.see(orders=[working("c1", closing=True, age=9.0)], positions=[held()]) == [Look(symbol="005930")]
+    desk.stopping.saw("005930", None, desk.now)
     (action,) = desk.see(orders=[working("c1", closing=True, age=9.0)], positions=[held()])
     assert isinstance(action, CancelWorking)
     assert desk.see(positions=[held()])[0].attempt == 1
