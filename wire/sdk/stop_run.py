@@ -85,6 +85,7 @@ class StopRun:
         self._empty: View | None = None
         self._clean: View | None = None
         self._is_flat = False
+        self._read = False
         self._residuals: tuple[Residual, ...] = ()
 
     @property
@@ -147,7 +148,7 @@ class StopRun:
         if self.is_over and self.level >= Level.CANCEL:
             return False
         before = changed(self.report(), flatness_as_of=None)
-        self._view = view
+        self._view, self._read = view, True
         if view.problem is None:
             self._measure(view, covers, blocked)
             self._compare(view, last_fill)
@@ -190,7 +191,7 @@ class StopRun:
     def _left_over(self) -> list[Residual]:
         if self.held is None:
             return list(self._residuals)
-        return [attrs.evolve(r, reason=self.held, until=None) for r in self._residuals]
+        return [changed(r, reason=self.held, until=None) for r in self._residuals]
 
     def end_released(self) -> None:
         self.phase = StopPhase.RELEASED
@@ -242,12 +243,12 @@ class StopRun:
             self.phase = StopPhase.VERIFIED
 
     def _flatness(self) -> tuple[Flatness, str | None]:
-        if self._view is None:
-            return Flatness.UNKNOWN, "the broker has not been read since the stop"
-        if self._view.problem is not None:
+        if self._view is not None and self._view.problem is not None:
             return Flatness.UNKNOWN, self._view.problem
         if self._open or self._orders_left:
             return Flatness.NOT_FLAT, None
+        if not self._read:
+            return Flatness.UNKNOWN, "the broker has not been read since the stop"
         return (Flatness.FLAT, None) if self._is_flat else (Flatness.UNKNOWN, "only one read so far shows it flat")
 
 

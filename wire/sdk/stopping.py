@@ -276,12 +276,10 @@ class Stopping:
         reopened = [o for o, b in blocks.items() if b.why.is_closed and now - b.since >= REOPENED_AFTER]
         for owner in reopened:
             del self._blocked[owner]
-        seen = self._symbol(symbol) if blocks else None
-        if (
-            seen is None
-            or not any(not b.why.is_closed for b in blocks.values())
-            or now < max(seen.asked, seen.at) + 1.0
-        ):
+        if not blocks:
+            return False
+        seen = self._symbol(symbol)
+        if all(b.why.is_closed for b in blocks.values()) or now < max(seen.asked, seen.at) + 1.0:
             return bool(reopened)
         was, seen.due = seen.due, min(seen.due, now)
         return bool(reopened) or seen.due < was
