@@ -1,6 +1,5 @@
 """Dialling the platform: one WebSocket to ``/ws/engine/{engine_id}`` with the engine's token, or the reason why not."""
 
-import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import trio
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
-from wire.closing import may_reconnect
+from wire.dialing import DialFailed, DialRefused, LinkClosed, may_reconnect, reconnect_delay
 from wire.errors import WireError
 from wire.jsontext import parse
 from wire.messages import SUBPROTOCOL
@@ -18,7 +17,6 @@ from wire.sockets import (
     MESSAGE_QUEUE,
     RECEIVE_BYTES,
     GuardedStream,
-    LinkClosed,
     ReaderGuard,
     Socket,
     SocketLimits,
@@ -26,30 +24,6 @@ from wire.sockets import (
 )
 
 __all__ = ["DialFailed", "DialRefused", "LinkClosed", "dial", "dial_over", "may_reconnect", "reconnect_delay"]
-
-
-class DialFailed(Exception):
-    """No connection: refused, unreachable, too slow, or broken off during the handshake. Trying again may help."""
-
-
-class DialRefused(Exception):
-    """The platform answered the handshake with an HTTP status. 401 needs a new token, 403, 404 and 426 a person."""
-
-    def __init__(self, status: int, error: str, reason: str) -> None:
-        super().__init__(f"{status} {error}: {reason}")
-        self.status = status
-        self.error = error
-        self.reason = reason
-
-
-def reconnect_delay(attempt: int, *, resumable: bool, rng: random.Random) -> float:
-    """Seconds before attempt 0, 1, 2, …: full jitter up to 1, 2, 4 … 30 s, so that a fleet does not come back at once.
-
-    The first retry of a session that can be resumed waits at most 1 s.
-    """
-    if resumable and attempt == 0:
-        return rng.uniform(0, 1)
-    return rng.uniform(0, min(30.0, 2.0 ** min(attempt, 10)))
 
 
 @asynccontextmanager

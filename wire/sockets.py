@@ -14,21 +14,13 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from wire.closing import CloseCode
+from wire.dialing import LinkClosed as LinkClosed
 from wire.messages import MAX_FRAME_BYTES
 from wire.metering import FrameMeter, TokenBucket, Violation
 
 MESSAGE_QUEUE = 64
 RECEIVE_BYTES = 16 * 1024
 MAX_REASON_BYTES = 120
-
-
-class LinkClosed(Exception):
-    """The link has ended. ``code`` 1006: it broke without a close frame."""
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"closed with {code} {reason}".rstrip())
-        self.code = code
-        self.reason = reason
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -49,9 +50,11 @@ from wire.sdk.latch import encode as encode_latch
 from wire.sdk.latch import load as load_latch
 from wire.sdk.latch import write_durably
 from wire.sdk.lease import Lease
-from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.platform import Credential, read_credential
 from wire.sdk.settings import Settings
+from wire.sdk.syncing import Syncer
+from wire.sdk.work import Work
 from wire.stops import Level
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,7 @@ class Engine:
         )
         self.client = _client(config, account, http)
         self.latch_keeper, self.settings_keeper, self.halting = self._halting(folder)
+        self.scribbling = self._scribbling()
 
     def _halting(self, folder: Path) -> tuple[Keeper, Keeper, Halting]:
         path = folder / "latch.json"
@@ -111,6 +115,12 @@ class Engine:
         )
         return latch_keeper, settings_keeper, halting
 
+    def _scribbling(self) -> Work:
+        failed = storage_failed(self.outlet)
+        self.outlet.failed = failed
+        spool, ledger = SpoolLane(self.outlet, failed=failed), Syncer(self.desk.ledger, failed=failed)
+        return Work([self.latch_keeper, self.settings_keeper, spool, ledger])
+
     def take_up(self) -> None:
         """What an earlier process left: words unsaid, orders, positions, stops. Blocking, before anything runs."""
         whole = self.outlet.open()
@@ -126,7 +136,8 @@ class Engine:
 
     def put_away(self) -> None:
         """Everything to disk, at the end. Blocking."""
-        self.outlet.sync()
+        with suppress(OSError):  # the disk was reported when it failed
+            self.outlet.sync()
         self.desk.ledger.sync()
         self.outlet.close()
         self.desk.ledger.close()
@@ -190,14 +201,13 @@ class Engine:
         desk, halting, config = self.desk, self.halting, self.config
         plans = config.strategies
         return [
-            _child("scribe", lambda: Scribe(desk=desk, keepers=(self.latch_keeper, self.settings_keeper))),
+            _child("scribe", lambda: Scribe(work=self.scribbling, clock=self.clock)),
             _child("stops", lambda: StopExecutor(desk=desk, halting=halting, broker="broker")),
             _child(
                 "watch",
                 lambda: Watch(
                     desk=desk,
                     halting=halting,
-                    keeper=self.latch_keeper,
                     folder=config.state_folder,
                     max_daily_loss=config.max_daily_loss,
                 ),

@@ -12,11 +12,10 @@ from actors.engine.desk import Desk
 from supervisor.actor import Actor, handles
 from wire.messages import LocalStopCause, LogCategory, Severity
 from wire.sdk.halting import Halting
-from wire.sdk.keeper import Keeper
 from wire.sdk.lease import LeaseEvent
+from wire.sdk.sentinel import SENTINEL, asked_level, put_away
 from wire.stops import Level
 
-SENTINEL = "STOP"
 _PERIOD = 0.2
 _SENTINEL_EVERY = 0.5
 
@@ -35,14 +34,12 @@ class Watch(Actor):
     """``folder`` is the engine's state folder: a file STOP in it, whose first word may be a level (default FLATTEN),
     stops the engine. ``max_daily_loss``: won; None for no limit."""
 
-    def __init__(
-        self, *, desk: Desk, halting: Halting, keeper: Keeper, folder: Path, max_daily_loss: int | None
-    ) -> None:
+    def __init__(self, *, desk: Desk, halting: Halting, folder: Path, max_daily_loss: int | None) -> None:
         self._desk = desk
         self._halting = halting
-        self._keeper = keeper
         self._sentinel = folder / SENTINEL
         self._max_daily_loss = max_daily_loss
+        self._taken: str | None = None
         self._lost_day = ""
         self._was_alive = False
 
@@ -87,36 +84,15 @@ class Watch(Actor):
 
     @handles(_LookForSentinel)
     async def on_sentinel(self, _look: _LookForSentinel) -> None:
-        if not await trio.Path(self._sentinel).exists():
-            return
-        level = _level_in(await trio.to_thread.run_sync(_read, self._sentinel))
-        stop_id = self._halting.stop_here(level, LocalStopCause.SENTINEL, f"the file {SENTINEL} was put there")
-        await self._make_safe(stop_id)
-        await trio.to_thread.run_sync(_put_away, self._sentinel)
+        """The file is put away only when its stop is latched: until then it is the only memory of it."""
+        if self._taken is None:
+            level = await trio.to_thread.run_sync(asked_level, self._sentinel)
+            if level is not None:
+                words = f"the file {SENTINEL} was put there"
+                self._taken = self._halting.stop_here(level, LocalStopCause.SENTINEL, words)
+        elif self._halting.is_safe(self._taken):
+            await trio.to_thread.run_sync(put_away, self._sentinel)
+            self._taken = None
 
     def _stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> None:
-        stop_id = self._halting.stop_here(level, cause, reason)
-        self.context.spawn(self._make_safe, stop_id, name="latch")
-
-    async def _make_safe(self, stop_id: str) -> None:
-        await self._keeper.persist()
-        self._halting.noted(stop_id)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:200]
-    except OSError:
-        return ""
-
-
-def _put_away(path: Path) -> None:
-    """The stop is latched now; the file has done its work, and only a release ends the stop."""
-    path.replace(path.with_name(f"{SENTINEL}.taken"))
-
-
-def _level_in(text: str) -> Level:
-    """The level the file asks for; whatever is not understood means the strictest."""
-    words = text.split()
-    word = words[0].upper() if words else ""
-    return Level(word) if word in {lv.value for lv in Level if lv is not Level.NORMAL} else Level.FLATTEN
+        self._halting.stop_here(level, cause, reason)

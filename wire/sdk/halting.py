@@ -26,6 +26,7 @@ from wire.messages import (
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate
 from wire.sdk.identity import Identity
+from wire.sdk.keeper import Keeper
 from wire.sdk.latch import Latch, LatchedStop
 from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.settings import Settings
@@ -33,12 +34,6 @@ from wire.sdk.stopping import Stopping
 from wire.stops import Level, Scope, ScopeKind, StopRecord, StopSnapshot
 
 _TIMEOUT_MS = 30_000
-
-
-class Changes(Protocol):
-    """Told when a file's state is another one, so that somebody makes it durable."""
-
-    def changed(self) -> None: ...
 
 
 class Trading(Protocol):
@@ -68,9 +63,9 @@ class Halting:
         trading: Trading,
         latch: Latch,
         state: LatchState,
-        keeper: Changes,
+        keeper: Keeper,
         settings: Settings,
-        settings_keeper: Changes,
+        settings_keeper: Keeper,
         strategies: Iterable[str],
     ) -> None:
         self._identity = identity
@@ -84,6 +79,8 @@ class Halting:
         self._settings = settings
         self._settings_keeper = settings_keeper
         self._strategies = tuple(strategies)
+        self._unsafe: dict[str, int] = {}
+        keeper.listeners["stops"] = self._saved
         self.wake: Callable[[], None] = lambda: None
         self.trading_changed: Callable[[], None] = lambda: None
         self.stopping = Stopping(covers=self._covers, level_for=gate.level_for, unresolved=trading.unresolved)
@@ -97,19 +94,21 @@ class Halting:
         self._gate.paused = set(self._settings.paused)
         for stop in self.latch.open_stops():
             self._outlet.send(self.stopping.begin(stop, self._clock.now(), 0))
-            self.noted(stop.record.stop_id)
+            self._noted(stop.record.stop_id)
         if self.latch_state is LatchState.CORRUPT:
             self.stop_here(Level.HALT, LocalStopCause.RISK, "the file that remembers this engine's stops is damaged")
 
     # --- stops ---
 
-    def stop(self, message: EmergencyStop) -> str | None:
-        """The platform's word. Returns the id to make safe and then acknowledge; None when there is nothing new to
-        make safe: the stop was released before it came."""
+    def stop(self, message: EmergencyStop) -> None:
+        """The platform's word: the gate is closed when this returns. A stop released before it came is answered only.
+
+        It may be acknowledged when ``keeper`` has made its present version safe.
+        """
         known = self.latch.find(message.stop_id)
         if known is not None and not known.is_open and (known.released_epoch or 0) >= message.stop_epoch:
             self._outlet.send(_superseded(message))
-            return None
+            return
         self._take(
             LatchedStop(
                 record=message.record(),
@@ -120,7 +119,6 @@ class Halting:
                 drill=message.drill,
             )
         )
-        return message.stop_id
 
     def stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> str:
         """The engine's own stop; it becomes the platform's under this id and needs a release like any other."""
@@ -165,15 +163,26 @@ class Halting:
         in_flight = self._gate.in_flight(merged.record.scope)
         if merged != before:
             self.keeper.changed()
+        self._unsafe[record.stop_id] = self.keeper.version
         self._trading.freeze()
         self._outlet.send(self.stopping.begin(merged, self._clock.now(), in_flight))
         words = f"{record.level.value} of {record.scope}: {stop.reason}"
         self._log(f"STOP {words}", stop.reason or None, severity=Severity.CRITICAL)
+        self._saved()
         self.wake()
         self.trading_changed()
 
-    def noted(self, stop_id: str) -> None:
-        """The latch with this stop is on stable storage: that is reported."""
+    def _saved(self) -> None:
+        """The latch is on stable storage up to a version: the stops in it are reported as latched."""
+        for stop_id in [i for i, version in self._unsafe.items() if version <= self.keeper.safe]:
+            del self._unsafe[stop_id]
+            self._noted(stop_id)
+
+    def is_safe(self, stop_id: str) -> bool:
+        """Whether what is known of this stop is on stable storage."""
+        return stop_id not in self._unsafe
+
+    def _noted(self, stop_id: str) -> None:
         report = self.stopping.noted(stop_id)
         if report is not None:
             self._outlet.send(report)
@@ -269,15 +278,16 @@ def _superseded(message: EmergencyStop) -> StopProgress:
     )
 
 
-def storage_failed(outlet: Outlet) -> Callable[[OSError], None]:
+def storage_failed(outlet: Outlet) -> Callable[[Exception], None]:
     """What a keeper calls when a file cannot be made safe."""
 
-    def tell(error: OSError) -> None:
+    def tell(error: Exception) -> None:
+        what = getattr(error, "strerror", None) or type(error).__name__
         outlet.send(
             ErrorReport(
                 code="error_storage",
                 category=ErrorCategory.SYSTEM,
-                reason=f"a file of this engine's state cannot be made safe: {error.strerror}",
+                reason=f"a file of this engine's state cannot be made safe: {what}",
                 severity=Severity.CRITICAL,
                 degraded=True,
             )

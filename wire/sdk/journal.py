@@ -53,6 +53,7 @@ class Journal:
         self.path = path
         self._descriptor = -1
         self._unsynced = False
+        self._prepared = 0
         self.length = 0
 
     def load(self) -> tuple[list[Line], bool]:
@@ -95,6 +96,31 @@ class Journal:
         self.close()
         self.length = len(kept)
         self._open()
+
+    def prepare(self, lines: Iterable[Line]) -> None:
+        """Blocking, for a thread: writes a file beside this one that ``adopt`` can put in its place."""
+        kept = list(lines)
+        write_durably(self._beside, b"".join(encode_line(line) for line in kept))
+        self._prepared = len(kept)
+
+    def adopt(self, more: Iterable[Line]) -> None:
+        """The prepared file, with these lines behind it, is this file from now on."""
+        more = list(more)
+        descriptor = os.open(self._beside, os.O_WRONLY | os.O_APPEND)
+        try:
+            data = memoryview(b"".join(encode_line(line) for line in more))
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+        os.replace(self._beside, self.path)
+        self.length = self._prepared + len(more)
+        self._open()
+        self._unsynced = True
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_suffix(".next")
 
     def close(self) -> None:
         if self._descriptor >= 0:

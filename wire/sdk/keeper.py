@@ -1,55 +1,59 @@
 """Makes the engine's small files durable without ever making the engine wait: one writer, on a thread, newest wins.
 
-Whoever must not go on before its change is safe awaits ``persist``: it returns when a state at least as new as the one
-at the call is on stable storage. A failing disk is tried again, for ever, with growing pauses: what waits for it (the
-acknowledgement of a stop) must not be given.
+Every change has a version; ``safe`` is the newest version on stable storage. A failing disk is tried again, for ever,
+with growing pauses: what waits for it (the acknowledgement of a stop) must not be given.
 """
 
 from collections.abc import Callable
+from functools import partial
 
-import trio
+from wire.sdk.work import Job, Lane, Outcome
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 
-class Keeper:
-    """``encode`` gives the current state (quick, on the loop); ``write`` stores it (blocking, on a thread)."""
+class Keeper(Lane):
+    """``encode`` gives the current state (quick, on the loop); ``write`` stores it (blocking, on a thread); ``failed``
+    hears once why it cannot. ``listeners`` hear that something has become safe."""
 
     def __init__(
-        self, *, encode: Callable[[], bytes], write: Callable[[bytes], None], failed: Callable[[OSError], None]
+        self, *, encode: Callable[[], bytes], write: Callable[[bytes], None], failed: Callable[[Exception], None]
     ) -> None:
+        super().__init__()
         self._encode = encode
         self._write = write
         self._failed = failed
-        self._turn = trio.Lock()
-        self._changes = 0
-        self._safe = 0
+        self._pause = _FIRST_PAUSE
+        self._not_before: float | None = None
+        self.version = 0
+        self.safe = 0
+        self.listeners: dict[str, Callable[[], None]] = {}
 
-    def changed(self) -> None:
-        """The state is another one now."""
-        self._changes += 1
+    def changed(self) -> int:
+        """The state is another one now; its version."""
+        self.version += 1
+        self.wake()
+        return self.version
 
     @property
     def is_safe(self) -> bool:
-        return self._safe == self._changes
+        return self.safe == self.version
 
-    async def persist(self) -> None:
-        """Returns when everything changed up to now is on stable storage."""
-        wanted = self._changes
-        pause = _FIRST_PAUSE
-        while self._safe < wanted:
-            async with self._turn:
-                if self._safe >= wanted or await self._save():
-                    return
-            await trio.sleep(pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
+    def next(self, now: float) -> Job | None:
+        if self.is_safe or (self._not_before is not None and now < self._not_before):
+            return None
+        return Job(work=partial(self._write, self._encode()), then=partial(self._written, self.version), blocking=True)
 
-    async def _save(self) -> bool:
-        saving, data = self._changes, self._encode()
-        try:
-            await trio.to_thread.run_sync(self._write, data)
-        except OSError as error:
-            self._failed(error)
-            return False
-        self._safe = saving
-        return True
+    def deadline(self) -> float | None:
+        return None if self.is_safe or self.busy else self._not_before
+
+    def _written(self, version: int, outcome: Outcome, now: float) -> None:
+        if outcome.error is not None:
+            self._not_before = now + self._pause
+            if self._pause == _FIRST_PAUSE:
+                self._failed(outcome.error)
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+            return
+        self.safe, self._pause, self._not_before = version, _FIRST_PAUSE, None
+        for listener in list(self.listeners.values()):
+            listener()

@@ -3,11 +3,14 @@
 Lossless messages go to a durable spool before anything else knows of them, and leave it only when the platform has
 committed them; so they survive a broken link, a platform that is away and kill -9 of this process. Conflated messages
 keep only their latest value. The link drains both; when there is no link, nothing is lost and nothing blocks.
+
+A disk that refuses takes nothing away from a stop: what cannot be written is kept in memory, said aloud, and written
+as soon as the disk takes it again.
 """
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from wire.errors import WireError
 from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Fill, Lane, Severity, TradeLog
 from wire.outbox import VITAL
 from wire.sdk.journal import Journal, Line
+from wire.sdk.syncing import Fsync, Syncer
+from wire.sdk.work import Job, Outcome
 
 _COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
 
@@ -32,10 +37,23 @@ class Spooled:
 
 class Outlet:
     """``capacity``: unacknowledged messages; beyond it the oldest trade logs give way (and the gap is reported), other
-    messages never do. ``wake`` is called after every change."""
+    messages never do. ``wake`` is called after every change, ``failed`` when the file cannot be written.
 
-    def __init__(self, path: Path, *, new_id: Callable[[], str], capacity: int = 20_000) -> None:
+    ``fsync`` ALWAYS syncs every line before ``send`` returns; the other policies leave that to ``SpoolLane``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        new_id: Callable[[], str],
+        capacity: int = 20_000,
+        fsync: Fsync = Fsync.INTERVAL,
+    ) -> None:
         self._journal = Journal(path)
+        self._fsync = fsync
+        self._delta: list[Line] | None = None
+        self._behind = False
         self._new_id = new_id
         self._capacity = capacity
         self._waiting: OrderedDict[str, object] = OrderedDict()
@@ -44,6 +62,7 @@ class Outlet:
         self._latest: dict[type, object] = {}
         self.lost = 0
         self.wake: Callable[[], None] = _nobody
+        self.failed: Callable[[OSError], None] = lambda _error: None
 
     def open(self) -> bool:
         """Reads what an earlier process left. False when the tail was torn."""
@@ -51,11 +70,11 @@ class Outlet:
         for line in lines:
             self._replay(line)
         self.rewind()
-        self._compact()
+        self._journal.rewrite(self._lines())
         return not torn
 
     def send(self, message: object) -> str | None:
-        """Takes a message; its durable id when it is lossless. Raises OSError when the spool cannot be written."""
+        """Takes a message; its durable id when it is lossless. Never raises for what a disk does."""
         lane = LANES[type(message)]
         if lane is Lane.CONFLATED:
             self._latest[type(message)] = message
@@ -66,7 +85,7 @@ class Outlet:
         durable_id = message.id if isinstance(message, TradeLog | Fill) else self._new_id()
         self._waiting[durable_id] = message
         (self._vital if isinstance(message, VITAL) else self._fresh).append(durable_id)
-        self._journal.append({"+": durable_id, "type": TYPE_OF[type(message)], "payload": unstructure(message)})
+        self._write({"+": durable_id, "type": TYPE_OF[type(message)], "payload": unstructure(message)})
         self._shed()
         self.wake()
         return durable_id
@@ -75,9 +94,7 @@ class Outlet:
         """The platform has committed these."""
         gone = [i for i in ids if self._waiting.pop(i, None) is not None]
         if gone:
-            self._journal.append({"-": gone})
-        if self._journal.length > max(_COMPACT_AFTER, 2 * len(self._waiting)):
-            self._compact()
+            self._write({"-": gone})
 
     def waiting(self) -> list[Spooled]:
         """Everything unacknowledged, oldest first."""
@@ -110,9 +127,52 @@ class Outlet:
         latest, self._latest = list(self._latest.values()), {}
         return latest
 
+    # --- the file ---
+
+    def _write(self, line: Line) -> None:
+        if self._delta is not None:
+            self._delta.append(line)
+        if self._behind:
+            return
+        try:
+            self._journal.append(line)
+            if self._fsync is Fsync.ALWAYS:
+                self._journal.sync()
+        except OSError as error:
+            # What stands there now may end in half a line: nothing more is appended before the file is whole again.
+            self._behind = True
+            self.failed(error)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the file lacks something that memory has."""
+        return self._behind
+
+    @property
+    def wants_rewrite(self) -> bool:
+        """Whether the file should be written anew: it lacks something, or is mostly acknowledgements."""
+        return self._behind or self._journal.length > max(_COMPACT_AFTER, 2 * len(self._waiting))
+
+    def begin_rewrite(self) -> Callable[[], None]:
+        """Blocking work for a thread, which writes what waits now beside the file; then ``end_rewrite``."""
+        lines, self._delta = list(self._lines()), []
+        return lambda: self._journal.prepare(lines)
+
+    def end_rewrite(self, *, written: bool) -> None:
+        """The prepared file, with what was said meanwhile, takes the place of the old one."""
+        delta, self._delta = self._delta or [], None
+        if not written:
+            return
+        try:
+            self._journal.adopt(delta)
+            self._behind = False
+        except OSError as error:
+            self._behind = True
+            self.failed(error)
+
     @property
     def unsynced(self) -> bool:
-        return self._journal.unsynced
+        return self._journal.unsynced and self._fsync is not Fsync.NEVER
 
     def sync(self) -> None:
         """Blocking; for a thread."""
@@ -131,7 +191,7 @@ class Outlet:
         if oldest is None:
             return
         del self._waiting[oldest]
-        self._journal.append({"-": [oldest]})
+        self._write({"-": [oldest]})
         self.lost += 1
         if self.lost % 1000 == 1:
             self.send(_overflow(self.lost))
@@ -144,10 +204,25 @@ class Outlet:
         for gone in line.get("-", ()):
             self._waiting.pop(gone, None)
 
-    def _compact(self) -> None:
-        self._journal.rewrite(
-            {"+": i, "type": TYPE_OF[type(m)], "payload": unstructure(m)} for i, m in self._waiting.items()
-        )
+    def _lines(self) -> Iterator[Line]:
+        return ({"+": i, "type": TYPE_OF[type(m)], "payload": unstructure(m)} for i, m in self._waiting.items())
+
+
+class SpoolLane(Syncer):
+    """Keeps the spool's file short, whole and safe."""
+
+    def __init__(self, outlet: Outlet, *, failed: Callable[[Exception], None]) -> None:
+        super().__init__(outlet, failed=failed)
+        self._outlet = outlet
+
+    def next(self, now: float) -> Job | None:
+        if now >= self._not_before and self._outlet.wants_rewrite:
+            return Job(work=self._outlet.begin_rewrite(), then=self._rewritten, blocking=True)
+        return super().next(now)
+
+    def _rewritten(self, outcome: Outcome, now: float) -> None:
+        self._outlet.end_rewrite(written=outcome.error is None)
+        self._done(outcome, now)
 
 
 def _read(line: Line) -> object | None:

@@ -1,10 +1,8 @@
 """What must survive: the journal, the way out, the settings, and the keeper that makes them safe."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,8 +19,10 @@ from wire.messages import (
 )
 from wire.sdk.journal import Journal, decode_lines, encode_line
 from wire.sdk.keeper import Keeper
-from wire.sdk.outlet import Outlet, new_id
+from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.settings import Settings, Tuned
+from wire.sdk.syncing import Fsync
+from wire.sdk.work import Outcome, Work
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 lines = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=3), max_size=6)
@@ -160,43 +160,119 @@ def test_settings_come_back_and_a_damaged_file_is_told(tmp_path):
     assert not Settings(path).load()
 
 
-async def test_persist_returns_only_when_a_state_as_new_as_the_call_is_written():
-    state, written, proceed = ["a"], [], threading.Semaphore(0)
-
+def keeper_of(state, written, failures):
     def write(data):
-        proceed.acquire()
+        outcome = failures.pop(0) if failures else None
+        if outcome is not None:
+            raise outcome
         written.append(data)
 
-    keeper = Keeper(encode=lambda: "".join(state).encode(), write=write, failed=lambda _e: None)
+    return Keeper(encode=lambda: "".join(state).encode(), write=write, failed=lambda e: state.append(e.strerror))
+
+
+def carry_out(work, now):
+    """Everything that is to be done now; how many jobs that were."""
+    started = work.jobs(now)
+    for lane, job in started:
+        try:
+            outcome = Outcome(value=job.work())
+        except Exception as error:
+            outcome = Outcome(error=error)
+        work.finished(lane, job, outcome, now)
+    return len(started)
+
+
+def test_a_version_is_safe_only_when_a_state_as_new_as_it_is_written():
+    state, written = ["a"], []
+    keeper = keeper_of(state, written, [])
+    work = Work([keeper])
     keeper.changed()
-    done = []
-
-    async def persist(name):
-        await keeper.persist()
-        done.append((name, written[-1]))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(persist, "first")
-        await trio.testing.wait_all_tasks_blocked()
-        state.append("b")
-        keeper.changed()
-        nursery.start_soon(persist, "second")
-        await trio.testing.wait_all_tasks_blocked()
-        proceed.release()
-        proceed.release()
-    assert dict(done)["second"] == b"ab"
-    assert keeper.is_safe
+    ((lane, first),) = work.jobs(0.0)
+    state.append("b")
+    newer = keeper.changed()
+    assert work.jobs(0.0) == []  # one writer
+    work.finished(lane, first, Outcome(value=first.work()), 0.0)
+    assert keeper.safe < newer
+    assert not keeper.is_safe
+    carry_out(work, 0.0)
+    assert (written, keeper.safe, keeper.is_safe) == ([b"a", b"ab"], newer, True)
 
 
-async def test_a_failing_disk_is_tried_again_and_nobody_is_told_it_is_safe():
-    attempts, failures = [], []
+def test_a_failing_disk_is_tried_again_told_once_and_nobody_hears_that_it_is_safe():
+    state, written, failures = [], [], [OSError(28, "no space")] * 3
+    keeper = keeper_of(state, written, failures)
+    safe = []
+    keeper.listeners["test"] = lambda: safe.append(keeper.safe)
+    work = Work([keeper])
+    keeper.changed()
+    now, tries = 0.0, 0
+    while not keeper.is_safe:
+        tries += carry_out(work, now)
+        assert safe == ([1] if keeper.is_safe else [])
+        now = work.deadline() or now
+    assert (tries, state, len(written)) == (4, ["no space"], 1)
+    assert 0.3 < now < 0.5
 
-    def write(_data):
-        attempts.append(1)
-        if len(attempts) < 3:
+
+class FullDisk:
+    """Stands before a journal: nothing can be appended while ``full``."""
+
+    def __init__(self, journal):
+        self._append = journal.append
+        self.full = False
+        journal.append = self.append
+
+    def append(self, line):
+        if self.full:
             raise OSError(28, "no space")
+        self._append(line)
 
-    keeper = Keeper(encode=lambda: b"", write=write, failed=failures.append)
-    keeper.changed()
-    await keeper.persist()
-    assert (len(attempts), len(failures), keeper.is_safe) == (3, 2, True)
+
+def test_a_full_disk_loses_nothing_and_stops_nothing(make_outlet, tmp_path):
+    outlet = make_outlet()
+    told = []
+    outlet.failed = told.append
+    work = Work([SpoolLane(outlet, failed=told.append)])
+    disk = FullDisk(outlet._journal)
+    outlet.send(log(0))
+    disk.full = True
+    outlet.send(log(1))
+    outlet.send(log(2))
+    outlet.acknowledged(["log-0"])
+    assert outlet.is_behind
+    assert len(told) == 1
+    disk.full = False
+    ((lane, job),) = work.jobs(1.0)
+    outlet.send(log(3))  # while the file is being written anew
+    outlet.acknowledged(["log-1"])
+    work.finished(lane, job, Outcome(value=job.work()), 1.0)
+    assert not outlet.is_behind
+    outlet.send(log(4))
+    assert [s.id for s in make_outlet().waiting()] == ["log-2", "log-3", "log-4"]
+
+
+def test_a_file_of_acknowledgements_is_made_short_without_losing_what_waits(make_outlet, tmp_path):
+    outlet = make_outlet()
+    work = Work([SpoolLane(outlet, failed=pytest.fail)])
+    for n in range(2600):
+        outlet.send(log(n))
+        if n:
+            outlet.acknowledged([f"log-{n}"])
+    before = (tmp_path / "outbox").stat().st_size
+    assert carry_out(work, 1.0) == 1
+    assert (tmp_path / "outbox").stat().st_size < before / 100
+    assert [s.id for s in make_outlet().waiting()] == ["log-0"]
+
+
+@pytest.mark.parametrize("fsync", Fsync)
+def test_the_policy_says_when_a_line_is_safe_from_a_power_cut(tmp_path, monkeypatch, fsync):
+    synced = []
+    monkeypatch.setattr("wire.sdk.journal.os.fdatasync", lambda _fd: synced.append(1))
+    outlet = Outlet(tmp_path / "outbox", new_id=new_id, fsync=fsync)
+    outlet.open()
+    outlet.send(log(0))
+    at_once = len(synced)
+    carry_out(Work([SpoolLane(outlet, failed=pytest.fail)]), 1.0)
+    outlet.close()
+    expected = {Fsync.ALWAYS: (1, 1), Fsync.INTERVAL: (0, 1), Fsync.NEVER: (0, 0)}
+    assert (at_once, len(synced)) == expected[fsync]
