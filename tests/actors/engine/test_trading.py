@@ -160,7 +160,7 @@ async def test_a_sentinel_file_stops_the_engine_and_is_put_away(platform, broker
     local = await platform.hears(lambda m: isinstance(m, LocalStop))
     assert (local.level, local.cause) == (Level.CANCEL, LocalStopCause.SENTINEL)
     await platform.hears_phase(P.VERIFIED, local.id)
-    assert not sentinel.exists()
+    await platform.until(lambda: not sentinel.exists(), within=5.0)
 
 
 async def test_an_order_whose_answer_is_lost_is_found_by_reconciliation_and_never_sent_again(
