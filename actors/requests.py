@@ -13,6 +13,7 @@ from wire.rest import (
     EngineHealthDetail,
     EngineStatus,
     ParameterChange,
+    PreviewAnswer,
     ReleaseRequest,
     ReleaseView,
     Role,
@@ -83,26 +84,7 @@ class ShowRelease(Request[ReleaseView | None]):
 
 
 @attrs.frozen(kw_only=True)
-class PreviewedEngine:
-    engine_id: str
-    orders: int | None
-    positions: int | None
-    value: int | None
-    blocked: list[dict[str, str]]
-    as_of: datetime | None
-    connection: str
-
-
-@attrs.frozen(kw_only=True)
-class StopPreview:
-    engines: list[PreviewedEngine]
-    orders: int
-    positions: int
-    value: int
-
-
-@attrs.frozen(kw_only=True)
-class PreviewStop(Request[StopPreview | Refusal]):
+class PreviewStop(Request[PreviewAnswer | Refusal]):
     scope: Scope
     level: Level
 

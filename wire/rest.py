@@ -405,6 +405,55 @@ class Stop:
     timeline: list[TimelineEvent] = attrs.field(factory=list)
 
 
+@message
+class PreviewRequest:
+    scope: Scope = Scope.everything()
+    level: Level = Level.FLATTEN
+
+
+@message
+class BlockedPosition:
+    symbol: Symbol
+    reason: Text
+
+
+@message
+class EnginePreview:
+    """What a stop would meet at one engine; null where it is not known. ``value`` in won at the last prices seen.
+
+    ``as_of`` is the engine's own time of these numbers, ``age_ms`` how long ago they arrived; ``synced``: whether its
+    books agree with its broker.
+    """
+
+    engine_id: Identifier
+    orders: Annotated[int, C(ge=0)] | None
+    positions: Annotated[int, C(ge=0)] | None
+    value: Won | None
+    blocked: list[BlockedPosition]
+    as_of: datetime | None
+    age_ms: Millis | None
+    synced: bool | None
+    connection: Connection
+
+
+@message
+class PreviewTotal:
+    """Sums over the ``engines`` whose numbers are known; ``unknown`` of them are not, or not wholly, in the sums."""
+
+    orders: Annotated[int, C(ge=0)] | None
+    positions: Annotated[int, C(ge=0)] | None
+    value: Won | None
+    engines: Annotated[int, C(ge=0)]
+    unknown: Annotated[int, C(ge=0)]
+    oldest_ms: Millis | None
+
+
+@message
+class PreviewAnswer:
+    engines: list[EnginePreview]
+    total: PreviewTotal
+
+
 class ReleaseState(Enum):
     REQUESTED = "requested"
     APPROVED = "approved"

@@ -11,7 +11,7 @@ import trio
 from actors.cli.flags import remote_flags
 from actors.cli.remote import Platform, Unreachable, platform_of
 from actors.cli.tables import complain, line
-from actors.errors import OK, Failed
+from actors.errors import OK, Failed, Refused
 
 PERIOD = 1.0
 MOST = 1000
@@ -37,10 +37,19 @@ async def _logs(args: argparse.Namespace) -> int:
     async with platform_of(args) as platform:
         newest = {**wanted, "newest": "true", "limit": str(min(max(args.lines, 1), MOST))}
         items = await _page(platform, newest)
+        if args.engine and not items:
+            await _need_engine(platform, args.engine)
         _show(items, as_json=args.json)
         if args.follow:
             await _follow(platform, wanted, items[-1]["cursor"] if items else 0, as_json=args.json)
     return OK
+
+
+async def _need_engine(platform: Platform, engine_id: str) -> None:
+    """Raises Refused for a name that belongs to no engine: its silence would look like an engine's."""
+    known = [engine["engine_id"] for engine in (await platform.call("GET", "/api/engines/status")).body]
+    if engine_id not in known:
+        raise Refused(f"there is no engine {engine_id}; there are: {', '.join(sorted(known)) or 'none'}")
 
 
 async def _follow(platform: Platform, wanted: Mapping[str, str], cursor: int, *, as_json: bool) -> None:

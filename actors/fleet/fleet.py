@@ -4,13 +4,14 @@ Links tell this actor what they hear. Every change is published in the handler t
 changes by itself, because time passes, is found twice a second.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
 import attrs
 import trio
 
+from actors.fleet.preview import preview_of, previewed, unheard
 from actors.fleet.row import EngineRow
 from actors.links.messages import CloseNow, TellConfig
 from actors.live.hub import Hub
@@ -21,9 +22,7 @@ from actors.requests import (
     EngineRemoved,
     ListEngines,
     ListHealth,
-    PreviewedEngine,
     Refusal,
-    StopPreview,
 )
 from actors.stops.effects import RaiseAlert
 from actors.stops.parts import Instant
@@ -43,7 +42,7 @@ from wire.messages import (
     Positions,
     StrategyStatusReport,
 )
-from wire.rest import Connection, EngineHealthDetail, EngineStatus, OpenStop, StrategyStatus
+from wire.rest import Connection, EngineHealthDetail, EngineStatus, OpenStop, PreviewAnswer, StrategyStatus
 from wire.skew import WARNING_MS
 from wire.stops import Scope
 from wire.ui import Topic
@@ -136,19 +135,6 @@ class FleetBoard:
         register = self._shelf.book.register
         where = (row.engine_id, row.account_id)
         return [row.strategy_view(s, register.level_for(*where, s.report.id, "")) for s in row.strategies.values()]
-
-    def preview(self, row: EngineRow, now: float) -> PreviewedEngine:
-        positions = row.positions
-        items = positions.items if positions else []
-        return PreviewedEngine(
-            engine_id=row.engine_id,
-            orders=len(positions.open_orders) if positions else None,
-            positions=sum(1 for i in items if i.quantity) if positions else None,
-            value=sum(abs(i.quantity) * (i.current_price or 0) for i in items) if positions else None,
-            blocked=[{"symbol": i.symbol, "reason": i.blocked} for i in items if i.blocked],
-            as_of=positions.as_of if positions else None,
-            connection=row.connection(now).value,
-        )
 
 
 class Fleet(Actor):
@@ -262,7 +248,7 @@ class Fleet(Actor):
                 self._hub.publish(Topic.HEALTH, row.health_view(row.heard.mono), key=row.engine_id)
                 return
             case Positions() as positions:
-                row.positions = positions
+                row.positions, row.positions_at = positions, row.heard
                 self._hub.publish_from(Topic.POSITIONS, row.engine_id, positions, key=row.engine_id)
             case Account() as account:
                 row.account = account
@@ -319,16 +305,10 @@ def _clock_skew(engine_id: str) -> RaiseAlert:
     )
 
 
-def preview_stop(board: FleetBoard, shelf: StopShelf, scope: Scope, now: float) -> StopPreview | Refusal:
-    """What a stop of this scope would meet."""
+def preview_stop(board: FleetBoard, shelf: StopShelf, scope: Scope, now: float) -> PreviewAnswer | Refusal:
+    """What a stop of this scope would meet: every engine it concerns, known here or not."""
     refusal = shelf.book.roster.refuse_unknown(scope)
     if refusal is not None:
         return refusal
-    rows: Iterable[EngineRow] = (board.rows[e] for e in shelf.book.matched(scope) if e in board.rows)
-    engines = [board.preview(row, now) for row in rows]
-    return StopPreview(
-        engines=engines,
-        orders=sum(e.orders or 0 for e in engines),
-        positions=sum(e.positions or 0 for e in engines),
-        value=sum(e.value or 0 for e in engines),
-    )
+    rows = ((e, board.rows.get(e)) for e in shelf.book.matched(scope))
+    return preview_of([previewed(row, scope, now) if row is not None else unheard(e) for e, row in rows])

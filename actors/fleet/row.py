@@ -88,6 +88,7 @@ class EngineRow:
     heartbeat: Heartbeat | None = None
     health: HealthUpdate | None = None
     positions: Positions | None = None
+    positions_at: Instant | None = None
     account: Account | None = None
     strategies: dict[str, StrategyRow] = attrs.field(factory=dict)
     latch: LatchState | None = None

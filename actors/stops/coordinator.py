@@ -35,7 +35,6 @@ from actors.requests import (
     Refusal,
     RequestRelease,
     ShowRelease,
-    StopPreview,
     TakeStop,
 )
 from actors.stops.copies import words_of
@@ -49,7 +48,7 @@ from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
-from wire.rest import ReleaseView, Stop
+from wire.rest import PreviewAnswer, ReleaseView, Stop
 from wire.stops import Entry, Register
 
 TICK_SECONDS = 0.5
@@ -186,7 +185,7 @@ class Coordinator(Actor):
         self._shelf.book.roster.is_complete = True
 
     @handles(PreviewStop)
-    async def on_preview(self, msg: PreviewStop) -> StopPreview | Refusal:
+    async def on_preview(self, msg: PreviewStop) -> PreviewAnswer | Refusal:
         return preview_stop(self._board, self._shelf, msg.scope, trio.current_time())
 
     @handles(StopsRead)

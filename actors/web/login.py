@@ -13,6 +13,7 @@ from actors.platform.services import Services
 from actors.web.names import COOKIE
 from actors.web.problems import Problem, unavailable
 from actors.web.table import Answer, Call, Caller, Cookie, Route
+from actors.web.throttle import Key, login_keys, session_key
 from actors.web.totp import matches
 from store import audit, sessions, users
 from store.database import Connection
@@ -36,7 +37,7 @@ class Nothing:
 
 async def log_in(call: Call) -> Answer:
     request: LoginRequest = call.body
-    keys = (f"account:{request.username.casefold()}", f"address:{call.remote}")
+    keys = login_keys(request.username, call.remote)
     _throttle(call, keys)
     user = await call.services.db.run(users.find, request.username)
     if not await _proven(call, user, request.password, request.totp) or user is None:
@@ -61,7 +62,7 @@ def _wrong() -> Problem:
     return Problem(401, "error_bad_credentials", "the name, the password or the code is wrong")
 
 
-def _throttle(call: Call, keys: tuple[str, ...]) -> None:
+def _throttle(call: Call, keys: tuple[Key, ...]) -> None:
     wait = call.doors.throttle.wait(keys, trio.current_time())
     if wait > 0:
         seconds = str(max(1, round(wait)))
@@ -156,7 +157,7 @@ async def _end(conn: Connection, session_id: str, user_id: str, now: datetime) -
 async def step_up(call: Call) -> Answer:
     """The password again, for what needs a fresh proof of who is there."""
     who, claims = call.who, call.claims
-    keys = (f"account:{who.username.casefold()}", f"address:{call.remote}")
+    keys = session_key(claims.family if claims and claims.family else who.user_id)
     _throttle(call, keys)
     user = await call.services.db.run(users.get, who.user_id)
     if not await _proven(call, user, call.body.password, call.body.totp) or user is None:

@@ -3,7 +3,6 @@
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
 import attrs
 import trio
@@ -25,55 +24,22 @@ from store import releases
 from store import stops as stored
 from store.errors import Unavailable
 from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
-from wire.messages import Text
-from wire.rest import ApproveRequest, ReleaseRequest, ReleaseView, Role, Stop, StopRequest, StopState
-from wire.schema import C, message
-from wire.stops import Identifier, Level, Scope
+from wire.rest import (
+    ApproveRequest,
+    PreviewAnswer,
+    PreviewRequest,
+    ReleaseRequest,
+    ReleaseView,
+    Role,
+    Stop,
+    StopRequest,
+    StopState,
+)
 
 WAIT_FOR_ALL = 30.0
 WAIT_FOR_COPY = 0.25
 ATTEMPT = 5.0
 REAUTHENTICATE_AFTER = timedelta(minutes=5)
-
-
-@message
-class PreviewRequest:
-    scope: Scope = Scope.everything()
-    level: Level = Level.FLATTEN
-
-
-@message
-class BlockedPosition:
-    symbol: Annotated[str, C(max_length=12)]
-    reason: Text
-
-
-@message
-class Exposure:
-    """Sums over engines; value in won."""
-
-    orders: int
-    positions: int
-    value: int
-
-
-@message
-class EnginePreview:
-    """What a stop would do to one engine; None where the platform does not know."""
-
-    engine_id: Identifier
-    orders: int | None
-    positions: int | None
-    value: int | None
-    blocked: list[BlockedPosition]
-    as_of: Annotated[str, C(max_length=40)] | None
-    connection: Annotated[str, C(max_length=16)]
-
-
-@message
-class PreviewAnswer:
-    engines: list[EnginePreview]
-    total: Exposure
 
 
 async def take_stop(call: Call) -> Answer:
@@ -125,20 +91,7 @@ async def preview(call: Call) -> Answer:
     answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=5.0)
     if isinstance(answer, Refusal):
         raise refused(answer)
-    engines = [
-        EnginePreview(
-            engine_id=e.engine_id,
-            orders=e.orders,
-            positions=e.positions,
-            value=e.value,
-            blocked=[BlockedPosition(symbol=b.get("symbol", ""), reason=b.get("reason", "")) for b in e.blocked],
-            as_of=e.as_of.isoformat() if e.as_of else None,
-            connection=e.connection,
-        )
-        for e in answer.engines
-    ]
-    total = Exposure(orders=answer.orders, positions=answer.positions, value=answer.value)
-    return Answer(value=PreviewAnswer(engines=engines, total=total))
+    return Answer(value=answer)
 
 
 async def list_stops(call: Call) -> Answer:
@@ -225,7 +178,7 @@ ROUTES = (
         method="POST",
         path="/api/stops/preview",
         handler=preview,
-        doc="What a stop of this scope would reach.",
+        doc="What a stop of this scope would reach; what is not known is null.",
         role=Role.OPERATOR,
         body=PreviewRequest,
         optional_body=True,

@@ -19,6 +19,7 @@ import trio
 from jsonschema import Draft202012Validator
 
 from actors.config import load_settings
+from actors.fleet.preview import preview_of, unheard
 from actors.platform.services import Services
 from actors.requests import (
     COORDINATOR,
@@ -40,7 +41,6 @@ from actors.requests import (
     RequestRelease,
     RollBackParameters,
     ShowRelease,
-    StopPreview,
     TakeStop,
 )
 from actors.web.app import Face, build_app
@@ -62,6 +62,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.messages import ProcessStatus
 from wire.rest import (
+    PreviewAnswer,
     ReleaseState,
     ReleaseView,
     Role,
@@ -159,9 +160,9 @@ class Coordinator(Actor):
         return release_view(msg.stop_id, ReleaseState.REQUESTED) if msg.stop_id == "s1" else None
 
     @handles(PreviewStop)
-    async def on_preview(self, msg: PreviewStop) -> StopPreview | Refusal:
+    async def on_preview(self, msg: PreviewStop) -> PreviewAnswer | Refusal:
         self.desk.asked.append(msg)
-        return StopPreview(engines=[], orders=0, positions=0, value=0)
+        return preview_of([unheard("E1")])
 
 
 def release_view(stop_id: str, state: ReleaseState) -> ReleaseView:

@@ -164,3 +164,5 @@ async def test_status_and_logs_show_what_there_is(watchkeeper, real):
     assert (await watchkeeper("status")).returncode == 1
     logs = await watchkeeper("logs", "-n", "5")
     assert (logs.returncode, logs.stdout) == (0, "")
+    unknown = await watchkeeper("logs", "--engine", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (3, "watchkeeper: there is no engine nobody; there are: none\n")

@@ -237,9 +237,13 @@ async def test_a_stop_is_shown_with_every_field(desk, kit):
     assert answer["timeline"] == []
 
 
-async def test_a_preview_sums_what_a_stop_would_reach(desk):
+async def test_a_preview_says_null_for_what_is_not_known(desk):
     answer = await (await desk.call("POST", "/api/stops/preview", role="operator")).get_json()
-    assert answer == {"engines": [], "total": {"orders": 0, "positions": 0, "value": 0}}
+    [engine] = answer["engines"]
+    nothing = dict.fromkeys(("orders", "positions", "value", "as_of", "age_ms", "synced"))
+    assert engine == {"engine_id": "E1", "blocked": [], "connection": "never", **nothing}
+    sums = {"orders": None, "positions": None, "value": None, "oldest_ms": None}
+    assert answer["total"] == {"engines": 1, "unknown": 1, **sums}
 
 
 async def test_a_stop_that_would_stop_nothing_is_refused_naming_the_level(desk):

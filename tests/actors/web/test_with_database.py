@@ -61,6 +61,9 @@ async def test_after_ten_failures_the_next_try_has_to_wait(real):
     throttled = await login(real, "admin")
     assert throttled.status_code == 429
     assert int(throttled.headers["Retry-After"]) >= 1
+    assert (await login(real, "operator")).status_code == 200  # from the same address
+    step_up = await real.call("POST", "/api/auth/step-up", role="admin", body={"password": "admin-password"})
+    assert step_up.status_code == 200  # whoever is in stays in
 
 
 async def test_a_disabled_user_does_not_get_in(real):
