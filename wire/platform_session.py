@@ -69,7 +69,8 @@ class Detached:
 
 
 class PlatformSession(BaseSession):
-    """``now`` is the moment of the connection; the hello is due 5 s later."""
+    """``now`` is the moment of the connection; the hello is due 5 s later. ``connection`` tells it from the engine's
+    other ones: a commit that comes late, from an older connection, then confirms nothing on this one."""
 
     transitions = PLATFORM_TRANSITIONS
     known = ENGINE_UP
@@ -79,6 +80,7 @@ class PlatformSession(BaseSession):
         engine_id: str,
         *,
         now: float,
+        connection: int = 0,
         limits: Limits = Limits(),  # noqa: B008  # frozen
         clock: Callable[[], datetime] = utc_now,
         ids: Callable[[], str] | None = None,
@@ -87,6 +89,7 @@ class PlatformSession(BaseSession):
         outbox = Outbox(capacity=OUTBOX_CAPACITY, window=WINDOW)
         super().__init__(engine_id, outbox=outbox, clock=clock, ids=ids, understood=understood)
         self.state = State.AWAITING
+        self.connection = connection
         self.limits = limits
         self.hello: Hello | None = None
         self.resumed = False

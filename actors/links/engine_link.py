@@ -119,8 +119,13 @@ class EngineLink(Actor):
         self._held: set[str] = set()
 
     async def started(self) -> None:
+        self._place.connections += 1
         self._session = PlatformSession(
-            self.engine_id, now=trio.current_time(), limits=self._desk.limits, clock=self._wall
+            self.engine_id,
+            now=trio.current_time(),
+            connection=self._place.connections,
+            limits=self._desk.limits,
+            clock=self._wall,
         )
         self.context.spawn(self._read, name="reader")
         self.context.spawn(self._write, name="writer")
@@ -242,12 +247,19 @@ class EngineLink(Actor):
 
         Between the snapshot and the enqueuing of the welcome there is no checkpoint.
         """
+        async with self._place.greeting:
+            verdict = self._place.claim(hello.instance, trio.current_time())
+            if verdict is Verdict.IN_USE:
+                self._on_events(self._session.close(CloseCode.IN_USE))
+                self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
+            elif verdict is Verdict.SAME and self._session.connection < self._place.welcomed:
+                # This hello was overtaken by that of a newer connection: the engine has left this one long ago.
+                self._on_events(self._session.close(CloseCode.SUPERSEDED))
+            else:
+                await self._admit(hello, verdict)
+
+    async def _admit(self, hello: Hello, verdict: Verdict) -> None:
         place = self._place
-        verdict = place.claim(hello.instance, trio.current_time())
-        if verdict is Verdict.IN_USE:
-            self._on_events(self._session.close(CloseCode.IN_USE))
-            self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
-            return
         await self._end_older_link()
         up = LinkUp(engine_id=self.engine_id, hello=hello, link=self.context.self_ref)
         try:
@@ -257,7 +269,7 @@ class EngineLink(Actor):
             return
         self._greeted = True
         place.take(hello.instance, verdict, trio.current_time())
-        place.link = self.context.self_ref
+        place.link, place.welcomed = self.context.self_ref, self._session.connection
         self._welcome(hello)
         self._desk.fleet.tell(EngineGreeted(engine_id=self.engine_id, hello=hello))
         self._desk.parameters.tell(EngineAdmitted(engine_id=self.engine_id, hello=hello, link=self.context.self_ref))

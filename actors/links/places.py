@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import Enum
 
 import attrs
+import trio
 
 from actors.stops.shelf import StopShelf
 from supervisor.ref import Ref
@@ -37,7 +38,11 @@ class Verdict(Enum):
 
 @attrs.define(kw_only=True)
 class Place:
-    """One engine id: who had it last, and what outlives its connections. Times are monotonic seconds."""
+    """One engine id: who had it last, and what outlives its connections. Times are monotonic seconds.
+
+    ``connections`` counts those that were opened; ``welcomed`` is the number of the newest that was welcomed. Whoever
+    greets holds ``greeting``: two connections of one engine are never welcomed at the same time.
+    """
 
     instance: str | None = None
     heard: float | None = None
@@ -47,6 +52,9 @@ class Place:
     link: Ref | None = None
     detached: Detached | None = None
     epoch: int = 0
+    connections: int = 0
+    welcomed: int = 0
+    greeting: trio.Lock = attrs.field(factory=trio.Lock)
     stop_letters: OrderedDict[str, tuple[str, int]] = attrs.field(factory=OrderedDict)
 
     def claim(self, instance: str, now: float) -> Verdict:

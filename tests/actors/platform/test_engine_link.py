@@ -587,6 +587,34 @@ async def test_the_same_instance_takes_its_place_back_and_resumes_its_session(op
         assert len(world.ledger.rows) == 2
 
 
+async def test_a_hello_that_a_newer_connection_overtook_takes_nothing_over(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        late, engine = Engine("E1"), Engine("E1")
+        late.silent = True
+        await world.connect(late)
+        await world.connect(engine)
+        late.silent = False
+        late.bell.set()
+        await trio.sleep(0.1)
+        assert (late.pipe.closed_with, engine.pipe.closed_with) == (4501, None)
+        stop = await world.stop()
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_of_two_connections_that_say_hello_at_once_one_is_left_and_it_hears_stops(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engines = [Engine("E1") for _ in range(4)]
+        async with trio.open_nursery() as nursery:
+            for engine in engines:
+                nursery.start_soon(world.connect, engine)
+        await trio.sleep(0.1)
+        open_ones = [engine for engine in engines if engine.pipe.closed_with is None]
+        assert len(open_ones) == 1
+        stop = await world.stop()
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+        assert open_ones[0].stops()
+
+
 async def test_another_instance_is_turned_away_while_the_first_may_be_alive(open_world, autojump_clock):
     async with open_world(engines=1) as world:
         first, second = Engine("E1"), Engine("E1", instance="i2")
