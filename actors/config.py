@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
+from actors.alarms.triggers import Rule, TriggerRules
 from actors.errors import Refused
 
 PREFIX = "WATCHKEEPER_"
@@ -71,6 +72,19 @@ class TlsFiles:
 
 
 @attrs.frozen(kw_only=True)
+class Webhook:
+    """Where alerts of at least ``severity`` are told. URL and secret are not for logs: both may let somebody in."""
+
+    url: str = attrs.field(repr=False)
+    secret: str | None = attrs.field(default=None, repr=False)
+    severity: str = "warning"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+
+@attrs.frozen(kw_only=True)
 class Setting:
     """One effective value as ``watchkeeper config`` shows it; secrets are masked already."""
 
@@ -99,6 +113,8 @@ class PlatformSettings:
     plaintext: bool = False
     allowed_origins: tuple[str, ...] = ()
     kis_url: str | None = None
+    webhook: Webhook | None = None
+    triggers: TriggerRules = attrs.field(factory=TriggerRules)
     origins: Mapping[str, Origin] = attrs.field(factory=dict, repr=False)
 
     def effective(self) -> list[Setting]:
@@ -114,6 +130,11 @@ class PlatformSettings:
             "plaintext": "yes" if self.plaintext else "no",
             "origins": ",".join(self.allowed_origins) or "(this host only)",
             "kis_url": self.kis_url or "(the broker's own hosts)",
+            "alert_webhook": f"(set, {self.webhook.host})" if self.webhook else "(nobody is told)",
+            "alert_webhook_secret": "(set)" if self.webhook and self.webhook.secret else "(not set)",
+            "alert_webhook_severity": self.webhook.severity if self.webhook else "warning",
+            "trigger_engine_lost": str(self.triggers.engine_lost),
+            "trigger_clock_skew": str(self.triggers.clock_skew),
         }
         for name, files in (("http", self.http_tls), ("engines", self.engines_tls), ("emergency", self.emergency_tls)):
             shown[f"{name}_tls_cert"] = str(files.certificate) if files else "(no TLS)"
@@ -121,6 +142,7 @@ class PlatformSettings:
         return [Setting(name=n, value=v, origin=self.origins.get(n, Origin.DEFAULT)) for n, v in shown.items()]
 
 
+SEVERITIES = ("info", "warning", "error", "critical")
 DEFAULTS = {
     "http": "127.0.0.1:8700",
     "engines": "127.0.0.1:8701",
@@ -137,6 +159,11 @@ NAMES = (
     "plaintext",
     "origins",
     "kis_url",
+    "alert_webhook",
+    "alert_webhook_secret",
+    "alert_webhook_severity",
+    "trigger_engine_lost",
+    "trigger_clock_skew",
     *(f"{listener}_tls_{part}" for listener in DEFAULTS for part in ("cert", "key")),
 )
 """Every setting's name; the variable of the environment is ``WATCHKEEPER_`` and the name in capitals."""
@@ -164,6 +191,8 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
         plaintext=plaintext,
         allowed_origins=_web_origins(sources.take("origins")),
         kis_url=_kis_url(sources.take("kis_url")),
+        webhook=_webhook(sources),
+        triggers=_triggers(sources),
         origins=sources.origins,
     )
     _refuse_open_plaintext(settings)
@@ -256,6 +285,32 @@ def _kis_url(text: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
         raise Refused(f"{PREFIX}KIS_URL must look like http://127.0.0.1:9443: it replaces the broker's own hosts")
     return text.rstrip("/")
+
+
+def _webhook(sources: _Sources) -> Webhook | None:
+    url, secret = sources.take("alert_webhook"), sources.take("alert_webhook_secret")
+    severity = sources.take("alert_webhook_severity") or "warning"
+    if severity not in SEVERITIES:
+        raise Refused(f"{PREFIX}ALERT_WEBHOOK_SEVERITY must be one of {', '.join(SEVERITIES)}")
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid or not url.isascii() or any(c.isspace() for c in url):
+        raise Refused(f"{PREFIX}ALERT_WEBHOOK must look like https://hooks.example/alerts")
+    return Webhook(url=url, secret=secret, severity=severity)
+
+
+def _triggers(sources: _Sources) -> TriggerRules:
+    rules = TriggerRules()
+    lost, skew = sources.take("trigger_engine_lost"), sources.take("trigger_clock_skew")
+    return TriggerRules(
+        engine_lost=Rule.parse(lost, f"{PREFIX}TRIGGER_ENGINE_LOST") if lost else rules.engine_lost,
+        clock_skew=Rule.parse(skew, f"{PREFIX}TRIGGER_CLOCK_SKEW") if skew else rules.clock_skew,
+    )
 
 
 def _refuse_open_plaintext(settings: PlatformSettings) -> None:

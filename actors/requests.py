@@ -158,6 +158,10 @@ class GetParameters(Request[StrategyParameters | Refusal]):
     strategy_id: str
 
 
+ALERTS = "alerts"
+WEBHOOK = "webhook"
+WATCH = "watch"
+INCIDENTS = "incidents"
 COORDINATOR = "stops"
 FLEET = "fleet"
 PARAMETERS = "parameters"

@@ -48,9 +48,15 @@ async def resolve(conn: Connection, alert_id: str, at: datetime) -> Alert | None
     return _alert(row) if row else None
 
 
-async def open_alerts(conn: Connection) -> list[Alert]:
-    rows = await conn.fetch(f"select {_COLUMNS} from alerts where state = 'open' order by cursor")
-    return [_alert(row) for row in rows]
+async def told(conn: Connection, alert_id: str, at: datetime) -> None:
+    """The outside has taken it."""
+    await conn.execute("update alerts set told_at = coalesce(told_at, $2) where id = $1", alert_id, at)
+
+
+async def open_alerts(conn: Connection) -> list[tuple[Alert, bool]]:
+    """The oldest first, each with whether the outside was told."""
+    rows = await conn.fetch(f"select {_COLUMNS}, told_at from alerts where state = 'open' order by cursor")
+    return [(_alert(row), row["told_at"] is not None) for row in rows]
 
 
 async def page(conn: Connection, after: int | None, limit: int) -> AlertPage:

@@ -49,6 +49,11 @@ async def save(conn: Connection, letter: DeadLetter) -> bool:
     return bool(done)
 
 
+async def get(conn: Connection, letter_id: str) -> DeadLetter | None:
+    row = await conn.fetchrow(f"select {_COLUMNS} from dead_letters where id = $1", letter_id)
+    return _letter(row) if row else None
+
+
 async def decide(conn: Connection, letter_id: str, state: LetterState, by: str, at: datetime) -> DeadLetter | None:
     """None when there is no open letter of that id."""
     row = await conn.fetchrow(

@@ -231,6 +231,19 @@ async def trade_logs(conn: Connection, query: LogQuery) -> LogPage:
     return LogPage(items=items, next=following)
 
 
+async def between(
+    conn: Connection, engines: Sequence[str], since: datetime, until: datetime, limit: int
+) -> list[LogRow]:
+    """What these engines told in that time, oldest first; by the moment it was received."""
+    rows = await conn.fetch(
+        "select cursor, engine_id, id, category, message, at as timestamp, reason, strategy_id, symbol, order_id,"
+        " severity from trade_logs where received_at between $1 and $2 and engine_id = any($3::text[])"
+        " order by cursor limit $4",
+        *(since, until, list(engines), limit),
+    )
+    return [LogRow(**{**dict(row), "category": LogCategory(row["category"])}) for row in rows]
+
+
 async def orders(conn: Connection, query: LogQuery) -> OrderPage:
     """Updates of orders, not their last states. Category and text do not apply."""
     shown, following = _window(await _fetch(conn, _ORDERS, query), query)

@@ -1,9 +1,10 @@
 """The platform: its memory is opened first, then the tree of actors grows around it, listeners last.
 
     watchkeeper
-    ├─ alerts, auditor            what people must know, what must be provable
+    ├─ webhook, alerts, auditor   what people must know, what must be provable
     ├─ fleet, stops, parameters   what engines are, what holds them, what they run
     ├─ log-writer                 what they tell
+    ├─ watch, incidents           what nobody asked for: alarms, triggered stops, reports
     ├─ database, health           this platform's standing with its database, and what it costs
     ├─ links, engine-listener     one actor per engine connection, and their door
     ├─ ui-clients, web            the same for people
@@ -24,15 +25,18 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
+from actors.alarms.alerts import Alerts, DatabaseAlerts
+from actors.alarms.watch import LAST_WORDS, Watch
+from actors.alarms.webhook import DatabaseTellings, WebhookTeller
 from actors.config import PlatformSettings
 from actors.emergency.emergency import EmergencyThread, EngineSockets
 from actors.errors import Failed, Refused
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
+from actors.incidents.office import DatabaseReports, IncidentOffice, StopSeen
 from actors.links.listener import EngineDoor, authorized
 from actors.links.places import LinkDesk, Office
 from actors.parameters.parameters import ParameterDesk
 from actors.parameters.store import DatabaseParameters
-from actors.platform.alerts import ALERTS, Alerts, DatabaseAlerts
 from actors.platform.auditor import Auditor, DatabaseChain
 from actors.platform.database_office import DatabaseOffice, ReadVersions, Standing, know_engines, make_admin
 from actors.platform.health import DATABASE, Health
@@ -42,17 +46,21 @@ from actors.platform.services import Services
 from actors.platform.showing import show_stop, show_told
 from actors.platform.starting import Begun, begin, recall_releases
 from actors.requests import (
+    ALERTS,
     AUDITOR,
     COORDINATOR,
     EMERGENCY,
     ENGINE_LISTENER,
     FLEET,
     HEALTH,
+    INCIDENTS,
     LINKS,
     LOG_WRITER,
     PARAMETERS,
     UI_CLIENTS,
+    WATCH,
     WEB,
+    WEBHOOK,
 )
 from actors.stops.coordinator import Coordinator
 from actors.stops.copies import StopCopies
@@ -75,6 +83,7 @@ from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.spec import ChildSpec
 from supervisor.system import System, open_system
 from wire.proof import check, prove
+from wire.rest import Stop
 from wire.tokens import TokenKeys
 
 NAME = "watchkeeper"
@@ -208,7 +217,7 @@ class _Parts:
 
     @classmethod
     def of(cls, services: Services, opened: Opened) -> "_Parts":
-        settings, hub = services.settings, services.hub
+        settings = services.settings
         standing = Standing(platform_id=opened.platform_id, tenure=opened.tenure)
         key = opened.keyring.derive("stop proof")
         copies = StopCopies(opened.journal, services.db, lambda: standing.term)
@@ -222,7 +231,7 @@ class _Parts:
             new_id=lambda: f"stop-{uuid.uuid4().hex[:20]}",
         )
         shelf = StopShelf(book=begun.book, desk=ReleaseDesk(lambda: f"release-{secrets.token_hex(8)}"))
-        keeping = StopKeeping(begun.book, copies, services.stops, services.degraded, lambda stop: show_stop(hub, stop))
+        keeping = StopKeeping(begun.book, copies, services.stops, services.degraded, lambda stop: _show(services, stop))
         for case in recall_releases(opened, shelf):
             keeping.settled(case)
         board = FleetBoard(shelf)
@@ -248,8 +257,15 @@ class _Parts:
         """In the order of their start; each finds those before it. A generator: refs are looked up as they appear."""
         s, shelf, board = self.services, self.shelf, self.board
         db, hub, degraded = s.db, s.hub, s.degraded
-        yield _child(ALERTS, lambda: Alerts(DatabaseAlerts(db), hub, degraded))
+        yield _child(
+            WEBHOOK,
+            lambda: WebhookTeller(
+                s.settings.webhook, DatabaseTellings(db), degraded, lambda: self.standing.platform_id
+            ),
+        )
+        yield _child(ALERTS, lambda: Alerts(DatabaseAlerts(db), hub, degraded, tell_outside=self.tell(WEBHOOK)))
         yield _child(AUDITOR, lambda: Auditor(DatabaseChain(db, self.checkpoint), degraded, self.audits))
+        yield _child(INCIDENTS, lambda: IncidentOffice(board, DatabaseReports(db)))
         yield _child(
             FLEET,
             lambda: Fleet(board, hub, shelf, config_changed=self._versions_changed, alert=self.tell(ALERTS)),
@@ -266,6 +282,7 @@ class _Parts:
             DATABASE_OFFICE,
             lambda: DatabaseOffice(s, self.standing, dsn, self.copies.generation, ending.usurped),
         )
+        yield _child(WATCH, self._watch)
         yield _child(HEALTH, lambda: Health(board, hub, degraded, s.system))
         yield _child(LINKS, lambda: DynamicSupervisor(max_children=MAX_LINKS))
         desk = self._link_desk()
@@ -284,6 +301,18 @@ class _Parts:
             audit=self.tell(AUDITOR),
             changed=lambda engines: self.tell(FLEET)(StopsChanged(engine_ids=frozenset(engines))),
             first=self.begun.first,
+        )
+
+    def _watch(self) -> Watch:
+        s = self.services
+        return Watch(
+            self.board,
+            self.shelf,
+            s.degraded,
+            s.refusals,
+            s.settings.triggers,
+            s.settings.home / LAST_WORDS,
+            alert=self.tell(ALERTS),
         )
 
     def _parameters(self) -> ParameterDesk:
@@ -320,6 +349,11 @@ class _Parts:
 
     def _versions_changed(self) -> None:
         self.tell(DATABASE_OFFICE)(ReadVersions())
+
+
+def _show(services: Services, stop: Stop) -> None:
+    show_stop(services.hub, stop)
+    services.system.ref(INCIDENTS).tell(StopSeen(stop=stop))
 
 
 def _token_end(services: Services, engine_id: str, token: str) -> datetime:

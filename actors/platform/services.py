@@ -7,6 +7,7 @@ from actors.config import PlatformSettings
 from actors.fleet.enrolled import EnrolledEngines
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
+from actors.web.refusals import Refusals
 from actors.web.sessions import Denied
 from store.database import Database
 from store.keyring import KeyRing
@@ -32,4 +33,5 @@ class Services:
     updates: Board[UpdateResult] = attrs.field(factory=Board)
     degraded: DegradedParts = attrs.field(factory=DegradedParts)
     denied: Denied = attrs.field(factory=Denied)
+    refusals: Refusals = attrs.field(factory=Refusals)
     enrolled: EnrolledEngines = attrs.field(factory=EnrolledEngines)

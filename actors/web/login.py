@@ -183,6 +183,8 @@ def issue_engine_token(services: Services, request: EngineTokenRequest) -> Token
     key = services.keyring.derive("engine secrets")
     hashed = secret_hash(key, request.engine_id, request.secret)
     if enrolled is None or not secrets.compare_digest(hashed, enrolled.secret_hash):
+        if enrolled is not None:
+            services.refusals.note(enrolled.engine_id, trio.current_time())
         raise Problem(401, "error_bad_credentials", "the engine or its secret is not known")
     generation = services.denied.generation(request.engine_id)
     issued = services.tokens.issue_engine(request.engine_id, generation=generation)

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
+from actors.alarms.webhook import AlertAcknowledged, TellOutside, alert_in
+from actors.requests import WEBHOOK
 from actors.web.answers import Listing, listing
 from actors.web.problems import Problem, not_found
 from actors.web.table import PAGING, Answer, Call, Query, Route
@@ -70,6 +72,7 @@ async def acknowledge(call: Call) -> Answer:
     if alert is None:
         raise not_found("alert")
     call.services.hub.publish(Topic.ALERTS, alert, key=alert.id)
+    call.services.system.ref(WEBHOOK).tell(AlertAcknowledged(alert_id=alert.id))
     return Answer(value=alert)
 
 
@@ -100,19 +103,41 @@ def _row(letter: letters.DeadLetter) -> LetterRow:
     )
 
 
+async def retry(call: Call) -> Answer:
+    """A person has mended what was wrong: the message goes its way once more."""
+    now, letter_id = datetime.now(UTC), call.identifier("letter_id")
+    letter = await call.services.db.run(letters.get, letter_id)
+    if letter is None or letter.state is not letters.LetterState.OPEN:
+        raise not_found("open dead letter")
+    alert = alert_in(letter)
+    if alert is None:
+        raise Problem(409, "error_not_retryable", "the database cannot hold this message: it can only be discarded")
+    done = await call.services.db.run(
+        _decide, letter_id, letters.LetterState.RETRIED, "letter.retry", call.who.user_id, now, tx={}
+    )
+    if done is None:
+        raise not_found("open dead letter")
+    call.services.system.ref(WEBHOOK).tell(TellOutside(alert=alert))
+    return Answer(value=_row(done))
+
+
 async def discard(call: Call) -> Answer:
     """A person decides that an undeliverable message is of no use any more."""
     now, letter_id = datetime.now(UTC), call.identifier("letter_id")
-    letter = await call.services.db.run(_discard, letter_id, call.who.user_id, now, tx={})
+    letter = await call.services.db.run(
+        _decide, letter_id, letters.LetterState.DISCARDED, "letter.discard", call.who.user_id, now, tx={}
+    )
     if letter is None:
         raise not_found("open dead letter")
     return Answer(value=_row(letter))
 
 
-async def _discard(conn: Connection, letter_id: str, user_id: str, now: datetime) -> letters.DeadLetter | None:
-    letter = await letters.decide(conn, letter_id, letters.LetterState.DISCARDED, user_id, now)
+async def _decide(
+    conn: Connection, letter_id: str, state: letters.LetterState, action: str, user_id: str, now: datetime
+) -> letters.DeadLetter | None:
+    letter = await letters.decide(conn, letter_id, state, user_id, now)
     if letter is not None:
-        await audit.append(conn, actor=user_id, action="letter.discard", target=f"letter:{letter_id}", detail={})
+        await audit.append(conn, actor=user_id, action=action, target=f"letter:{letter_id}", detail={})
     return letter
 
 
@@ -170,6 +195,15 @@ ROUTES = (
         answer=list[LetterRow],
         query=PAGING,
         csv=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/dead-letters/<letter_id>/retry",
+        handler=retry,
+        doc="Send a dead letter once more. 409 when its kind cannot be sent again.",
+        role=Role.RISK,
+        answer=LetterRow,
+        remember=True,
     ),
     Route(
         method="POST",

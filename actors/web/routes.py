@@ -1,6 +1,6 @@
 """The whole route table."""
 
-from actors.web import auditing, engines, health, login, parameters, people, preferences, records, stops
+from actors.web import auditing, engines, health, incidents, login, parameters, people, preferences, records, stops
 from actors.web.documents import asyncapi_route, openapi_route
 from actors.web.table import Route
 
@@ -8,6 +8,7 @@ _TABLE: tuple[Route, ...] = (
     *login.ROUTES,
     *preferences.ROUTES,
     *stops.ROUTES,
+    *incidents.ROUTES,
     *parameters.ROUTES,
     *engines.ROUTES,
     *people.ROUTES,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from actors.alarms.webhook import TellOutside
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.stops.effects import RaiseAlert
@@ -29,8 +30,8 @@ class AlertBook(Protocol):
     async def save(self, alert: Alert) -> None:
         """Idempotent by id. Raises StoreError."""
 
-    async def open_alerts(self) -> list[Alert]:
-        """Raises StoreError."""
+    async def open_alerts(self) -> list[tuple[Alert, bool]]:
+        """With whether the outside was told of each. Raises StoreError."""
 
 
 class DatabaseAlerts:
@@ -40,7 +41,7 @@ class DatabaseAlerts:
     async def save(self, alert: Alert) -> None:
         await self._db.run(alerts.save, alert)
 
-    async def open_alerts(self) -> list[Alert]:
+    async def open_alerts(self) -> list[tuple[Alert, bool]]:
         return await self._db.run(alerts.open_alerts)
 
 
@@ -51,15 +52,19 @@ class Alerts(Actor):
         hub: Hub,
         degraded: DegradedParts,
         *,
+        tell_outside: Callable[[TellOutside], object] = lambda _telling: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._book = book
         self._hub = hub
         self._degraded = degraded
+        self._tell_outside = tell_outside
         self._wall = wall
         self._new_id = new_id
         self._unsaved: OrderedDict[str, Alert] = OrderedDict()
+        self._recalled = False
+        self._mine: set[str] = set()  # raised before the old ones were read
         self._said: OrderedDict[RaiseAlert, float] = OrderedDict()
         self._bell = trio.Event()
 
@@ -91,6 +96,9 @@ class Alerts(Actor):
             acknowledged_at=None,
         )
         self._hub.publish(Topic.ALERTS, alert, key=alert.id)
+        self._tell_outside(TellOutside(alert=alert))
+        if not self._recalled:
+            self._mine.add(alert.id)
         if len(self._unsaved) >= LIMIT:
             self._unsaved.popitem(last=False)
         self._unsaved[alert.id] = alert
@@ -116,12 +124,15 @@ class Alerts(Actor):
                 failures = 0
 
     async def _recall(self) -> None:
-        """What was open when the last platform ended is on the screens again."""
+        """What was open when the last platform ended is on the screens again, and told if nobody was told of it."""
         for pause in (*RETRY_SECONDS, *([RETRY_SECONDS[-1]] * 10_000)):
             try:
-                for alert in await self._book.open_alerts():
-                    if alert.id not in self._unsaved:
+                for alert, told in await self._book.open_alerts():
+                    if alert.id not in self._mine:
                         self._hub.publish(Topic.ALERTS, alert, key=alert.id)
+                        self._tell_outside(TellOutside(alert=alert, told_before=told))
+                self._recalled = True
+                self._mine.clear()
                 return
             except StoreError:
                 await trio.sleep(pause)

@@ -1,0 +1,185 @@
+"""Writes the report of every stop by itself: a picture when it begins, the whole when it is over, again when it is
+released. Nothing waits for it; while the database is away the newest report of each stop waits in memory.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, cast
+
+import attrs
+import trio
+
+from actors.fleet.fleet import FleetBoard
+from actors.incidents.report import (
+    LOG_LINES,
+    Before,
+    IncidentReport,
+    RunningStrategy,
+    Window,
+    compose,
+    is_complete,
+    pictures,
+    window,
+)
+from store import incidents, logs
+from store.database import Database
+from store.errors import StoreError
+from supervisor.actor import Actor, Reply, handles
+from supervisor.message import DEFERRED, Request
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.rest import Connection, LogRow, Stop, StopState
+
+SETTLE_SECONDS = 2.0
+"""Evidence that arrives right behind a final phase still belongs in the report."""
+RETRY_SECONDS = 5.0
+FRESH = timedelta(seconds=5)
+REMEMBERED = 1000
+REPORT_BYTES = 4 * 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class StopSeen:
+    """A view of a stop as it is shown: each changed one."""
+
+    stop: Stop
+
+
+@attrs.frozen(kw_only=True)
+class MakeReport(Request[IncidentReport]):
+    """The report as of now, whether the stop is over or not."""
+
+    stop: Stop
+
+
+class ReportBook(Protocol):
+    """All raise StoreError."""
+
+    async def save(self, report: IncidentReport) -> None: ...
+    async def saved(self, stop_id: str) -> IncidentReport | None: ...
+    async def log(self, window: Window, limit: int) -> list[LogRow]: ...
+
+
+class DatabaseReports:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def save(self, report: IncidentReport) -> None:
+        text = encode(report, nulls=True)
+        await self._db.run(incidents.save, report.stop.stop_id, report.made_at, report.complete, text)
+
+    async def saved(self, stop_id: str) -> IncidentReport | None:
+        text = await self._db.run(incidents.get, stop_id)
+        try:
+            return decode(text, IncidentReport, max_bytes=REPORT_BYTES) if text is not None else None
+        except WireError:
+            return None
+
+    async def log(self, window: Window, limit: int) -> list[LogRow]:
+        return await self._db.run(logs.between, window.engines, window.since, window.until, limit)
+
+
+class IncidentOffice(Actor):
+    def __init__(
+        self, board: FleetBoard, book: ReportBook, *, wall: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._board = board
+        self._book = book
+        self._wall = wall
+        self._pictures: OrderedDict[str, list[Before]] = OrderedDict()
+        self._written: OrderedDict[str, tuple[StopState, datetime | None]] = OrderedDict()
+        self._due: OrderedDict[str, tuple[Stop, float]] = OrderedDict()
+        self._bell = trio.Event()
+
+    async def started(self) -> None:
+        self.context.spawn(self._write, name="write")
+
+    @handles(StopSeen)
+    async def on_seen(self, msg: StopSeen) -> None:
+        stop = msg.stop
+        is_new = stop.stop_id not in self._pictures
+        if is_new and self._wall() - stop.requested_at < FRESH:
+            self._remember(stop.stop_id, self._look(stop))
+        mark = (stop.state, stop.released_at)
+        if self._written.get(stop.stop_id) == mark or not (is_new or is_complete(stop)):
+            return
+        self._written[stop.stop_id] = mark
+        self._written.move_to_end(stop.stop_id)
+        self._due[stop.stop_id] = (stop, trio.current_time() + SETTLE_SECONDS)
+        for kept in (self._written, self._due):
+            while len(kept) > REMEMBERED:
+                kept.popitem(last=False)
+        self._bell.set()
+
+    @handles(MakeReport)
+    async def on_make(self, msg: MakeReport) -> IncidentReport:
+        self.context.spawn(self._answer, msg.stop, self.context.defer(), name="report")
+        return cast("IncidentReport", DEFERRED)
+
+    async def _answer(self, stop: Stop, reply: Reply) -> None:
+        reply.send(await self._made(stop))
+
+    # --- making -------------------------------------------------------------------------------------------------------
+
+    def _look(self, stop: Stop) -> list[Before]:
+        now = trio.current_time()
+        rows = (self._board.rows.get(result.engine_id) for result in stop.results)
+        return [picture_of(self._board, row.engine_id, now) for row in rows if row is not None]
+
+    def _remember(self, stop_id: str, found: list[Before]) -> None:
+        self._pictures[stop_id] = found
+        while len(self._pictures) > REMEMBERED:
+            self._pictures.popitem(last=False)
+
+    async def _made(self, stop: Stop) -> IncidentReport:
+        """What cannot be read is missing and said to be."""
+        log: Sequence[LogRow] | None = None
+        try:
+            if stop.stop_id not in self._pictures:
+                saved = await self._book.saved(stop.stop_id)
+                self._remember(stop.stop_id, pictures(saved) if saved is not None else [])
+            log = await self._book.log(window(stop), LOG_LINES + 1)
+        except StoreError:
+            pass
+        return compose(stop, self._pictures.get(stop.stop_id, []), log, self._wall())
+
+    async def _write(self) -> None:
+        """The stop that has waited longest, once it has settled; after a failure all wait."""
+        while True:
+            if not self._due:
+                self._bell = trio.Event()
+                await self._bell.wait()
+            stop_id, (stop, at) = next(iter(self._due.items()))
+            await trio.sleep_until(at)
+            if self._due.get(stop_id) != (stop, at):
+                continue
+            try:
+                await self._book.save(await self._made(stop))
+            except StoreError:
+                await trio.sleep(RETRY_SECONDS)
+                continue
+            if self._due.get(stop_id) == (stop, at):
+                del self._due[stop_id]
+
+
+def picture_of(board: FleetBoard, engine_id: str, now: float) -> Before:
+    row = board.rows[engine_id]
+    seen = board.preview(row, now)
+    return Before(
+        engine_id=engine_id,
+        connection=Connection(seen.connection),
+        orders=seen.orders,
+        positions=seen.positions,
+        value=seen.value,
+        as_of=seen.as_of,
+        strategies=[
+            RunningStrategy(
+                strategy_id=s.report.id,
+                status=s.report.status.value,
+                version=s.report.version,
+                parameters=dict(s.report.parameters),
+            )
+            for s in row.strategies.values()
+        ],
+    )

@@ -1,0 +1,159 @@
+"""What remains of a stop when it is over: who, why, when, what there was before and what is left. Pure.
+
+A report is made from the stop's own timeline, a picture of the engines taken when the stop was first seen, and the
+lines that engines logged around it. What is not known is null, never zero.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import attrs
+
+from wire.messages import Flatness, Millis, Name, ParameterKey, Residual, StopPhase, Text
+from wire.rest import Connection, EmergencyStopResult, LogRow, Stop, StopState
+from wire.schema import C, message
+from wire.stops import Identifier
+
+LOG_BEFORE = timedelta(seconds=60)
+LOG_AFTER = timedelta(seconds=60)
+LOG_LINES = 500
+STAGES = (
+    StopPhase.SENT,
+    StopPhase.RECEIVED,
+    StopPhase.FROZEN,
+    StopPhase.CANCELLED,
+    StopPhase.FLATTENED,
+    StopPhase.VERIFIED,
+)
+
+
+@message
+class RunningStrategy:
+    """A strategy with the parameters it ran when the stop came."""
+
+    strategy_id: Identifier
+    status: Name
+    version: Annotated[int, C(ge=0)]
+    parameters: dict[ParameterKey, int | float]
+
+
+@message
+class Before:
+    """An engine as it was last heard when the stop was taken: counts, won, and the moment the counts are from."""
+
+    engine_id: Identifier
+    connection: Connection
+    orders: Annotated[int, C(ge=0)] | None
+    positions: Annotated[int, C(ge=0)] | None
+    value: Annotated[int, C(unit="won")] | None
+    as_of: datetime | None
+    strategies: list[RunningStrategy]
+
+
+@message
+class Stage:
+    """When an engine reached a phase, and how long after the request."""
+
+    phase: StopPhase
+    at: datetime
+    ms: Millis
+
+
+@message
+class EngineIncident:
+    """``before`` null: the platform was not there to look (it started with the stop open)."""
+
+    engine_id: Identifier
+    before: Before | None
+    phase: StopPhase
+    stages: list[Stage]
+    orders_cancelled: Annotated[int, C(ge=0)]
+    orders_remaining: Annotated[int, C(ge=0)] | None
+    positions_liquidated: Annotated[int, C(ge=0)]
+    positions_remaining: Annotated[int, C(ge=0)] | None
+    flatness: Flatness
+    flatness_as_of: datetime | None
+    residuals: list[Residual]
+    error: Text | None
+
+
+@message
+class IncidentReport:
+    """``complete``: every engine has a final phase, or the stop is released. ``log`` null: it could not be read."""
+
+    stop: Stop
+    made_at: datetime
+    complete: bool
+    engines: list[EngineIncident]
+    log: list[LogRow] | None
+    log_is_cut: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Window:
+    """Between which moments, and of which engines, the log belongs to a stop."""
+
+    engines: list[str]
+    since: datetime
+    until: datetime
+
+
+def is_complete(stop: Stop) -> bool:
+    return stop.released_at is not None or stop.state is not StopState.RUNNING
+
+
+def compose(stop: Stop, before: Iterable[Before], log: Sequence[LogRow] | None, now: datetime) -> IncidentReport:
+    """``log`` may hold one line more than ``LOG_LINES``: then it is cut, and says so."""
+    pictures = {picture.engine_id: picture for picture in before}
+    return IncidentReport(
+        stop=stop,
+        made_at=now,
+        complete=is_complete(stop),
+        engines=[_engine(stop, result, pictures.get(result.engine_id)) for result in stop.results],
+        log=None if log is None else list(log[:LOG_LINES]),
+        log_is_cut=log is not None and len(log) > LOG_LINES,
+    )
+
+
+def window(stop: Stop) -> Window:
+    """From a minute before the request to a minute after the last event, at most a day: a stop may stay open long."""
+    ends = [event.at for event in stop.timeline if event.engine_id is not None] or [stop.requested_at]
+    last = min(max(ends), stop.requested_at + timedelta(days=1))
+    engines = [result.engine_id for result in stop.results]
+    return Window(engines=engines, since=stop.requested_at - LOG_BEFORE, until=last + LOG_AFTER)
+
+
+def pictures(report: IncidentReport) -> list[Before]:
+    return [engine.before for engine in report.engines if engine.before is not None]
+
+
+def _engine(stop: Stop, result: EmergencyStopResult, before: Before | None) -> EngineIncident:
+    return EngineIncident(
+        engine_id=result.engine_id,
+        before=before,
+        phase=result.phase,
+        stages=_stages(stop, result.engine_id),
+        orders_cancelled=result.orders_cancelled,
+        orders_remaining=result.orders_remaining,
+        positions_liquidated=result.positions_liquidated,
+        positions_remaining=result.positions_remaining,
+        flatness=result.flatness,
+        flatness_as_of=result.flatness_as_of,
+        residuals=list(result.residuals),
+        error=result.error,
+    )
+
+
+def _stages(stop: Stop, engine_id: str) -> list[Stage]:
+    """The first time each phase was reached, in the order of phases."""
+    first: dict[StopPhase, datetime] = {}
+    names = {phase.value: phase for phase in STAGES}
+    for event in stop.timeline:
+        if event.engine_id == engine_id and (phase := names.get(event.event)) is not None:
+            first.setdefault(phase, event.at)
+    return [
+        Stage(phase=phase, at=first[phase], ms=max(0, round((first[phase] - stop.requested_at).total_seconds() * 1000)))
+        for phase in STAGES
+        if phase in first
+    ]
