@@ -48,6 +48,17 @@ SETTINGS = {
     "keys": ("`keys` in the home folder", "the key ring; never made anew while something is sealed with it"),
     "plaintext": ("`no`", "`yes`: listeners that are not loopback may do without TLS, because a proxy encrypts"),
     "origins": ("unset", "other origins from which a browser may link, separated by commas"),
+    "alert_webhook": ("unset", "a URL to which every alert is told, see [alarms.md](alarms.md)"),
+    "alert_webhook_secret": ("unset", "signs what is told there"),
+    "alert_webhook_severity": ("`warning`", "the least severity that is told: `info`, `warning`, `error`, `critical`"),
+    "trigger_engine_lost": (
+        "`HALT 60`",
+        "the stop of an engine that vanished with something at stake: a level and seconds, or `off`",
+    ),
+    "trigger_clock_skew": (
+        "`REDUCE_ONLY 5000`",
+        "the stop of an engine whose clock is off by so many milliseconds, or `off`",
+    ),
     "kis_url": ("unset", "where broker keys are tried instead of at the broker's own hosts: a simulator"),
     "http_tls_cert": ("unset", "certificate chain of the HTTP listener, PEM"),
     "http_tls_key": ("unset", "its key, PEM"),

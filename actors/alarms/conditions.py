@@ -12,7 +12,6 @@ from actors.stops.effects import RaiseAlert
 from wire.messages import BrokerToken
 from wire.rest import Connection, Degraded
 
-SKEW_WARNING_MS = 500
 ENGINE_MEMORY_PERCENT = 90.0
 ENGINE_CPU_PERCENT = 95.0
 MACHINE_MEMORY_PERCENT = 95.0
@@ -89,7 +88,7 @@ class Condition:
 
 def of_engine(facts: EngineFacts) -> list[Condition]:
     """Everything that is wrong with one engine."""
-    return [c for c in (_lost(facts), _stopped_away(facts), _skewed(facts), *_tired(facts), *_refused(facts)) if c]
+    return [c for c in (_lost(facts), _stopped_away(facts), *_tired(facts), *_refused(facts)) if c]
 
 
 def _lost(facts: EngineFacts) -> Condition | None:
@@ -115,13 +114,6 @@ def _stopped_away(facts: EngineFacts) -> Condition | None:
             stop_id=facts.stop_id,
         )
     )
-
-
-def _skewed(facts: EngineFacts) -> Condition | None:
-    if facts.skew_ms is None or abs(facts.skew_ms) <= SKEW_WARNING_MS:
-        return None
-    which = "ahead" if facts.skew_ms > 0 else "behind"
-    return _engine("error_clock_skew", "warning", facts, f"its clock is {abs(facts.skew_ms)} ms {which}")
 
 
 def _tired(facts: EngineFacts) -> list[Condition | None]:

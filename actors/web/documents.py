@@ -181,6 +181,8 @@ def _content(route: Route, schemas: Schemas, what: Any) -> Schema:
     content: Schema = {"application/json": {"schema": schema}}
     if route.csv:
         content["text/csv"] = {"schema": {"type": "string"}}
+    for media in route.media:
+        content[media] = {"schema": {"type": "string"}}
     return content
 
 

@@ -45,6 +45,7 @@ ROUTES = (
         handler=report,
         doc="What happened in a stop, before and after: JSON, text/markdown or text/html by Accept.",
         answer=IncidentReport,
+        media=("text/markdown", "text/html"),
         query=(Query(name="lang", doc="ko (default) or en: the language of the documents"),),
     ),
 )

@@ -38,7 +38,11 @@ from actors.requests import (
     TakeStop,
 )
 from actors.web.engines import enrol_engine
+<<<<<<< HEAD
 from store import audit, logs, releases, stops
+=======
+from store import audit, incidents, logs, stops
+>>>>>>> d6b0d68 (Alarms: tests, guide and settings)
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
@@ -551,3 +555,14 @@ async def test_the_emergency_page_stops_everything_for_whoever_knows_the_code(se
         assert (said.status, said.json()["recorded"]) == (200, True)
         (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.FLATTEN, "page")
+
+
+async def test_every_stop_writes_its_own_report_and_who_vanished_is_remembered(settings):
+    async with running(settings) as services:
+        stop = await take(services, level=Level.HALT, reason="a test")
+        with trio.fail_after(15):
+            while (text := await services.db.run(incidents.get, stop.stop_id)) is None:
+                await trio.sleep(0.1)
+        report = json.loads(text)
+        assert (report["stop"]["reason"], report["complete"], report["log"]) == ("a test", True, [])
+        assert (settings.home / "last_words.json").exists() is False  # no engine was ever heard

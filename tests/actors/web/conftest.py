@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -18,15 +19,22 @@ import pytest
 import trio
 from jsonschema import Draft202012Validator
 
+from actors.alarms.webhook import AlertAcknowledged, TellOutside
 from actors.config import load_settings
+<<<<<<< HEAD
 from actors.fleet.preview import preview_of, unheard
+=======
+from actors.incidents.office import DatabaseReports, IncidentOffice
+>>>>>>> d6b0d68 (Alarms: tests, guide and settings)
 from actors.platform.services import Services
 from actors.requests import (
     COORDINATOR,
     FLEET,
     HEALTH,
+    INCIDENTS,
     PARAMETERS,
     UI_CLIENTS,
+    WEBHOOK,
     ApproveRelease,
     ChangeParameters,
     ConfigurationChanged,
@@ -183,6 +191,21 @@ def release_view(stop_id: str, state: ReleaseState) -> ReleaseView:
     )
 
 
+class Listening(Actor):
+    """Stands in for an actor that is only told things."""
+
+    def __init__(self, heard: list) -> None:
+        self.heard = heard
+
+    @handles(TellOutside)
+    async def on_tell(self, msg: TellOutside) -> None:
+        self.heard.append(msg)
+
+    @handles(AlertAcknowledged)
+    async def on_acknowledged(self, msg: AlertAcknowledged) -> None:
+        self.heard.append(msg)
+
+
 class Fleet(Actor):
     def __init__(self, desk: "Desk") -> None:
         self.desk = desk
@@ -313,6 +336,7 @@ class Desk:
     services: Any = None
     db: ScriptedDatabase = attrs.field(factory=ScriptedDatabase)
     asked: list[Any] = attrs.field(factory=list)
+    heard: list[Any] = attrs.field(factory=list)
     stop_state: StopState = StopState.VERIFIED
     durable: bool = True
     app: Any = None
@@ -366,6 +390,8 @@ async def open_desk(tmp_path: Any, db: Any = None):
     if db is not None:
         desk.db = db
     children = [
+        ChildSpec(id=WEBHOOK, factory=lambda: Listening(desk.heard)),
+        ChildSpec(id=INCIDENTS, factory=lambda: IncidentOffice(SimpleNamespace(rows={}), DatabaseReports(desk.db))),
         ChildSpec(id=COORDINATOR, factory=lambda: Coordinator(desk)),
         ChildSpec(id=FLEET, factory=lambda: Fleet(desk)),
         ChildSpec(id=HEALTH, factory=lambda: Health(desk)),

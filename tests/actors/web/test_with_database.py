@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
+from actors.alarms.webhook import LETTER_KIND, AlertAcknowledged
 from actors.requests import ConfigurationChanged, EngineEnrolled, EngineRemoved
 from actors.web.names import COOKIE
 from actors.web.preferences import loosened
 from actors.web.totp import code
 from store import alerts, audit, letters, logs, users
+from wire.codec import encode
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState, RiskLimits
 
@@ -377,9 +379,9 @@ async def test_a_list_as_csv_runs_nothing_in_a_spreadsheet(real):
     assert "'=line 0" in text
 
 
-async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
-    alert = Alert(
-        id="a1",
+def alert_of(alert_id):
+    return Alert(
+        id=alert_id,
         code="error_some",
         severity="error",
         reason="words",
@@ -390,10 +392,51 @@ async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
         acknowledged_by=None,
         acknowledged_at=None,
     )
-    await real.db.run(alerts.save, alert)
+
+
+async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
+    await real.db.run(alerts.save, alert_of("a1"))
     done = await (await real.call("POST", "/api/alerts/a1/ack", role="operator")).get_json()
     assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "u-operator")
     assert (await real.call("POST", "/api/alerts/none/ack", role="operator")).status_code == 404
+    assert real.heard == [AlertAcknowledged(alert_id="a1")]
+
+
+async def test_an_alert_that_nobody_outside_took_is_sent_again_by_a_person_once(real):
+    payload = encode(alert_of("a7"))
+    for letter_id, kind in (("l2", LETTER_KIND), ("l3", "fill")):
+        letter = letters.DeadLetter(
+            id=letter_id, engine_id="E1", kind=kind, payload=payload, reason="not taken", at=datetime.now(UTC)
+        )
+        await real.db.run(letters.save, letter)
+    assert (await real.call("POST", "/api/dead-letters/l2/retry", role="operator")).status_code == 403
+    done = await (await real.call("POST", "/api/dead-letters/l2/retry", role="risk")).get_json()
+    assert (done["state"], done["decided_by"]) == ("retried", "u-risk")
+    assert [told.alert.id for told in real.heard] == ["a7"]
+    assert (await real.call("POST", "/api/dead-letters/l2/retry", role="risk")).status_code == 404
+    refused = await real.call("POST", "/api/dead-letters/l3/retry", role="risk")
+    assert (refused.status_code, (await refused.get_json())["error"]) == (409, "error_not_retryable")
+    assert (await (await real.call("GET", "/api/dead-letters", role="viewer")).get_json())["items"][1][
+        "state"
+    ] == "open"
+
+
+async def test_the_report_of_a_stop_is_data_or_a_document_in_two_languages(real, kit):
+    stop = kit.stop_of("s-7", reason="<script>x</script>")
+    real.services.stops.put("s-7", stop)
+    data = await (await real.call("GET", "/api/stops/s-7/report", role="viewer")).get_json()
+    assert (data["stop"]["stop_id"], data["complete"], data["log"]) == ("s-7", True, [])
+    html = await real.call("GET", "/api/stops/s-7/report?lang=en", headers={"Accept": "text/html"})
+    text = await html.get_data(as_text=True)
+    assert html.content_type == "text/html; charset=utf-8"
+    assert "Emergency stop report s-7" in text
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text
+    korean = await real.call("GET", "/api/stops/s-7/report", headers={"Accept": "text/markdown"})
+    assert "긴급 정지 보고서" in await korean.get_data(as_text=True)
+    assert (await real.call("GET", "/api/stops/s-8/report")).status_code == 404
+    wrong = await real.call("GET", "/api/stops/s-7/report?lang=fr")
+    assert (wrong.status_code, (await wrong.get_json())["field"]) == (422, "lang")
 
 
 async def test_a_dead_letter_is_listed_without_its_content_and_discarded_once(real):

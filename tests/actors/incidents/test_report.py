@@ -1,0 +1,199 @@
+"""The report of a stop: what it takes from where, what it says when something is not known, and how it is written."""
+
+import html.parser
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from actors.incidents.document import blocks, markdown, page
+from actors.incidents.report import LOG_LINES, Before, RunningStrategy, compose, pictures, window
+from actors.incidents.words import EN, KO
+from wire.codec import decode, encode
+from wire.messages import Flatness, LogCategory, Residual, StopPhase
+from wire.rest import Connection, EmergencyStopResult, LogRow, Stop, StopState, TimelineEvent
+from wire.schema import changed
+from wire.stops import Level, Scope
+
+START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
+HOSTILE = "<script>alert(1)</script> | [x](http://e) `c` **b**\nnext\x1b[31m line"
+
+
+def at(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def result(engine_id, phase=StopPhase.VERIFIED, **changes):
+    fields = {
+        "engine_id": engine_id,
+        "success": phase is StopPhase.VERIFIED,
+        "phase": phase,
+        "positions_liquidated": 2,
+        "orders_cancelled": 3,
+        "orders_remaining": 0,
+        "positions_remaining": 0,
+        "flatness": Flatness.FLAT,
+        "flatness_as_of": at(1.2),
+        "flatness_reason": None,
+        "residuals": [],
+        "ms_to_frozen": 20,
+        "completed_at": at(1.3),
+        "error": None,
+    }
+    return EmergencyStopResult(**{**fields, **changes})
+
+
+def stop(**changes):
+    fields = {
+        "stop_id": "stop-1",
+        "request_id": "r1",
+        "epoch": 3,
+        "scope": Scope.everything(),
+        "level": Level.FLATTEN,
+        "user_id": "kim",
+        "reason": HOSTILE,
+        "requested_at": START,
+        "delivered": 2,
+        "engines": 2,
+        "durable": True,
+        "state": StopState.PARTIAL,
+        "results": [result("E1"), result("E2", StopPhase.UNREACHABLE, orders_remaining=None, error="not connected")],
+        "timeline": [
+            TimelineEvent(at=START, event="requested"),
+            TimelineEvent(at=at(0.005), event="sent", engine_id="E1"),
+            TimelineEvent(at=at(0.02), event="frozen", engine_id="E1"),
+            TimelineEvent(at=at(1.3), event="verified", engine_id="E1"),
+            TimelineEvent(at=at(9.0), event="verified", engine_id="E1"),
+        ],
+    }
+    return Stop(**{**fields, **changes})
+
+
+def before(engine_id="E1", **changes):
+    fields = {
+        "engine_id": engine_id,
+        "connection": Connection.CONNECTED,
+        "orders": 3,
+        "positions": 2,
+        "value": 1_234_000,
+        "as_of": at(-0.4),
+        "strategies": [
+            RunningStrategy(strategy_id="ma", status="active", version=4, parameters={"fast": 5, "slow": 20})
+        ],
+    }
+    return Before(**{**fields, **changes})
+
+
+def line(n):
+    return LogRow(
+        cursor=n,
+        engine_id="E1",
+        id=f"l{n}",
+        category=LogCategory.TRADE,
+        message=HOSTILE,
+        timestamp=at(0),
+        reason="why",
+        strategy_id=None,
+        symbol=None,
+        order_id=None,
+        severity=None,
+    )
+
+
+def made(log=(), **changes):
+    return compose(stop(**changes), [before()], list(log), at(10))
+
+
+def test_each_stage_is_timed_from_the_request_and_counts_once():
+    stages = {s.phase.value: s.ms for s in made().engines[0].stages}
+    assert stages == {"sent": 5, "frozen": 20, "verified": 1300}
+
+
+def test_what_was_there_before_stands_beside_what_is_left():
+    first, second = made().engines
+    assert (first.before.orders, first.orders_remaining) == (3, 0)
+    assert (second.before, second.orders_remaining) == (None, None)
+
+
+def test_what_nobody_knew_is_called_unknown_and_never_zero():
+    text = markdown(made(), "en")
+    row = next(line for line in text.splitlines() if line.startswith("| E2"))
+    assert "unknown" in row.split("|")[3]
+    assert "remaining unknown" in row
+
+
+def test_a_stop_that_still_runs_says_that_this_is_not_the_end():
+    running = made(state=StopState.RUNNING)
+    assert not running.complete
+    assert EN["incomplete"] in page(running, "en")
+    assert made(state=StopState.RUNNING, released_at=at(60)).complete
+
+
+def test_the_log_is_bounded_and_says_when_it_was_cut():
+    whole, cut = made(map(line, range(LOG_LINES))), made(map(line, range(LOG_LINES + 1)))
+    assert (len(whole.log), whole.log_is_cut) == (LOG_LINES, False)
+    assert (len(cut.log), cut.log_is_cut) == (LOG_LINES, True)
+    assert KO["log_cut"] in markdown(cut, "ko")
+
+
+def test_a_log_that_could_not_be_read_is_not_an_empty_log():
+    report = compose(stop(), [], None, at(10))
+    assert report.log is None
+    assert EN["log_missing"] in page(report, "en")
+
+
+def test_the_log_reaches_from_a_minute_before_to_a_minute_after_the_last_word_of_an_engine():
+    found = window(stop())
+    assert (found.engines, found.since, found.until) == (["E1", "E2"], at(-60), at(69))
+    late = TimelineEvent(at=at(10 * 86400), event="verified", engine_id="E1")
+    assert window(stop(timeline=[late])).until == at(86400 + 60)
+
+
+def test_a_report_survives_being_kept():
+    report = made([line(1)])
+    again = decode(encode(report, nulls=True), type(report))
+    assert again == report
+    assert pictures(again) == [before()]
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_foreign_text_is_never_markup(language):
+    report = made([line(1)], results=[result("E1", residuals=[residual()])])
+
+    class Tags(html.parser.HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.seen = set()
+
+        def handle_starttag(self, tag, attrs):
+            self.seen.add(tag)
+
+    tags = Tags()
+    tags.feed(page(report, language))
+    known = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "thead", "tbody", "tr", "th"}
+    assert tags.seen <= known | {"td"}
+    text = markdown(report, language)
+    assert "<script" not in text.replace("\\<script", "")
+    assert "[x](" not in text
+    assert "\x1b" not in text
+    for row in text.splitlines():
+        assert row == "" or row[0] in "#|>"
+
+
+def residual():
+    return Residual(symbol="005930", quantity=10, reason=HOSTILE, until=at(3600))
+
+
+def test_both_languages_have_the_same_words():
+    assert KO.keys() == EN.keys()
+    assert all(KO.values())
+    assert all(EN.values())
+
+
+def test_a_drill_cannot_be_mistaken():
+    report = made(drill=True)
+    assert blocks(report, "ko")[0].text.endswith("[훈련]")
+    assert "DRILL" in page(report, "en").split("</h1>")[0]
+
+
+def test_times_are_korean_with_their_offset():
+    assert "2026-01-05 09:00:00.000+09:00" in markdown(changed(made(), made_at=at(0)), "en").replace("\\", "")
