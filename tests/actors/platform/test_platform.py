@@ -38,11 +38,7 @@ from actors.requests import (
     TakeStop,
 )
 from actors.web.engines import enrol_engine
-<<<<<<< HEAD
-from store import audit, logs, releases, stops
-=======
-from store import audit, incidents, logs, stops
->>>>>>> d6b0d68 (Alarms: tests, guide and settings)
+from store import audit, incidents, logs, releases, stops
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (

@@ -21,11 +21,8 @@ from jsonschema import Draft202012Validator
 
 from actors.alarms.webhook import AlertAcknowledged, TellOutside
 from actors.config import load_settings
-<<<<<<< HEAD
 from actors.fleet.preview import preview_of, unheard
-=======
 from actors.incidents.office import DatabaseReports, IncidentOffice
->>>>>>> d6b0d68 (Alarms: tests, guide and settings)
 from actors.platform.services import Services
 from actors.requests import (
     COORDINATOR,
