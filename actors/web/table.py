@@ -147,9 +147,9 @@ class Route:
     """One row of the table. ``body``: the type of the JSON body. ``answer``: what a success carries, for the documents.
 
     remember: a change that the database remembers by Idempotency-Key. lenient: whatever is wrong with the body is 422,
-    whatever its content type. media: texts it also answers, by Accept. grace: an expired token may do while the database is away. other: what further statuses
+    whatever its content type. grace: an expired token may do while the database is away. other: what further statuses
     carry. refusals: statuses of errors that do not follow from the rest of the row. sets: headers of a success. cookie:
-    the refresh cookie says who calls.
+    the refresh cookie says who calls. media: texts it also answers, by Accept.
     """
 
     method: str
