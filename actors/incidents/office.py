@@ -11,6 +11,8 @@ import attrs
 import trio
 
 from actors.fleet.fleet import FleetBoard
+from actors.fleet.preview import previewed
+from actors.fleet.row import EngineRow
 from actors.incidents.report import (
     LOG_LINES,
     Before,
@@ -29,7 +31,8 @@ from supervisor.actor import Actor, Reply, handles
 from supervisor.message import DEFERRED, Request
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.rest import Connection, LogRow, Stop, StopState
+from wire.rest import LogRow, Stop, StopState
+from wire.stops import Scope
 
 SETTLE_SECONDS = 2.0
 """Evidence that arrives right behind a final phase still belongs in the report."""
@@ -125,7 +128,7 @@ class IncidentOffice(Actor):
     def _look(self, stop: Stop) -> list[Before]:
         now = trio.current_time()
         rows = (self._board.rows.get(result.engine_id) for result in stop.results)
-        return [picture_of(self._board, row.engine_id, now) for row in rows if row is not None]
+        return [picture_of(row, stop.scope, now) for row in rows if row is not None]
 
     def _remember(self, stop_id: str, found: list[Before]) -> None:
         self._pictures[stop_id] = found
@@ -163,12 +166,12 @@ class IncidentOffice(Actor):
                 del self._due[stop_id]
 
 
-def picture_of(board: FleetBoard, engine_id: str, now: float) -> Before:
-    row = board.rows[engine_id]
-    seen = board.preview(row, now)
+def picture_of(row: EngineRow, scope: Scope, now: float) -> Before:
+    """An engine as far as the stop's scope reaches."""
+    seen = previewed(row, scope, now)
     return Before(
-        engine_id=engine_id,
-        connection=Connection(seen.connection),
+        engine_id=row.engine_id,
+        connection=seen.connection,
         orders=seen.orders,
         positions=seen.positions,
         value=seen.value,

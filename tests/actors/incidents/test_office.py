@@ -2,18 +2,18 @@
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import attrs
 import pytest
 import trio
 
+from actors.fleet.row import EngineRow
 from actors.incidents.office import RETRY_SECONDS, SETTLE_SECONDS, IncidentOffice, MakeReport, StopSeen
-from actors.requests import PreviewedEngine
 from store.errors import Unavailable
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import Flatness, StopPhase
+from wire.codec import structure
+from wire.messages import Flatness, Positions, StopPhase
 from wire.rest import EmergencyStopResult, Stop, StopState
 from wire.schema import changed
 from wire.stops import Level, Scope
@@ -52,23 +52,20 @@ class Book:
         return []
 
 
+def positions(count):
+    item = {"symbol": "005930", "quantity": 1, "average_price": "1", "current_price": 1, "unrealized_pnl": 0}
+    return structure(
+        {"items": [item] * count, "open_orders": [], "synced": True, "as_of": START.isoformat()}, Positions
+    )
+
+
 class Board:
     """One engine whose positions change while it is stopped."""
 
     def __init__(self):
-        self.positions = 2
-        self.rows = {"E1": SimpleNamespace(engine_id="E1", strategies={})}
-
-    def preview(self, row, now):
-        return PreviewedEngine(
-            engine_id=row.engine_id,
-            orders=1,
-            positions=self.positions,
-            value=100,
-            blocked=[],
-            as_of=START,
-            connection="connected",
-        )
+        row = EngineRow(engine_id="E1", name="E1", account_id="A1")
+        row.positions = positions(2)
+        self.rows = {"E1": row}
 
 
 @attrs.define
@@ -133,7 +130,7 @@ async def test_the_picture_is_taken_when_the_stop_begins_and_kept_at_once(open_w
         first = stop()
         world.see(first)
         await trio.sleep(0.1)
-        world.board.positions = 0
+        world.board.rows["E1"].positions = positions(0)
         await trio.sleep(SETTLE_SECONDS)
         assert world.book.saves == [(False, False)]
         world.see(changed(first, state=StopState.VERIFIED))
@@ -178,7 +175,7 @@ async def test_after_a_restart_the_picture_is_the_one_that_was_kept(open_world, 
         world.see(first)
         await trio.sleep(10)
     async with open_world(book) as world:
-        world.board.positions = 0
+        world.board.rows["E1"].positions = positions(0)
         world.see(changed(first, state=StopState.VERIFIED))
         await trio.sleep(10)
         assert book.reports["s1"].engines[0].before.positions == 2
