@@ -59,8 +59,9 @@ def test_config_tells_every_setting_its_origin_and_no_secret(watchkeeper):
     environ = {"WATCHKEEPER_ADMIN_PASSWORD": "CANARY", "WATCHKEEPER_DATABASE_URL": "postgresql://u:CANARY@h/d"}
     done = watchkeeper("config", "--http", "127.0.0.1:9", environ=environ)
     assert done.returncode == 0
-    assert "http 127.0.0.1:9 [flag]" in " ".join(done.stdout.split())
-    assert "admin_password      (set)  [environment]" in done.stdout
+    shown = " ".join(done.stdout.split())
+    assert "http 127.0.0.1:9 [flag]" in shown
+    assert "admin_password (set) [environment]" in shown
     assert "CANARY" not in done.stdout + done.stderr
 
 
