@@ -20,6 +20,7 @@ from actors.errors import Refused
 
 PREFIX = "WATCHKEEPER_"
 FILE_NAME = "watchkeeper.toml"
+DRILL_DAYS = 30
 
 
 class Origin(Enum):
@@ -115,6 +116,7 @@ class PlatformSettings:
     kis_url: str | None = None
     webhook: Webhook | None = None
     triggers: TriggerRules = attrs.field(factory=TriggerRules)
+    drill_days: int = DRILL_DAYS
     origins: Mapping[str, Origin] = attrs.field(factory=dict, repr=False)
 
     def effective(self) -> list[Setting]:
@@ -135,6 +137,7 @@ class PlatformSettings:
             "alert_webhook_severity": self.webhook.severity if self.webhook else "warning",
             "trigger_engine_lost": str(self.triggers.engine_lost),
             "trigger_clock_skew": str(self.triggers.clock_skew),
+            "drill_days": str(self.drill_days),
         }
         for name, files in (("http", self.http_tls), ("engines", self.engines_tls), ("emergency", self.emergency_tls)):
             shown[f"{name}_tls_cert"] = str(files.certificate) if files else "(no TLS)"
@@ -164,6 +167,7 @@ NAMES = (
     "alert_webhook_severity",
     "trigger_engine_lost",
     "trigger_clock_skew",
+    "drill_days",
     *(f"{listener}_tls_{part}" for listener in DEFAULTS for part in ("cert", "key")),
 )
 """Every setting's name; the variable of the environment is ``WATCHKEEPER_`` and the name in capitals."""
@@ -193,6 +197,7 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
         kis_url=_kis_url(sources.take("kis_url")),
         webhook=_webhook(sources),
         triggers=_triggers(sources),
+        drill_days=_drill_days(sources.take("drill_days")),
         origins=sources.origins,
     )
     _refuse_open_plaintext(settings)
@@ -311,6 +316,14 @@ def _triggers(sources: _Sources) -> TriggerRules:
         engine_lost=Rule.parse(lost, f"{PREFIX}TRIGGER_ENGINE_LOST") if lost else rules.engine_lost,
         clock_skew=Rule.parse(skew, f"{PREFIX}TRIGGER_CLOCK_SKEW") if skew else rules.clock_skew,
     )
+
+
+def _drill_days(text: str | None) -> int:
+    if text is None:
+        return DRILL_DAYS
+    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or int(text) > 3650:
+        raise Refused(f"{PREFIX}DRILL_DAYS must be a number of days from 0 (no reminder) to 3650")
+    return int(text)
 
 
 def _refuse_open_plaintext(settings: PlatformSettings) -> None:

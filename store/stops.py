@@ -34,7 +34,8 @@ class StopPage:
 async def save(conn: Connection, term: int, stop: Stop) -> Entry:
     """Opens the stop, or merges it with what is there: the higher level, the higher epoch. Returns what now holds.
 
-    Also notes ``stop.request_id`` for it, so that a raise by another request finds the same stop.
+    Who wanted it and why, and whether it is a drill, are those of the highest epoch. Also notes
+    ``stop.request_id`` for it, so that a raise by another request finds the same stop.
     """
     await platform.require_term(conn, term)
     known = await conn.fetchrow(
@@ -49,6 +50,11 @@ async def save(conn: Connection, term: int, stop: Stop) -> Entry:
             "update stops set scope = $2, level = $3, stop_epoch = $4, term = $5 where stop_id = $1",
             *(stop.stop_id, str(entry.scope), entry.level.value, entry.stop_epoch, term),
         )
+        if stop.epoch >= known["stop_epoch"]:
+            await conn.execute(
+                "update stops set user_id = $2, reason = $3, cause = $4, drill = $5 where stop_id = $1",
+                *(stop.stop_id, stop.user_id, stop.reason, stop.cause, stop.drill),
+            )
         await save_progress(conn, stop)
     await note_request(conn, stop.request_id, stop.stop_id, stop.requested_at)
     await platform.note_epoch(conn, term, entry.stop_epoch)
@@ -132,14 +138,20 @@ async def everything(conn: Connection) -> list[Stop]:
     return [_stop(row) for row in await conn.fetch(f"select {_COLUMNS} from stops order by cursor")]
 
 
-async def page(conn: Connection, after: int | None, limit: int) -> StopPage:
-    """Newest last. ``after`` None: the newest ``limit``."""
+async def page(conn: Connection, after: int | None, limit: int, drill: bool | None = None) -> StopPage:
+    """Newest last. ``after`` None: the newest ``limit``. ``drill``: only drills, or only what is none."""
     if after is None:
-        rows = await conn.fetch(f"select cursor, {_COLUMNS} from stops order by cursor desc limit $1", limit)
+        rows = await conn.fetch(
+            f"select cursor, {_COLUMNS} from stops where $2::boolean is null or drill = $2"
+            " order by cursor desc limit $1",
+            *(limit, drill),
+        )
         rows.reverse()
         return StopPage(items=[_stop(row) for row in rows], next=None)
     rows = await conn.fetch(
-        f"select cursor, {_COLUMNS} from stops where cursor > $1 order by cursor limit $2", after, limit + 1
+        f"select cursor, {_COLUMNS} from stops where cursor > $1 and ($3::boolean is null or drill = $3)"
+        " order by cursor limit $2",
+        *(after, limit + 1, drill),
     )
     more = len(rows) > limit
     return StopPage(items=[_stop(row) for row in rows[:limit]], next=rows[limit - 1]["cursor"] if more else None)

@@ -60,6 +60,7 @@ SETTINGS = {
         "the stop of an engine whose clock is off by so many milliseconds, or `off`",
     ),
     "kis_url": ("unset", "where broker keys are tried instead of at the broker's own hosts: a simulator"),
+    "drill_days": ("`30`", "after how many days without a drill one is overdue; `0`: never"),
     "http_tls_cert": ("unset", "certificate chain of the HTTP listener, PEM"),
     "http_tls_key": ("unset", "its key, PEM"),
     "engines_tls_cert": ("unset", "the same for the engine listener"),

@@ -292,6 +292,16 @@ class EngineHealthDetail:
 
 
 @message
+class DrillStatus:
+    """The last drill of the desk, and whether another one is due; ``overdue`` null: earlier stops are not read yet."""
+
+    last_at: datetime | None
+    stop_id: Identifier | None
+    due_at: datetime | None
+    overdue: bool | None
+
+
+@message
 class SystemHealthMetrics:
     """The platform's own process and the fleet's sums. ``process_status`` is degraded while any part is."""
 
@@ -306,6 +316,7 @@ class SystemHealthMetrics:
     loop_lag_ms: float
     database: Annotated[str, C(pattern="up|down")]
     degraded: list[Text]
+    drill: DrillStatus | None = None
 
 
 @message
@@ -341,7 +352,11 @@ class StopState(Enum):
 
 @message
 class StopRequest:
-    """A request for a stop. Everything is optional: an empty body stops everything and flattens."""
+    """A request for a stop. Everything is optional: an empty body stops everything and flattens.
+
+    ``drill``: the same stop with a label, of level HALT where the body names none; above HALT only where every engine
+    it concerns trades on paper.
+    """
 
     request_id: RequestId | None = None
     scope: Scope = Scope.everything()

@@ -11,11 +11,12 @@ from typing import Any
 import trio
 
 from actors.cli.home import is_in_use
+from actors.cli.progress import report
 from actors.cli.tables import complain, line
 from actors.emergency.local_socket import LocalAnswer, new_request
 from actors.emergency.local_socket import stop_locally as ask
-from actors.errors import FAILED, OK, Refused
-from wire.rest import StopState
+from actors.errors import FAILED, Refused
+from wire.codec import unstructure
 from wire.stops import Level, Scope
 
 
@@ -23,7 +24,9 @@ def stop_locally(home: Path, request: dict[str, Any]) -> int:
     """Returns the exit code. Raises Refused when the home folder is not there or not ours, or the platform says no."""
     if not home.is_dir():
         raise Refused(f"there is no home folder {home}: nothing was ever started there")
-    wanted = new_request(Scope.parse(request["scope"]), Level(request["level"]), request["reason"])
+    wanted = new_request(
+        Scope.parse(request["scope"]), Level(request["level"]), request["reason"], drill=request["drill"]
+    )
     try:
         answer = trio.run(partial(ask, home, wanted))
     except OSError as error:
@@ -34,9 +37,9 @@ def stop_locally(home: Path, request: dict[str, Any]) -> int:
 def _report(home: Path, answer: LocalAnswer) -> int:
     if not answer.recorded:
         raise Refused(answer.words)
-    line(answer.words)
+    if answer.stop is not None:
+        return report(unstructure(answer.stop))
+    line(answer.words if answer.stop_id is None else f"stop {answer.stop_id}: {answer.words}")
     if answer.stop_id is None and is_in_use(home):
         complain("a platform runs here but did not answer: use its emergency page, or end that process")
-    if answer.state is StopState.VERIFIED:
-        return OK
     return FAILED

@@ -12,11 +12,10 @@ import trio
 
 from actors.cli.flags import remote_flags, settings_of
 from actors.cli.local import stop_locally
+from actors.cli.progress import report
 from actors.cli.remote import Unreachable, platform_of, refusal
-from actors.cli.tables import line, show
-from actors.errors import FAILED, OK, Refused
+from actors.errors import Refused
 from wire.errors import InvalidField
-from wire.rest import StopState
 from wire.stops import Level, Scope
 
 PATIENCE = 45.0
@@ -28,8 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--scope", default="all", metavar="S", help="all, account:ID, engine:ID, strategy:E/ID, symbol:CODE"
     )
     levels = [level.value for level in Level if level is not Level.NORMAL]
-    parser.add_argument("--level", default=Level.FLATTEN.value, choices=levels, help="how much (default %(default)s)")
+    parser.add_argument("--level", choices=levels, help="how much (default FLATTEN, of a drill HALT)")
     parser.add_argument("--reason", default="", metavar="R", help="why, for the record")
+    parser.add_argument("--drill", action="store_true", help="a drill: the same stop, real and latched, with a label")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--local", action="store_true", help="through the home folder: no password, no database")
 
@@ -50,7 +50,9 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
         raise Refused(f"--scope {error.reason}") from None
     if len(args.reason) > 500:
         raise Refused("--reason has at most 500 characters")
-    return {"request_id": str(uuid.uuid4()), "scope": str(scope), "level": args.level, "reason": args.reason}
+    level = args.level or (Level.HALT if args.drill else Level.FLATTEN).value
+    named = {"scope": str(scope), "level": level, "reason": args.reason, "drill": args.drill}
+    return {"request_id": str(uuid.uuid4()), **named}
 
 
 def _confirm(request: dict[str, Any]) -> None:
@@ -58,6 +60,8 @@ def _confirm(request: dict[str, Any]) -> None:
     if not sys.stdin.isatty():
         raise Refused("nobody is there to confirm the stop: add --yes")
     what = "everything" if request["scope"] == "all" else request["scope"]
+    if request["drill"]:
+        what += " (a drill: engines really stop until it is released)"
     if input(f"Stop {what}, level {request['level']}? [y/N] ").strip().lower() not in ("y", "yes"):
         raise Refused("nothing was stopped")
 
@@ -71,28 +75,3 @@ async def _stop(args: argparse.Namespace, request: dict[str, Any]) -> int:
         if answer.status not in (200, 202):
             raise refusal(answer)
     return report(answer.body)
-
-
-def report(stop: dict[str, Any]) -> int:
-    """Prints how far each engine is, and returns the exit code."""
-    line(f"stop {stop['stop_id']}: {stop['scope']} {stop['level']}, epoch {stop['epoch']}, {stop['state']}")
-    rows = [
-        (
-            result["engine_id"],
-            result["phase"],
-            result["orders_cancelled"],
-            result["positions_liquidated"],
-            result["positions_remaining"],
-            result["flatness"],
-            result.get("error") or result.get("flatness_reason") or "",
-        )
-        for result in stop["results"]
-    ]
-    if rows:
-        show(("engine", "phase", "cancelled", "closed", "left", "flatness", "why"), rows)
-    if not stop["durable"]:
-        line("not yet on stable storage")
-    if stop["state"] == StopState.VERIFIED.value:
-        return OK
-    line("recorded, but not verified: watch it with `watchkeeper status`")
-    return FAILED

@@ -27,6 +27,7 @@ from actors.config import Address
 from actors.emergency.local_socket import (
     LOCAL,
     LOCAL_USER,
+    MAX_REQUEST,
     LocalAnswer,
     LocalRequest,
     noted_locally,
@@ -50,6 +51,7 @@ from wire.plain import BadRequest, PlainConnection, PlainRequest, PlainResponse
 from wire.rest import Role, Stop, StopRequest, StopState
 from wire.schema import C, message
 from wire.server import open_listeners
+from wire.stops import Level, Scope
 from wire.tokens import USER
 
 MAIN_LOOP_SECONDS = 1.0
@@ -62,6 +64,7 @@ THREADS = 200
 log = logging.getLogger(__name__)
 
 FROZEN_WORDS = "recorded; engines halt by lease within 15 s"
+NO_DRILL_WORDS = "the main loop of the platform does not answer: no drill was taken; a real stop works without it"
 
 
 class EngineSockets:
@@ -121,7 +124,11 @@ class BreakGlass:
     async def _take(self, request: LocalRequest, who: Principal, done: list[Stop | Refusal]) -> None:
         """Runs in the main loop."""
         wanted = StopRequest(
-            request_id=request.request_id, scope=request.scope, level=request.level, reason=request.reason
+            request_id=request.request_id,
+            scope=request.scope,
+            level=request.level,
+            reason=request.reason,
+            drill=request.drill,
         )
         asked = TakeStop(principal=who, request=wanted, cause=LOCAL)
         with contextlib.suppress(SupervisorError):
@@ -139,14 +146,28 @@ class BreakGlass:
         return shown
 
     async def _by_hand(self, request: LocalRequest, who: Principal) -> LocalAnswer:
+        if request.drill:
+            return LocalAnswer(recorded=False, words=NO_DRILL_WORDS)
         cut = self.sockets.shut_down()
-        stop_id = f"stop-{uuid.uuid4().hex[:20]}"
+        stop_id, level = self._raised(request.scope, request.level)
+        wanted = attrs.evolve(cast("Any", request), level=level)
         try:
-            await trio.to_thread.run_sync(self._write, request, stop_id, who.user_id, limiter=self.threads)
+            await trio.to_thread.run_sync(self._write, wanted, stop_id, who.user_id, limiter=self.threads)
         except OSError as error:
             words = f"{cut} engines were cut off and halt by lease within 15 s; not recorded: {error.strerror}"
             return LocalAnswer(recorded=False, stop_id=stop_id, words=words)
         return LocalAnswer(recorded=True, durable=True, stop_id=stop_id, engines=cut, words=FROZEN_WORDS)
+
+    def _raised(self, scope: Scope, level: Level) -> tuple[str, Level]:
+        """The same scope is the same stop, as the main loop would have it; its level never falls."""
+        known = [(s.stop_id, s.level) for s in tuple(self.shelf.decided_elsewhere) if s.scope == scope]
+        for run in tuple(self.shelf.book.runs.values()):
+            entry = self.shelf.book.register.entries.get(run.stop_id)
+            if run.scope == scope and entry is not None and entry.is_open:
+                known.append((run.stop_id, entry.level))
+        if not known:
+            return f"stop-{uuid.uuid4().hex[:20]}", level
+        return known[0][0], max(level, *(found for _, found in known))
 
     async def take_up_left_stops(self) -> None:
         """Runs for ever. A stop that was left while this platform started, or did not answer, is taken up here."""
@@ -162,7 +183,8 @@ class BreakGlass:
 
     def _write(self, request: LocalRequest, stop_id: str, user_id: str) -> None:
         """Blocking. The journal, or if that does not answer either, a file of its own for the next start."""
-        epoch = self.shelf.book.register.epoch + EPOCH_GAP
+        pending = max((s.stop_epoch for s in tuple(self.shelf.decided_elsewhere)), default=0)
+        epoch = max(self.shelf.book.register.epoch + EPOCH_GAP, pending + 1)
         noted = noted_locally(request, stop_id=stop_id, epoch=epoch, user_id=user_id)
         self.shelf.decided_elsewhere.append(noted)
         if not self.copies.append_within(JOURNAL_SECONDS, [noted]):
@@ -250,7 +272,7 @@ class EmergencyDoor:
     async def _local(self, stream: trio.SocketStream) -> None:
         with trio.move_on_after(REQUEST_SECONDS):
             try:
-                request = decode(await read_line(stream), LocalRequest)
+                request = decode(await read_line(stream, MAX_REQUEST), LocalRequest)
                 answer = await self._glass.stop(request, local_operator())
             except WireError as error:
                 answer = LocalAnswer(recorded=False, words=error.reason)
@@ -385,6 +407,7 @@ def _told(stop: Stop) -> LocalAnswer:
         delivered=stop.delivered,
         engines=stop.engines,
         durable=stop.durable,
+        stop=stop,
     )
 
 

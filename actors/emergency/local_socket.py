@@ -15,12 +15,13 @@ from store.journal_records import StopNoted
 from store.left_stops import leave
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.rest import StopState
+from wire.rest import Stop, StopState
 from wire.schema import C, message
 from wire.stops import Identifier, Level, Scope
 
 SOCKET_FILE = "stop.sock"
-MAX_LINE = 16 * 1024
+MAX_REQUEST = 16 * 1024
+MAX_ANSWER = 8 * 1024 * 1024
 LOCAL_USER = "local"
 LOCAL = "local"
 
@@ -34,11 +35,13 @@ class LocalRequest:
     level: Level = Level.FLATTEN
     reason: Annotated[str, C(max_length=500)] = ""
     wait_s: Annotated[float, C(ge=0, le=30)] = 30.0
+    drill: bool = False
 
 
 @message
 class LocalAnswer:
-    """``state`` None: recorded, but the platform's main loop did not take it; engines halt when their lease ends."""
+    """``state`` None: recorded, but the platform's main loop did not take it; engines halt when their lease ends.
+    ``stop``: how far each engine is, as REST shows it."""
 
     recorded: bool
     words: Annotated[str, C(max_length=2000)]
@@ -47,6 +50,7 @@ class LocalAnswer:
     delivered: Annotated[int, C(ge=0)] = 0
     engines: Annotated[int, C(ge=0)] = 0
     durable: bool = False
+    stop: Stop | None = None
 
 
 def socket_path(home: Path) -> Path:
@@ -62,6 +66,8 @@ async def stop_locally(home: Path, request: LocalRequest, *, patience: float = 4
         answer = await _ask(socket_path(home), request)
         if answer is not None:
             return answer
+    if request.drill:
+        return LocalAnswer(recorded=False, words="no platform answers here: a drill needs one, a real stop does not")
     await trio.to_thread.run_sync(leave, home, _noted(request))
     words = "no platform runs here: the stop is on the disk, and holds from the platform's next start"
     return LocalAnswer(recorded=True, durable=True, words=words)
@@ -76,23 +82,23 @@ async def _ask(path: Path, request: LocalRequest) -> LocalAnswer | None:
     async with stream:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, WireError):
             await stream.send_all(encode(request).encode() + b"\n")
-            return decode(await read_line(stream), LocalAnswer)
+            return decode(await read_line(stream, MAX_ANSWER), LocalAnswer)
     return None
 
 
-async def read_line(stream: trio.abc.ReceiveStream) -> bytes:
-    """Up to the newline. Raises BrokenResourceError when the peer leaves before, or says too much."""
-    line = b""
+async def read_line(stream: trio.abc.ReceiveStream, limit: int) -> bytes:
+    """Up to the newline. Raises BrokenResourceError when the peer leaves before, or says more than ``limit`` bytes."""
+    line = bytearray()
     while not line.endswith(b"\n"):
-        data = bytes(await stream.receive_some(4096))
+        data = await stream.receive_some(65536)
         line += data
-        if not data or len(line) > MAX_LINE:
+        if not data or len(line) > limit:
             raise trio.BrokenResourceError
-    return line[:-1]
+    return bytes(line[:-1])
 
 
-def new_request(scope: Scope, level: Level, reason: str) -> LocalRequest:
-    return LocalRequest(request_id=str(uuid.uuid4()), scope=scope, level=level, reason=reason)
+def new_request(scope: Scope, level: Level, reason: str, *, drill: bool = False) -> LocalRequest:
+    return LocalRequest(request_id=str(uuid.uuid4()), scope=scope, level=level, reason=reason, drill=drill)
 
 
 def _noted(request: LocalRequest) -> StopNoted:

@@ -15,7 +15,7 @@ from supervisor.actor import Actor, handles
 from supervisor.system import Node, System
 from wire.items import TreeRow
 from wire.messages import ProcessStatus
-from wire.rest import Connection, SystemHealthMetrics
+from wire.rest import Connection, DrillStatus, SystemHealthMetrics
 from wire.ui import Topic
 
 PERIOD = 1.0
@@ -40,6 +40,7 @@ class Health(Actor):
         degraded: DegradedParts,
         system: System,
         *,
+        drill: Callable[[], DrillStatus | None] = lambda: None,
         usage: Callable[[], tuple[float, float]] | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -47,6 +48,7 @@ class Health(Actor):
         self._hub = hub
         self._degraded = degraded
         self._system = system
+        self._drill = drill
         self._usage = usage or _own_usage()
         self._wall = wall
         self._lags: deque[float] = deque([0.0], maxlen=LAG_WINDOW)
@@ -107,6 +109,7 @@ class Health(Actor):
             loop_lag_ms=round(max(self._lags), 1),
             database="down" if self._degraded.is_degraded(DATABASE) else "up",
             degraded=[f"{p.part}: {p.reason}" for p in parts],
+            drill=self._drill(),
         )
 
 

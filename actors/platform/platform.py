@@ -64,6 +64,7 @@ from actors.requests import (
 )
 from actors.stops.coordinator import Coordinator
 from actors.stops.copies import StopCopies
+from actors.stops.drills import drill_status
 from actors.stops.effects import AuditStop
 from actors.stops.keeping import StopKeeping
 from actors.stops.releasing import ReleaseDesk
@@ -83,7 +84,7 @@ from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.spec import ChildSpec
 from supervisor.system import System, open_system
 from wire.proof import check, prove
-from wire.rest import Stop
+from wire.rest import DrillStatus, Stop
 from wire.tokens import TokenKeys
 
 NAME = "watchkeeper"
@@ -283,7 +284,7 @@ class _Parts:
             lambda: DatabaseOffice(s, self.standing, dsn, self.copies.generation, ending.usurped),
         )
         yield _child(WATCH, self._watch)
-        yield _child(HEALTH, lambda: Health(board, hub, degraded, s.system))
+        yield _child(HEALTH, lambda: Health(board, hub, degraded, s.system, drill=self._drill))
         yield _child(LINKS, lambda: DynamicSupervisor(max_children=MAX_LINKS))
         desk = self._link_desk()
         yield _child(ENGINE_LISTENER, lambda: EngineDoor(s, desk, self.sockets))
@@ -313,6 +314,14 @@ class _Parts:
             s.settings.triggers,
             s.settings.home / LAST_WORDS,
             alert=self.tell(ALERTS),
+        )
+
+    def _drill(self) -> DrillStatus:
+        return drill_status(
+            self.shelf.book.runs.values(),
+            datetime.now(UTC),
+            days=self.services.settings.drill_days,
+            known=self.standing.tenure is not None,
         )
 
     def _parameters(self) -> ParameterDesk:

@@ -52,11 +52,20 @@ def begin(
     now = Instant(trio.current_time(), datetime.now(UTC))
     if opened.kept is not None:
         book.remember(opened.kept.views, opened.kept.requests, now)
+        _newest_words(book, opened)
     first = book.recover({stop_id: words_of(s) for stop_id, s in opened.start.stops.items()}, now)
     first += book.fill_in(now)
     first += _lost_journal(opened, now)
     first += _left_stops(home, book, copies, now)
     return Begun(book=book, first=first)
+
+
+def _newest_words(book: StopBook, opened: Opened) -> None:
+    """Where only the journal has the last raise, it says who stopped, why, and whether it is a drill."""
+    for view in opened.kept.views if opened.kept is not None else ():
+        run, noted_stop = book.runs.get(view.stop_id), opened.start.stops.get(view.stop_id)
+        if run is not None and noted_stop is not None and view.epoch < run.epoch:
+            run.words = words_of(noted_stop)
 
 
 def recall_releases(opened: Opened, shelf: StopShelf) -> list[Case]:

@@ -284,8 +284,9 @@ class StopBook(StopLedger):
         return self._raise(run, request, user_id, cause, now)
 
     def _raise(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
-        """A new epoch, so every engine does its part again. Who stopped and why changes only with the level: a repeat
-        must not write over the record of the stop it repeats; it is in the timeline."""
+        """A new epoch, so every engine does its part again. Who stopped and why changes only with the level, or
+        when a real stop takes the place of a drill: a repeat must not write over the record of the stop it repeats; it
+        is in the timeline."""
         entry = Entry(run.scope, max(run.level, request.level), self._next_epoch())
         self.register = self.register.with_stop(run.stop_id, entry)
         words = attrs.evolve(
@@ -293,7 +294,7 @@ class StopBook(StopLedger):
             request_id=request.request_id or run.words.request_id,
             drill=run.words.drill and request.drill,
         )
-        if request.level > run.level:
+        if request.level > run.level or words.drill is not run.words.drill:
             words = attrs.evolve(words, user_id=user_id, reason=request.reason or words.reason, cause=cause)
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
         run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())

@@ -1,5 +1,6 @@
 """Stops over HTTP. Nothing on the way of a stop waits for the database, and nothing answers it with "try later"."""
 
+import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from actors.requests import (
 from actors.stops.cases import view_of
 from actors.web.answers import Listing
 from actors.web.problems import Problem, not_found, refused
-from actors.web.table import PAGING, Answer, Call, Route
+from actors.web.table import PAGING, Answer, Call, Query, Route
 from store import releases
 from store import stops as stored
 from store.errors import Unavailable
@@ -35,11 +36,15 @@ from wire.rest import (
     StopRequest,
     StopState,
 )
+from wire.stops import Level
 
 WAIT_FOR_ALL = 30.0
 WAIT_FOR_COPY = 0.25
 ATTEMPT = 5.0
 REAUTHENTICATE_AFTER = timedelta(minutes=5)
+
+
+DRILL = Query(name="drill", doc="true: only drills; false: none of them")
 
 
 async def take_stop(call: Call) -> Answer:
@@ -66,6 +71,8 @@ def _is_final(stop: Stop) -> bool:
 async def _taken(call: Call) -> Stop:
     """The stop as the coordinator took it. While it restarts this asks again: the request_id makes that harmless."""
     request = attrs.evolve(call.body, request_id=request_id(call, call.body.request_id))
+    if request.drill and not names_level(call.raw):
+        request = attrs.evolve(request, level=Level.HALT)
     asked = TakeStop(principal=call.who, request=request)
     while True:
         try:
@@ -76,6 +83,12 @@ async def _taken(call: Call) -> Stop:
         if isinstance(answer, Refusal):
             raise refused(answer)
         return answer
+
+
+def names_level(raw: bytes) -> bool:
+    """Whether the body says how much to stop; it has been understood before."""
+    plain = json.loads(raw) if raw.strip() else {}
+    return "level" in plain
 
 
 def request_id(call: Call, in_body: str | None) -> str:
@@ -97,10 +110,12 @@ async def preview(call: Call) -> Answer:
 async def list_stops(call: Call) -> Answer:
     """Stops as memory knows them where it does: the database may lag by a moment, or be away."""
     after, limit = call.page()
+    drill = call.flag("drill")
     try:
-        page = await call.services.db.run(stored.page, after, limit)
+        page = await call.services.db.run(stored.page, after, limit, drill)
     except Unavailable:
         known = sorted(call.services.stops.values(), key=lambda s: s.epoch)
+        known = [stop for stop in known if drill is None or stop.drill is drill]
         return Answer(value=Listing(items=known[-limit:]))
     items = [call.services.stops.get(stop.stop_id) or stop for stop in page.items]
     return Answer(value=Listing(items=items, next=None if page.next is None else str(page.next)))
@@ -185,7 +200,13 @@ ROUTES = (
         answer=PreviewAnswer,
     ),
     Route(
-        method="GET", path="/api/stops", handler=list_stops, doc="All stops.", answer=list[Stop], query=PAGING, csv=True
+        method="GET",
+        path="/api/stops",
+        handler=list_stops,
+        doc="All stops, or with `drill` only drills (true), or only real ones (false).",
+        answer=list[Stop],
+        query=(DRILL, *PAGING),
+        csv=True,
     ),
     Route(method="GET", path="/api/stops/<stop_id>", handler=get_stop, doc="One stop with its timeline.", answer=Stop),
     Route(

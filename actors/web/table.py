@@ -69,6 +69,13 @@ class Call:
             return None, limit
         return _integer(self.query, "after", 0, 0, 2**62), limit
 
+    def flag(self, name: str) -> bool | None:
+        """A query parameter that is true or false; None when it is left out."""
+        text = self.query.get(name, "").lower()
+        if text not in ("", "true", "false"):
+            raise Problem(422, "error_invalid_field", "must be true or false", name)
+        return text == "true" if text else None
+
     def version(self) -> int:
         """The version named by If-Match, which has to be there."""
         header = self.header("if-match")

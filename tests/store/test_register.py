@@ -158,6 +158,22 @@ async def test_two_writers_of_epochs_never_wait_for_each_other(db, term):
     assert (await db.run(stops.register)).epoch == 49
 
 
+async def test_a_raise_brings_who_and_why_and_a_late_row_takes_nothing_back(db, term):
+    await db.run(stops.save, term, a_stop(drill=True), tx={})
+    await db.run(stops.save, term, a_stop(epoch=6, level=Level.CANCEL), tx={})
+    await db.run(stops.save, term, a_stop(drill=True), tx={})
+    kept = await db.run(stops.get, "S1")
+    assert (kept.drill, kept.level, kept.epoch) == (False, Level.CANCEL, 6)
+
+
+async def test_drills_are_listed_apart(db, term):
+    for n in range(4):
+        await db.run(stops.save, term, a_stop(str(n), epoch=n + 1, drill=n % 2 == 1), tx={})
+    for after in (0, None):
+        assert [s.stop_id for s in (await db.run(stops.page, after, 9, True)).items] == ["1", "3"]
+        assert [s.stop_id for s in (await db.run(stops.page, after, 9, False)).items] == ["0", "2"]
+
+
 async def test_stops_go_by_pages_newest_last(db, term):
     for n in range(5):
         await db.run(stops.save, term, a_stop(str(n), epoch=n + 1), tx={})

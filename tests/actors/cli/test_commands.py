@@ -110,6 +110,11 @@ def test_a_local_stop_without_a_platform_is_left_for_the_next_start(watchkeeper,
     assert (kept["scope"], kept["level"], kept["reason"]) == ("engine:E1", "HALT", "fire")
 
 
+def test_a_local_drill_needs_a_platform(watchkeeper, tmp_path):
+    refused(watchkeeper("stop", "--local", "--yes", "--drill"), "a drill needs one")
+    assert not (tmp_path / "stops.left").exists()
+
+
 def test_a_local_stop_where_nothing_ever_ran_is_refused(watchkeeper, tmp_path):
     refused(watchkeeper("stop", "--local", "--yes", home=tmp_path / "none"), "there is no home folder")
 

@@ -127,3 +127,15 @@ def test_an_origin_that_is_none_is_refused(load, text):
 def test_origins_are_compared_as_browsers_write_them(load):
     settings = load(environ={"WATCHKEEPER_ORIGINS": "https://Desk.Example/ , http://127.0.0.1:5173"})
     assert settings.allowed_origins == ("https://desk.example", "http://127.0.0.1:5173")
+
+
+@pytest.mark.parametrize(("value", "days"), [(None, 30), ("0", 0), ("90", 90)])
+def test_how_often_a_drill_is_due_is_a_setting(tmp_path, value, days):
+    environ = {"WATCHKEEPER_HOME": str(tmp_path), **({"WATCHKEEPER_DRILL_DAYS": value} if value else {})}
+    assert load_settings({}, environ).drill_days == days
+
+
+@pytest.mark.parametrize("value", ["-1", "monthly", "3651", "1.5"])
+def test_a_drill_period_that_is_no_number_of_days_is_refused(tmp_path, value):
+    with pytest.raises(Refused, match="WATCHKEEPER_DRILL_DAYS"):
+        load_settings({}, {"WATCHKEEPER_HOME": str(tmp_path), "WATCHKEEPER_DRILL_DAYS": value})

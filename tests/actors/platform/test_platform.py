@@ -460,6 +460,31 @@ async def test_the_local_socket_is_private_and_answers_without_a_password(settin
         assert not refused.recorded
 
 
+async def test_stop_local_prints_the_id_and_how_far_each_engine_is_like_the_remote_one(settings, home):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+
+        async def stop(*arguments):
+            command = [sys.executable, "-m", "actors", "stop", "--local", "--yes", *arguments]
+            return await trio.run_process(
+                command, env={**os.environ, "WATCHKEEPER_HOME": str(home)}, capture_stdout=True, check=False
+            )
+
+        drill = await stop("--drill", "--reason", "exercise")
+        head, _, row, *rest = drill.stdout.decode().splitlines()
+        assert head.startswith("drill stop-")
+        assert head.endswith(", verified")
+        assert (row.split()[:2], rest, drill.returncode) == (["alpha", "verified"], [], 0)
+        real = await stop("--level", "FLATTEN")
+        assert real.stdout.decode().startswith("stop stop-")
+        (found,) = services.stops.values()
+        assert (found.level, found.drill) == (Level.FLATTEN, False)
+        nursery.cancel_scope.cancel()
+
+
 async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home):
     home.mkdir(parents=True)
     answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "later"))

@@ -143,6 +143,7 @@ class Coordinator(Actor):
             level=msg.request.level,
             user_id=msg.principal.user_id,
             reason=msg.request.reason,
+            drill=msg.request.drill,
             state=self.desk.stop_state,
             durable=self.desk.durable,
         )

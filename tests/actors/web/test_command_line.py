@@ -82,6 +82,11 @@ async def test_a_stop_exits_0_only_when_everything_is_verified(watchkeeper, real
     assert "there is no such engine (scope) [error_unknown_engine]" in refused.stderr
 
 
+async def test_a_drill_is_a_halt_with_a_label(watchkeeper, real):
+    done = await watchkeeper("stop", "--yes", "--drill")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "drill s1: all HALT, epoch 7, verified")
+
+
 async def test_a_viewer_may_not_stop(watchkeeper):
     done = await watchkeeper("stop", "--yes", user="viewer", password="viewer-password")
     assert done.returncode == 3

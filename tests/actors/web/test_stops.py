@@ -32,6 +32,31 @@ async def test_a_stop_carries_what_was_asked(desk):
     assert (answer["request_id"], answer["scope"], answer["level"]) == ("q-1", "engine:E1", "HALT")
 
 
+@pytest.mark.parametrize(
+    ("body", "level"),
+    [
+        ({"drill": True}, Level.HALT),
+        ({"drill": True, "level": "FLATTEN"}, Level.FLATTEN),
+        ({"drill": False}, Level.FLATTEN),
+        ({}, Level.FLATTEN),
+    ],
+)
+async def test_a_drill_that_names_no_level_is_a_halt(desk, body, level):
+    answer = await (await desk.call("POST", STOP, body=body)).get_json()
+    assert (answer["level"], answer["drill"]) == (level.value, body.get("drill", False))
+
+
+async def test_drills_are_listed_apart(desk, kit):
+    desk.services.stops.put("s1", kit.stop_of("s1"))
+    desk.services.stops.put("s2", kit.stop_of("s2", drill=True))
+    desk.db.fall()
+    for wanted, found in (("true", ["s2"]), ("false", ["s1"])):
+        answer = await (await desk.call("GET", f"/api/stops?drill={wanted}", role="viewer")).get_json()
+        assert [stop["stop_id"] for stop in answer["items"]] == found
+    wrong = await desk.call("GET", "/api/stops?drill=perhaps", role="viewer")
+    assert (wrong.status_code, (await wrong.get_json())["field"]) == (422, "drill")
+
+
 async def test_the_idempotency_key_is_the_request_id_when_the_body_has_none(desk):
     answer = await (await desk.call("POST", STOP, headers={"Idempotency-Key": "k-1"})).get_json()
     assert answer["request_id"] == "k-1"

@@ -1,0 +1,287 @@
+"""The main loop of a real platform stands still; the local socket and the emergency page still stop everything.
+
+Three ways to stand still: a call into C that never comes back, a loop that never yields, and a debugger that has
+stopped the main thread. Each time the stop has to be answered, written down and enforced from the emergency thread
+alone; when the main loop lives again it goes on with the stop, and when it never does, the next start has it.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS
+from actors.emergency.local_socket import new_request, stop_locally
+from wire.client import dial
+from wire.http import HttpClient
+from wire.messages import Hello, LatchState, TradingMode, Welcome
+from wire.session import EngineSession, Received, Vitals
+from wire.sockets import LinkClosed
+from wire.stops import Level, Scope
+
+pytestmark = pytest.mark.database
+
+WEDGE_SECONDS = 4.0
+ANSWER_WITHIN = 3.0
+PASSWORD = "a-long-password"
+
+PLATFORM = f"""
+import os, signal, time, trio
+from actors.config import load_settings
+from actors.platform.platform import run_platform
+
+def block(*_):
+    time.sleep({WEDGE_SECONDS})
+
+def spin(*_):
+    end = time.monotonic() + {WEDGE_SECONDS}
+    while time.monotonic() < end:
+        pass
+
+signal.signal(signal.SIGUSR1, block)
+signal.signal(signal.SIGUSR2, spin)
+trio.run(run_platform, load_settings({{}}, os.environ))
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def _started(environment):
+    return subprocess.Popen([sys.executable, "-c", PLATFORM], env=environment, stderr=subprocess.DEVNULL)
+
+
+async def exists(path):
+    await trio.lowlevel.checkpoint()
+    return path.exists()
+
+
+async def within(seconds, holds):
+    """Waits for what another process brings about."""
+    with trio.fail_after(seconds):
+        while True:
+            if value := await holds():
+                return value
+            await trio.sleep(0.1)
+
+
+class Platform:
+    """A platform in a process of its own."""
+
+    def __init__(self, home, dsn):
+        self.home = home
+        self.http, self.engines, self.page = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.environment = {
+            **os.environ,
+            "WATCHKEEPER_HOME": str(home),
+            "WATCHKEEPER_DATABASE_URL": dsn,
+            "WATCHKEEPER_HTTP": self.http,
+            "WATCHKEEPER_ENGINES": self.engines,
+            "WATCHKEEPER_EMERGENCY": self.page,
+            "WATCHKEEPER_ADMIN_PASSWORD": PASSWORD,
+        }
+        self.process = None
+
+    async def start(self):
+        (self.home / "stop.sock").unlink(missing_ok=True)
+        self.process = _started(self.environment)
+        await within(60, lambda: exists(self.home / "stop.sock"))
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    async def ask(self, http, method, path, body=None, headers=None, at=None):
+        content = json.dumps(body).encode() if body is not None else b""
+        sent = {"content-type": "application/json", **(headers or {})}
+        return await http.request(method, f"http://{at or self.http}{path}", sent, content, timeout=20.0)
+
+    async def signed_in(self, http):
+        answer = await self.ask(http, "POST", "/api/auth/login", {"username": "admin", "password": PASSWORD})
+        assert answer.status == 200, answer
+        return {"authorization": f"Bearer {answer.json()['access_token']}"}
+
+    async def open_stops(self, http, who):
+        items = (await self.ask(http, "GET", "/api/stops", headers=who)).json()["items"]
+        return {s["stop_id"]: s for s in items if s["released_at"] is None}
+
+    async def all_open(self, http, who, ids):
+        """Every open stop, once these are among them."""
+        found = await self.open_stops(http, who)
+        return found if ids <= found.keys() else None
+
+
+class Engine:
+    """An engine's link, as far as it takes to be cut off and to come back."""
+
+    def __init__(self, platform, http, secret):
+        self.platform, self.http, self.secret = platform, http, secret
+        self.cut = trio.Event()
+
+    async def link(self, *, task_status):
+        """Until the connection ends; started with what the welcome said."""
+        asked = {"engine_id": "alpha", "secret": self.secret}
+        engines = self.platform.engines
+        token = (await self.platform.ask(self.http, "POST", "/api/auth/engine-token", asked, at=engines)).json()
+        session = EngineSession("alpha", hello=self.hello, vitals=self.vitals)
+        session.connected(trio.current_time())
+        url = f"ws://{engines}/ws/engine/alpha"
+        with contextlib.suppress(LinkClosed):
+            async with dial(url, token["access_token"], timeout=10.0) as link:
+                for frame in session.take(trio.current_time()):
+                    await link.send(frame)
+                while True:
+                    for event in session.receive(await link.receive(), trio.current_time()):
+                        if isinstance(event, Received) and isinstance(event.message, Welcome):
+                            task_status.started(event.message)
+        self.cut.set()
+
+    def vitals(self):
+        return Vitals(stop_epoch=0, level=Level.NORMAL, synced=True)
+
+    def hello(self, resume):
+        return Hello(
+            protocol="1",
+            instance="i1",
+            name="alpha",
+            version="1",
+            trading_mode=TradingMode.PAPER,
+            stops=[],
+            latch=LatchState.PRESENT,
+            resume=resume,
+        )
+
+
+class Debugger:
+    """Stops the main thread of a child, and no other, as a debugger does. Every call comes from one thread."""
+
+    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+    WALL = 0x40000000
+    WAITING_FOR_EVENTS = {"x86_64": ("232", "281"), "aarch64": ("22",)}
+
+    def __init__(self, pid):
+        self.pid = pid
+        self._let_go, self._said = threading.Event(), queue.Queue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def freeze(self):
+        """False where the system does not let a process be traced."""
+        self._thread.start()
+        return self._said.get(timeout=10)
+
+    def let_go(self):
+        self._let_go.set()
+        self._thread.join(10)
+
+    def _run(self):
+        ptrace = ctypes.CDLL(None).ptrace
+        ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        ptrace.restype = ctypes.c_long
+        if ptrace(self.SEIZE, self.pid, None, None) != 0:
+            self._said.put(False)
+            return
+        self._wait_until_idle()
+        ptrace(self.INTERRUPT, self.pid, None, None)
+        os.waitpid(self.pid, self.WALL)
+        self._said.put(True)
+        self._let_go.wait(60)
+        ptrace(self.DETACH, self.pid, None, None)
+
+    def _wait_until_idle(self):
+        """Waiting for events it holds no lock of the interpreter; a thread stopped with that lock stops them all."""
+        numbers = self.WAITING_FOR_EVENTS.get(os.uname().machine, ())
+        end = time.monotonic() + 5
+        while numbers and time.monotonic() < end:
+            if Path(f"/proc/{self.pid}/syscall").read_text().split()[0] in numbers:
+                return
+
+
+@pytest.fixture
+def home():
+    folder = Path(tempfile.mkdtemp(prefix="wk-wedged-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder)
+
+
+async def stop_while_wedged(platform, http, engine, symbol):
+    """Both doors, while the main loop stands still. Returns the ids they recorded."""
+    scope = Scope.parse(f"symbol:{symbol}")
+    began = time.monotonic()
+    local = await stop_locally(platform.home, new_request(scope, Level.CANCEL, "wedged"))
+    took = time.monotonic() - began
+    assert (local.recorded, local.durable, local.words) == (True, True, FROZEN_WORDS)
+    assert local.engines == 1
+    assert took < ANSWER_WITHIN
+    with trio.fail_after(1.0):
+        await engine.cut.wait()
+    code = {"x-emergency-code": (platform.home / CODE_FILE).read_text().strip()}
+    page = await platform.ask(http, "POST", "/stop", {"reason": symbol}, code, at=platform.page)
+    assert (page.status, page.json()["words"]) == (200, FROZEN_WORDS)
+    return local.stop_id, page.json()["stop_id"]
+
+
+async def test_a_stop_is_recorded_and_enforced_while_the_main_loop_stands_still(home, database_dsn):
+    platform = Platform(home, database_dsn)
+    try:
+        await platform.start()
+        async with HttpClient() as http, trio.open_nursery() as nursery:
+            who = await platform.signed_in(http)
+            enrolled = {"name": "alpha", "account_id": "A1", "engine_id": "alpha"}
+            secret = (await platform.ask(http, "POST", "/api/engines", enrolled, who)).json()["secret"]
+            everything = set()
+            for mode, symbol in ((signal.SIGUSR1, "BLOCK"), (signal.SIGUSR2, "SPIN"), ("debugger", "FROZEN")):
+                engine = Engine(platform, http, secret)
+                await nursery.start(engine.link)
+                debugger = Debugger(platform.process.pid) if mode == "debugger" else None
+                if debugger is None:
+                    os.kill(platform.process.pid, mode)
+                    await trio.sleep(0.2)
+                elif not debugger.freeze():
+                    continue
+                by_socket, by_page = await stop_while_wedged(platform, http, engine, symbol)
+                if debugger is not None:
+                    debugger.let_go()
+                everything |= {by_socket, by_page}
+
+                found = await within(20, partial(platform.all_open, http, who, frozenset(everything)))
+                assert (found[by_socket]["scope"], found[by_socket]["level"]) == (f"symbol:{symbol}", "CANCEL")
+                assert (found[by_page]["scope"], found[by_page]["level"]) == ("all", "FLATTEN")
+                # An engine that comes back is under the stops before it could get a lease.
+                back = Engine(platform, http, secret)
+                with trio.CancelScope() as visit:
+                    async with trio.open_nursery() as inner:
+                        welcome = await inner.start(back.link)
+                        visit.cancel()
+                assert everything <= {r.stop_id for r in welcome.stop.effective}
+            assert len({s["scope"] for s in found.values()}) == len(found)  # the same scope stayed one stop
+            os.kill(platform.process.pid, signal.SIGUSR1)
+            await trio.sleep(0.2)
+            drill = await stop_locally(home, new_request(Scope.everything(), Level.HALT, "exercise", drill=True))
+            assert not drill.recorded
+            last = await stop_locally(home, new_request(Scope.of_engine("alpha"), Level.HALT, "never came back"))
+            assert last.words == FROZEN_WORDS
+            platform.kill()
+            await platform.start()
+            assert last.stop_id in await platform.open_stops(http, await platform.signed_in(http))
+            nursery.cancel_scope.cancel()
+    finally:
+        platform.kill()
