@@ -1,14 +1,17 @@
 """Sessions and drivers together: whole links over streams in memory, hours of them, under a virtual clock."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import attrs
 import pytest
 import trio
-from trio.testing import memory_stream_pair
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, memory_stream_pair
 
-from wire.client import dial_over
+from wire.client import DialFailed, DialRefused, dial_over, reconnect_delay
 from wire.messages import Heartbeat, HeartbeatAck, Hello, LatchState, LogCategory, TradeLog, TradingMode, Welcome
 from wire.server import EngineListener
 from wire.session import CloseLink, EngineSession, Offer, PlatformSession, Received, Vitals
@@ -120,7 +123,7 @@ class Scene:
     async def connect(self, session):
         """One connection of the engine, until it ends or ``cut`` is set."""
         ours, theirs = memory_stream_pair()
-        listener = EngineListener(authorize=KEYS.verify_for, handler=self.platform)
+        listener = EngineListener(authorize=authorize, handler=self.platform)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.serve_stream, theirs)
             async with dial_over(ours, host="h", path="/ws/engine/E1", token=TOKEN) as socket:
@@ -137,9 +140,8 @@ class Scene:
             nursery.cancel_scope.cancel()
 
 
-@pytest.fixture(autouse=True)
-def _authorize(monkeypatch):
-    monkeypatch.setattr(TokenKeys, "verify_for", lambda self, _id, token: self.verify(token, "engine"), raising=False)
+def authorize(_engine_id, token):
+    return KEYS.verify(token, "engine")
 
 
 async def test_an_hour_of_a_quiet_link_is_a_heartbeat_every_five_seconds(autojump_clock):
@@ -180,7 +182,7 @@ async def test_a_silent_platform_is_left_with_4008_after_fifteen_seconds(autojum
 async def test_a_client_that_never_says_hello_is_closed_with_4008_after_five_seconds(autojump_clock):
     scene = Scene()
     ours, theirs = memory_stream_pair()
-    listener = EngineListener(authorize=KEYS.verify_for, handler=scene.platform)
+    listener = EngineListener(authorize=authorize, handler=scene.platform)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.serve_stream, theirs)
         async with dial_over(ours, host="h", path="/ws/engine/E1", token=TOKEN) as socket:
@@ -211,3 +213,73 @@ async def test_logs_written_over_many_broken_connections_arrive_once_and_in_orde
     assert scene.logs == [f"L{n}" for n in range(500)]
     assert session.resumed
     assert len([who for who, _ in scene.ends if who == "engine"]) >= 7
+
+
+FAILURES = ["nobody listens", "reset at once", "reset in the handshake", "silence", "503", "closed before the welcome"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(failures=st.lists(st.sampled_from(FAILURES), max_size=4), seed=st.integers(0, 2**32))
+def test_an_engine_that_starts_gets_its_link_whatever_went_wrong_before(failures, seed):
+    """Feature: trading-platform-backend-integration, Property 18: WebSocket 연결 수립"""
+
+    async def play():
+        scene, rng = Scene(), random.Random(seed)
+        session = scene.engine_session()
+        waited = 0.0
+        for attempt, failure in enumerate(failures):
+            before = trio.current_time()
+            with pytest.raises((DialFailed, DialRefused, LinkClosed)):
+                await failing(failure)
+            assert trio.current_time() - before <= 10.001
+            pause = reconnect_delay(attempt, resumable=session.is_resumable, rng=rng)
+            waited += pause
+            await trio.sleep(pause)
+        with trio.move_on_after(1):
+            await scene.connect(session)
+        assert session.session == "S1"
+        assert scene.answered
+        assert waited <= sum(min(30, 2**n) for n in range(len(failures)))
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))
+
+
+async def failing(kind):
+    ours, theirs = memory_stream_pair()
+
+    async def close(socket, engine_id, claims):
+        await socket.close(4013, "error_overloaded")
+
+    async def answer():
+        if kind == "nobody listens":
+            raise DialFailed("nobody listens")
+        if kind == "reset at once":
+            return await trio.aclose_forcefully(theirs)
+        if kind == "silence":
+            return await trio.sleep(60)
+        if kind == "closed before the welcome":
+            return await EngineListener(authorize=authorize, handler=close).serve_stream(theirs)
+        await theirs.receive_some()
+        answers = {"503": b"HTTP/1.1 503 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"}
+        await theirs.send_all(answers.get(kind, b"HTTP/1.1 101 Switching"))
+        await theirs.aclose()
+
+    failure = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer_quietly, answer)
+        try:
+            if kind == "nobody listens":
+                await answer()
+            async with dial_over(ours, host="h", path="/ws/engine/E1", token=TOKEN) as socket:
+                await socket.receive()
+        except (DialFailed, DialRefused, LinkClosed) as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    raise failure
+
+
+async def answer_quietly(answer):
+    try:
+        await answer()
+    except (DialFailed, trio.BrokenResourceError, trio.ClosedResourceError):
+        return

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from actors.board import Board
 from actors.fleet.fleet import Fleet, FleetBoard
@@ -16,7 +19,7 @@ from actors.links.places import LinkDesk, Office
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.platform.log_writer import LogWriter
-from actors.requests import ListEngines, ListHealth, Principal, TakeStop
+from actors.requests import ConfigurationChanged, ListEngines, ListHealth, Principal, TakeStop
 from actors.stops.coordinator import Coordinator
 from actors.stops.effects import RaiseAlert
 from actors.stops.keeping import StopKeeping
@@ -31,6 +34,7 @@ from supervisor.system import open_system
 from wire.errors import Unauthorized
 from wire.messages import (
     Auth,
+    ConfigChanged,
     EmergencyStop,
     ErrorReport,
     Flatness,
@@ -281,8 +285,8 @@ class World:
     nursery: trio.Nursery
     count: int = 0
 
-    async def connect(self, engine, *, settle=True):
-        pipe = Pipe()
+    async def connect(self, engine, *, settle=True, pipe=None):
+        pipe = pipe or Pipe()
         self.count += 1
         expires = wall() + timedelta(minutes=15)
         spec = ChildSpec(
@@ -827,3 +831,85 @@ async def test_an_expired_token_closes_the_link_but_never_during_a_stop(open_wor
         assert free.pipe.closed_with == 4101
         assert stopped.pipe.closed_with is None
         assert stopped.session.state is State.LIVE
+
+
+ANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@ANY
+@given(
+    away=st.lists(st.booleans(), min_size=3, max_size=3),
+    versions=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    pauses=st.lists(st.floats(0, 6), min_size=4, max_size=4),
+)
+def test_every_running_engine_hears_of_every_change_of_its_configuration(open_world, away, versions, pauses):
+    """Feature: trading-platform-backend-integration, Property 7: 구성 변경 알림"""
+
+    async def play():
+        async with open_world(engines=3) as world:
+            current = {"version": 0}
+            world.desk.config_version = lambda _engine_id: current["version"]
+            engines = [Engine(f"E{n + 1}") for n in range(3)]
+            for engine, is_away in zip(engines, away, strict=True):
+                if not is_away:
+                    await world.connect(engine)
+            for version, pause in zip(versions, pauses, strict=False):
+                await trio.sleep(pause)
+                current["version"] = version
+                world.system.ref("fleet").tell(ConfigurationChanged(config_version=version))
+            await trio.sleep(0.1)
+            for engine, is_away in zip(engines, away, strict=True):
+                if not is_away:
+                    assert [m.config_version for m in engine.of(ConfigChanged)] == versions
+                    continue
+                await world.connect(engine)
+                assert engine.of(Welcome)[0].config_version == versions[-1]
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))
+
+
+@ANY
+@given(
+    story=st.lists(
+        st.tuples(st.sampled_from(["cut", "half-open", "reset before hello"]), st.floats(0.1, 20)),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+def test_a_link_that_fails_is_noticed_within_fifteen_seconds_and_the_engine_is_taken_back(open_world, story):
+    """Feature: trading-platform-backend-integration, Property 21: 연결 상태 관리"""
+
+    async def play():
+        async with open_world(engines=1) as world:
+            engine = Engine("E1")
+            await world.connect(engine)
+            sent = 0
+            for failure, away in story:
+                sent += 1
+                engine.say(log_line(sent))
+                if failure == "reset before hello":
+                    pipe = Pipe()
+                    pipe.cut()
+                    await world.connect(Engine("E1"), pipe=pipe)
+                    assert (await world.status("E1")).connection is Connection.CONNECTED
+                    continue
+                if failure == "cut":
+                    engine.pipe.cut()
+                else:
+                    engine.silent = True
+                await trio.sleep(away)
+                shown = (await world.status("E1")).connection
+                if failure == "cut" or away > 8:
+                    assert shown is not Connection.CONNECTED
+                if away > 15.6:
+                    assert shown is Connection.OFFLINE
+                engine.silent = False
+                engine.give_up_connection()
+                await trio.sleep(0.01)
+                await world.connect(engine)
+                assert (await world.status("E1")).connection is Connection.CONNECTED
+                assert engine.of(Welcome)[-1].resumed
+            await trio.sleep(1)
+            assert len(world.ledger.rows) == sent
+            assert engine.session.outbox.unacked == 0
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))

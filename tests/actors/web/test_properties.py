@@ -1,5 +1,6 @@
 """Correctness properties of the seeds that the web face keeps."""
 
+import base64
 import json
 import re
 
@@ -7,6 +8,7 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nacl.public import PrivateKey
 
 from actors.live.hub import Hub
 from actors.web import validation
@@ -16,6 +18,7 @@ from store import audit
 from store.database import Database
 from wire.messages import EngineState, TradingMode
 from wire.rest import BrokerageCredentials, BrokerageType, Check, Connection, EngineStatus
+from wire.sdk.platform import Credential, config_answer
 from wire.stops import Level
 from wire.tokens import TokenKeys
 from wire.ui import Subscription, Topic
@@ -187,3 +190,62 @@ def test_every_configuration_that_leaves_is_in_the_audit_log_before(database_dsn
         trio.run(scenario)
 
     check()
+
+
+visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
+
+
+@pytest.mark.database
+def test_every_engine_that_starts_gets_everything_it_needs_by_one_call(database_dsn, tmp_path, kit):
+    """Feature: trading-platform-backend-integration, Property 6: 엔진 구성 전달"""
+    private = PrivateKey.generate()
+    public = base64.b64encode(bytes(private.public_key)).decode()
+    credential = Credential(
+        engine_id="E1", secret="s", account_id="A-E1", http_url="", ws_url="", private_key=bytes(private)
+    )
+
+    @ANY
+    @given(
+        key=visible,
+        secret=visible,
+        number=st.from_regex(r"[0-9]{8}-[0-9]{2}", fullmatch=True),
+        loss=st.none() | st.integers(0, 10**12),
+    )
+    def check(key, secret, number, loss):
+        async def scenario():
+            async with Database(database_dsn, size=2).open() as db, kit.open_desk(tmp_path, db) as desk:
+                db.audit_key = b"k" * 32
+                ring = desk.services.keyring
+                desk.services.enrolled.replace([kit.engine_row("E1", ring, "s" * 43, public)])
+                await db.run(with_risk)
+                saved = await desk.call("GET", "/api/settings/user", role="risk")
+                version = (await saved.get_json())["config_version"]
+                account = {"id": "A-E1", "name": "Main", "type": "kis", "account_number": number}
+                body = {
+                    "brokerage_accounts": [{**account, "api_key": key, "api_secret": secret}],
+                    "system_preferences": {"theme": "light"},
+                    "risk_limits": {} if loss is None else {"max_daily_loss": loss},
+                }
+                headers = {"If-Match": str(version)}
+                done = await desk.call("POST", "/api/settings/user", role="risk", body=body, headers=headers)
+                assert done.status_code == 200, await done.get_json()
+                answer = await desk.call("GET", "/api/engine/config", token=desk.engine_token("E1"))
+                raw = await answer.get_data()
+            assert key.encode() not in raw or len(key) < 12
+            found = config_answer(credential, answer.status_code, raw)
+            expected = {"app_key": key, "app_secret": secret, "account": number.replace("-", "")}
+            assert found.secrets == expected
+            assert found.account_id == "A-E1"
+            assert found.config_version == version + 1
+            assert loss is None or found.risk_limits["max_daily_loss"] == loss
+
+        trio.run(scenario)
+
+    check()
+
+
+async def with_risk(conn):
+    await conn.execute(
+        "insert into users (id, username, password_hash, role) values ('u-risk', 'risk', 'x', 'risk')"
+        " on conflict do nothing"
+    )
