@@ -2,34 +2,13 @@
 
 import json
 import logging
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-MASK = "***"
-
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,2}"), MASK),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+"), rf"\1 {MASK}"),
-    (re.compile(r"(?i)(\w+://[^\s:/@]+:)[^\s@/]+@"), rf"\1{MASK}@"),
-    (
-        re.compile(
-            r"(?i)(\b[\w-]*(?:password|passwd|secret|token|api_?key|appkey|totp|authorization|cookie)[\w-]*[\"']?\s*[:=]"
-            r"\s*)(\"[^\"]*\"|'[^']*'|[^\s,;}&]+)"
-        ),
-        rf"\1{MASK}",
-    ),
-)
+from wire.redaction import redact
 
 _FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def redact(text: str) -> str:
-    """``text`` with everything that looks like a credential masked."""
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class JsonLines(logging.Formatter):

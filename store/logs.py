@@ -1,4 +1,4 @@
-"""What engines tell, kept exactly once: trade logs, order updates, fills, error reports.
+"""What engines tell, kept exactly once: trade logs (malformed ones as quarantined), order updates, fills, errors.
 
 ``commit`` writes a batch and the links' progress in one transaction: what is acknowledged is committed. Duplicates die
 on (engine_id, id). One row that cannot be kept (text the database refuses, a number too large) does not block the
@@ -17,10 +17,11 @@ import attrs
 from store import links
 from store.database import Connection
 from wire.messages import ErrorReport, Fill, LogCategory, OrderUpdate, Side, TradeLog
+from wire.quarantine import QuarantinedLog
 from wire.rest import FillRow, LogRow, OrderRow
 
 T = TypeVar("T")
-Kept = TradeLog | OrderUpdate | Fill | ErrorReport
+Kept = TradeLog | OrderUpdate | Fill | ErrorReport | QuarantinedLog
 
 _LOCK = 0x574B_4C4F_4753
 _NOT_STORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
@@ -132,6 +133,21 @@ async def _insert_trade_logs(conn: Connection, batch: Sequence[Received]) -> lis
     return _new(batch, rows)
 
 
+async def _insert_quarantined(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    def columns(one: Received) -> tuple[Any, ...]:
+        m = one.message
+        assert isinstance(m, QuarantinedLog)
+        return (m.category.value, m.message, m.reason, m.severity.value, m.timestamp)
+
+    rows = await conn.fetch(
+        "insert into trade_logs (quarantined, engine_id, id, category, message, reason, severity, at)"
+        " select true, * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
+        " $7::timestamptz[]) on conflict do nothing returning engine_id, id",
+        *_arrays(batch, columns),
+    )
+    return _new(batch, rows)
+
+
 async def _insert_order_updates(conn: Connection, batch: Sequence[Received]) -> list[Received]:
     def columns(one: Received) -> tuple[Any, ...]:
         m = one.message
@@ -183,6 +199,7 @@ async def _insert_error_reports(conn: Connection, batch: Sequence[Received]) -> 
 
 _INSERTS: dict[type, Insert] = {
     TradeLog: _insert_trade_logs,
+    QuarantinedLog: _insert_quarantined,
     OrderUpdate: _insert_order_updates,
     Fill: _insert_fills,
     ErrorReport: _insert_error_reports,
@@ -207,7 +224,7 @@ def _new(batch: Sequence[Received], rows: Iterable[asyncpg.Record]) -> list[Rece
 
 _TRADE_LOGS = (
     "select cursor, engine_id, id, category, message, at as timestamp, reason, strategy_id, symbol, order_id,"
-    " severity from trade_logs where cursor > coalesce($1, 0) and ($3::text is null or engine_id = $3)"
+    " severity, quarantined from trade_logs where cursor > coalesce($1, 0) and ($3::text is null or engine_id = $3)"
     " and ($4::text is null or category = $4)"
     " and ($5::text is null or strpos(lower(message), $5) > 0 or strpos(lower(reason), $5) > 0)"
 )

@@ -225,15 +225,15 @@ class BaseSession:
             connection=self.connection,
         )
 
-    def _rejection(self, kind: str, seq: int | None, id: str | None, error: WireError) -> Rejected:
+    def _rejection(self, kind: str, seq: int | None, id: str | None, error: WireError, payload: Any = None) -> Rejected:
         self._rejected += 1
-        return Rejected(type=kind[:64], seq=seq, id=id, error=error)
+        return Rejected(type=kind[:64], seq=seq, id=id, error=error, payload=payload)
 
     def _nack(self, frame: Frame, error: WireError) -> Rejected:
         reason = error.reason if error.field is None else f"{error.field}: {error.reason}"
         nack = Nack(code=error.code, reason=reason[:2000], seq=frame.seq, re=frame.id)
         self._say(lambda _: nack, re=frame.id)
-        return self._rejection(frame.type, frame.seq, frame.id, error)
+        return self._rejection(frame.type, frame.seq, frame.id, error, frame.payload)
 
     # --- sending --------------------------------------------------------------------------------------------------
 

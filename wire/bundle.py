@@ -6,6 +6,7 @@ engine link that is not control has to carry ``seq``; a control frame has to do 
 
 from collections.abc import Mapping
 
+from wire import vocabulary
 from wire.envelope import Envelope
 from wire.items import ITEMS
 from wire.jsonschema import DIALECT, Schema, Schemas
@@ -20,11 +21,18 @@ DIRECTIONS: Mapping[str, tuple[str, Mapping[str, type]]] = {
 }
 """What an engine sends, what it gets, what a dashboard sends, what it gets."""
 
+VOCABULARY: tuple[type, ...] = tuple(
+    cls for cls in vars(vocabulary).values() if isinstance(cls, type) and cls.__module__ == vocabulary.__name__
+)
+"""Models that no frame carries."""
+
 
 def bundle() -> Schema:
-    """``$defs`` holds every message, frame and item; the four directions are the names to begin with."""
+    """``$defs`` holds every message, frame, item and model; the four directions are the names to begin with."""
     schemas = Schemas(at="#/$defs/")
     define_frames(schemas)
+    for cls in VOCABULARY:
+        schemas.of(cls)
     return {
         "$schema": DIALECT,
         "$id": "urn:watchkeeper:wire:1",
@@ -76,6 +84,8 @@ def _envelope(direction: str, cls: type) -> tuple[Schema, list[str]]:
 def _item(schemas: Schemas, topic: Topic) -> Schema:
     item = ITEMS[topic]
     shape = schemas.of(item.cls, answer=True)
+    if item.or_else is not None:
+        shape = {"anyOf": [shape, schemas.of(item.or_else, answer=True)]}
     if not item.of_engine:
         return shape
     owner = {"type": "object", "properties": {"engine_id": {"type": "string"}}, "required": ["engine_id"]}

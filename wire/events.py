@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 import attrs
 
@@ -43,13 +44,14 @@ class Refused:
 class Rejected:
     """A message of the peer that was not valid: it was nacked and counted, and is not executed.
 
-    An application may take an unreadable stop for a reason to halt.
+    An application may take an unreadable stop for a reason to halt. ``payload``: what came, of any shape.
     """
 
     type: str
     seq: int | None
     id: str | None
     error: WireError
+    payload: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)

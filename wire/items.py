@@ -17,6 +17,7 @@ from wire.messages import (
     Positions,
     TradeLog,
 )
+from wire.quarantine import QuarantinedLog
 from wire.rest import (
     Alert,
     EngineHealthDetail,
@@ -43,11 +44,13 @@ class TreeRow:
 
 @attrs.frozen
 class Item:
-    """``of_engine``: the item also has ``engine_id``. ``key``: the fields that name the slot it replaces, if any."""
+    """``of_engine``: the item also has ``engine_id``. ``key``: the fields that name the slot it replaces, if any.
+    ``or_else``: what may stand in its place."""
 
     cls: type
     key: tuple[str, ...] = ()
     of_engine: bool = False
+    or_else: type | None = None
 
 
 ITEMS: Mapping[Topic, Item] = {
@@ -58,7 +61,7 @@ ITEMS: Mapping[Topic, Item] = {
     Topic.ALERTS: Item(Alert, ("id",)),
     Topic.ERRORS: Item(ErrorReport, of_engine=True),
     Topic.PARAMETERS: Item(UpdateResult, ("request_id",)),
-    Topic.TRADES: Item(TradeLog, of_engine=True),
+    Topic.TRADES: Item(TradeLog, of_engine=True, or_else=QuarantinedLog),
     Topic.ORDERS: Item(OrderUpdate, of_engine=True),
     Topic.FILLS: Item(Fill, of_engine=True),
     Topic.ACCOUNTS: Item(Account, ("engine_id",), of_engine=True),

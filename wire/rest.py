@@ -608,7 +608,8 @@ class ParameterVersion:
 
 @message
 class LogRow:
-    """A trade log as the platform stored it."""
+    """A trade log as the platform stored it. ``quarantined``: the engine's line was not valid; ``message`` is then a
+    short excerpt of it and ``reason`` what was wrong."""
 
     cursor: Sequence
     engine_id: Identifier
@@ -621,6 +622,7 @@ class LogRow:
     symbol: Symbol | None
     order_id: Text | None
     severity: Text | None
+    quarantined: bool = False
 
 
 @message

@@ -15,6 +15,7 @@ from actors.engine.inbox import Inbox
 from actors.engine.ledger import Ledger
 from actors.engine.orders import Order, OrderBook
 from actors.engine.strategy import Place, Resting, Standing, Withdraw
+from wire.conformance import format_trading_reason
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.notices import Notice
 from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
@@ -183,7 +184,8 @@ class Desk:
         order = self.orders.get(decision.order_id)
         if order is None or not order.is_working or order.cancelling or order.strategy_id != strategy_id:
             return
-        self.log(LogCategory.STRATEGY, f"WITHDRAW {symbol}: {decision.reason}", decision.reason, order)
+        said = format_trading_reason(decision.reason, "WITHDRAW", symbol)
+        self.log(LogCategory.STRATEGY, said, decision.reason, order)
         self.cancel(order.order_id, Purpose.CANCEL)
 
     def cancel(self, order_id: str, purpose: Purpose) -> None:
@@ -287,7 +289,8 @@ class Desk:
         self._note(order)
         self.outlet.send(reports.fill(new_id(), order, execution, self.clock.wall()))
         words = f"filled {quantity:,} at {price:,} ({order.filled:,} of {order.quantity:,})"
-        self.log(LogCategory.TRADE, f"{order.side.value.upper()} {order.symbol}: {words}", order.reason or words, order)
+        said = format_trading_reason(words, order.side.value.upper(), order.symbol)
+        self.log(LogCategory.TRADE, said, order.reason or words, order)
 
     # --- the market ---
 
@@ -381,7 +384,7 @@ class Desk:
     def _announce(self, order: Order) -> None:
         verb = "CLOSE" if order.purpose is Purpose.STOP_ORDER else order.side.value.upper()
         category = LogCategory.TRADE if order.reason else LogCategory.SYSTEM
-        self.log(category, f"{verb} {order.symbol}: {order.reason}", order.reason or None, order)
+        self.log(category, format_trading_reason(order.reason, verb, order.symbol), order.reason or None, order)
 
     def adopt(self, order: Order) -> None:
         """An order found at the broker that is not one of ours."""

@@ -37,6 +37,7 @@ from wire.rest import (
 from wire.schema import changed
 from wire.skew import EXCHANGES, WARNING_MS
 from wire.stops import Level
+from wire.vocabulary import EngineProcess
 
 SUSPECT_SECONDS = 7.5
 OFFLINE_SECONDS = 15.0
@@ -230,6 +231,15 @@ class EngineRow:
             instance=self.instance,
             version=self.version,
             last_update=health.last_update if health else None,
+        )
+
+    def process(self, now: float) -> EngineProcess:
+        """What the sum over all engines needs."""
+        return EngineProcess(
+            engine_id=self.engine_id,
+            connection=self.connection(now),
+            health=self.health,
+            active_strategies=self.active_strategies(),
         )
 
     def active_strategies(self) -> int:

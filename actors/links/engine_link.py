@@ -15,7 +15,7 @@ from typing import Protocol, cast
 import trio
 
 from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineLost
-from actors.links.dispatch import hand_on, to_keep
+from actors.links.dispatch import hand_on, is_lossless, to_keep, to_quarantine
 from actors.links.messages import (
     CloseNow,
     DeliverRelease,
@@ -32,8 +32,9 @@ from actors.links.messages import (
     UpdateRefused,
 )
 from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
-from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun
+from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun, SetAside
 from actors.stops.effects import RaiseAlert
+from store.letters import DeadLetter
 from supervisor.actor import Actor, Reply, handles
 from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
@@ -73,6 +74,9 @@ COORDINATOR_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
 UNCOMMITTED_LIMIT = 8192
 """More unconfirmed messages than any window allows: the engine does not keep to the rules, and is closed (4030)."""
+
+QUARANTINE_LIMIT = 256
+"""How many malformed messages of one connection are kept to be looked at."""
 
 
 class LinkEnded(Exception):
@@ -117,6 +121,7 @@ class EngineLink(Actor):
         self._draining = False
         self._goodbye = ""
         self._held: set[str] = set()
+        self._quarantined = 0
 
     async def started(self) -> None:
         self._place.connections += 1
@@ -335,6 +340,7 @@ class EngineLink(Actor):
                 self._on_refused(nack)
             case Rejected(type=kind, error=error):
                 self._alert("error_invalid_message", "warning", f"an invalid {kind or 'frame'}: {error.reason}")
+                self._quarantine(event)
             case Lost(count=count):
                 self._alert("error_messages_lost", "warning", f"the engine had no room for {count} of its messages")
             case CloseLink():
@@ -416,6 +422,29 @@ class EngineLink(Actor):
             self._on_events(self._session.close(CloseCode.OVERLOADED))
         elif len(self._unconfirmed) > UNCOMMITTED_LIMIT:
             self._on_events(self._session.close(CloseCode.RATE_LIMITED))
+
+    def _quarantine(self, event: Rejected) -> None:
+        """What was nacked is no message, but a person shall see that it came: a row among the logs, or a dead letter.
+
+        Of one connection at most ``QUARANTINE_LIMIT``; the alert tells of more. Conflated messages have successors.
+        """
+        if event.seq is None or self._quarantined == QUARANTINE_LIMIT or not is_lossless(event.type):
+            return
+        self._quarantined += 1
+        kept = to_quarantine(self.engine_id, event, session=self._session.session, at=self._wall())
+        if isinstance(kept, DeadLetter):
+            self._desk.log_writer.tell(SetAside(letter=kept))
+            return
+        self._desk.log_writer.tell(
+            Keep(
+                engine_id=self.engine_id,
+                link=self.context.self_ref,
+                connection=self._session.connection,
+                session=self._session.session,
+                seq=event.seq,
+                received=kept,
+            )
+        )
 
     def _confirm(self, seq: int) -> None:
         """Everything up to ``seq`` is committed, and so is every conflated message right behind it."""

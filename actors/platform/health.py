@@ -13,9 +13,9 @@ from actors.platform.degraded import DegradedParts
 from actors.requests import GetSystemHealth
 from supervisor.actor import Actor, handles
 from supervisor.system import Node, System
+from wire.conformance import OwnProcess, aggregate_engine_health
 from wire.items import TreeRow
-from wire.messages import ProcessStatus
-from wire.rest import Connection, DrillStatus, SystemHealthMetrics
+from wire.rest import DrillStatus, SystemHealthMetrics
 from wire.ui import Topic
 
 PERIOD = 1.0
@@ -94,23 +94,15 @@ class Health(Actor):
     def _measured(self) -> SystemHealthMetrics:
         now = trio.current_time()
         cpu, memory = self._usage()
-        rows = list(self._board.rows.values())
-        connections = [row.connection(now) for row in rows]
-        parts = self._degraded.parts()
-        return SystemHealthMetrics(
+        own = OwnProcess(
             cpu_usage=cpu,
             memory_usage=memory,
-            process_status=ProcessStatus.DEGRADED if parts else ProcessStatus.RUNNING,
-            engine_count=len(rows),
-            active_strategies=sum(row.active_strategies() for row in rows),
-            last_update=self._wall(),
-            engines_connected=connections.count(Connection.CONNECTED),
-            engines_offline=sum(c in (Connection.OFFLINE, Connection.NEVER) for c in connections),
             loop_lag_ms=round(max(self._lags), 1),
-            database="down" if self._degraded.is_degraded(DATABASE) else "up",
-            degraded=[f"{p.part}: {p.reason}" for p in parts],
+            database_up=not self._degraded.is_degraded(DATABASE),
             drill=self._drill(),
         )
+        engines = [row.process(now) for row in self._board.rows.values()]
+        return aggregate_engine_health(engines, own, self._degraded.parts(), self._wall())
 
 
 def tree_rows(node: Node) -> list[TreeRow]:

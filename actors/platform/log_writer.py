@@ -57,6 +57,13 @@ class SessionBegun:
 
 
 @attrs.frozen(kw_only=True)
+class SetAside:
+    """A message that nobody can use, for a person to look at."""
+
+    letter: DeadLetter
+
+
+@attrs.frozen(kw_only=True)
 class KeepAccount:
     engine_id: str
     account: Account
@@ -122,7 +129,7 @@ class LogWriter(Actor):
         self._degraded = degraded
         self._show = show
         self._wall = wall
-        self._queue: deque[Keep | SessionBegun] = deque()
+        self._queue: deque[Keep | SessionBegun | SetAside] = deque()
         self._accounts: dict[str, Account] = {}
         self._bell = trio.Event()
 
@@ -137,6 +144,11 @@ class LogWriter(Actor):
 
     @handles(SessionBegun)
     async def on_begun(self, msg: SessionBegun) -> None:
+        self._queue.append(msg)
+        self._bell.set()
+
+    @handles(SetAside)
+    async def on_set_aside(self, msg: SetAside) -> None:
         self._queue.append(msg)
         self._bell.set()
 
@@ -171,6 +183,10 @@ class LogWriter(Actor):
             await self._begin(first)
             self._queue.popleft()
             return
+        if isinstance(first, SetAside):
+            await self._ledger.bury(first.letter)
+            self._queue.popleft()
+            return
         batch = self._next_batch()
         received = [k.received for k in batch if k.received is not None]
         committed = await self._ledger.commit(received, _progress(batch), self._wall())
@@ -186,7 +202,7 @@ class LogWriter(Actor):
     def _next_batch(self) -> list[Keep]:
         batch: list[Keep] = []
         for item in self._queue:
-            if isinstance(item, SessionBegun) or len(batch) == BATCH:
+            if not isinstance(item, Keep) or len(batch) == BATCH:
                 break
             batch.append(item)
         return batch
@@ -236,7 +252,7 @@ def _letter(received: Received, reason: str, now: datetime) -> DeadLetter:
     return DeadLetter(
         id=str(uuid.uuid4()),
         engine_id=received.engine_id,
-        kind=TYPE_OF[type(received.message)],
+        kind=TYPE_OF.get(type(received.message), "trade_log"),
         payload=_storable(encode(received.message)),
         reason=reason,
         at=now,

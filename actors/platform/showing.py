@@ -3,11 +3,13 @@
 from actors.live.hub import Hub
 from store.logs import Received
 from wire.messages import ErrorReport, Fill, OrderUpdate, TradeLog
+from wire.quarantine import QuarantinedLog
 from wire.rest import Stop
 from wire.ui import Topic
 
 _TOPICS: dict[type, Topic] = {
     TradeLog: Topic.TRADES,
+    QuarantinedLog: Topic.TRADES,
     OrderUpdate: Topic.ORDERS,
     Fill: Topic.FILLS,
     ErrorReport: Topic.ERRORS,

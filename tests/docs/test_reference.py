@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from actors.web.routes import ROUTES
 from actors.web.table import Caller
-from wire.bundle import DIRECTIONS
+from wire.bundle import DIRECTIONS, VOCABULARY
 from wire.closing import CloseCode
 from wire.ui import Topic
 
@@ -75,7 +75,8 @@ def test_every_reference_leads_somewhere_and_every_definition_is_used(name):
     used = {pointer.rpartition("/")[2] for pointer in pointers}
     entries = {"EngineUp", "EngineDown", "UiUp", "UiDown"}
     items = {f"{topic.value.capitalize()}Item" for topic in Topic}
-    assert set(schemas_of(name)) - used - entries - items == set()
+    words = {cls.__name__ for cls in VOCABULARY}
+    assert set(schemas_of(name)) - used - entries - items - words == set()
 
 
 # --- complete -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from store.idempotency import Fresh, InProgress, OtherBody, Replay, Slot
 from store.letters import DeadLetter, LetterState
 from store.links import Progress
 from store.logs import LogQuery, Received
+from wire.errors import InvalidField
 from wire.messages import (
     Account,
     ErrorCategory,
@@ -28,6 +29,7 @@ from wire.messages import (
     Side,
     TradeLog,
 )
+from wire.quarantine import quarantined
 from wire.rest import Alert, AlertState
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -357,3 +359,23 @@ async def test_a_dead_letter_is_decided_once(db):
 def test_two_secrets_hash_alike_only_when_they_are_alike(one, other):
     same = engines.secret_hash(b"k" * 32, "E", one) == engines.secret_hash(b"k" * 32, "E", other)
     assert same == (one == other)
+
+
+# --- quarantine -----------------------------------------------------------------------------------------------------
+
+
+@database
+async def test_a_malformed_line_is_a_row_of_the_logs_marked_as_such(db):
+    row = quarantined(
+        {"category": "Order", "symbol": "005930"}, InvalidField("is wrong", field="x"), id="q.s.7", at=NOW
+    )
+    kept = Received(engine_id="E1", id=row.id, at=NOW, message=row)
+    for batch in ([a_log("1"), kept], [kept]):
+        done = await db.run(logs.commit, batch, [], NOW, tx={})
+    assert done.new == []
+    first, second = (await db.run(logs.trade_logs, LogQuery())).items
+    assert (first.id, first.quarantined) == ("1", False)
+    assert (second.id, second.quarantined, second.reason) == ("q.s.7", True, "x: is wrong")
+    assert (second.category, second.message) == (LogCategory.STRATEGY, row.message)
+    found = await db.run(logs.trade_logs, LogQuery(category=LogCategory.STRATEGY, text="order"))
+    assert [one.id for one in found.items] == ["q.s.7"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from wire.codec import decode, encode, structure, unstructure
 from wire.errors import InvalidField
+from wire.items import Item
 from wire.messages import (
     ENGINE_DOWN,
     ENGINE_UP,
@@ -31,13 +32,16 @@ from wire.messages import (
 from wire.schema import C, message
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 
-MODULES = [importlib.import_module(f"wire.{name}") for name in ("stops", "messages", "rest", "ui")]
+MODULES = [
+    importlib.import_module(f"wire.{name}")
+    for name in ("stops", "messages", "rest", "ui", "items", "vocabulary", "quarantine")
+]
 MESSAGES = sorted(
     {
         cls
         for module in MODULES
         for cls in vars(module).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register)
+        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register, Item)
     },
     key=lambda cls: cls.__name__,
 )

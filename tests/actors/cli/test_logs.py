@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.logs import JsonLines, PlainLines, redact
+from actors.logs import JsonLines, PlainLines
+from wire.redaction import redact
 
 SECRET = "s3cr3t-canary-value"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlc2lnbmF0dXJl"

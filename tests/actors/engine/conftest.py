@@ -56,6 +56,7 @@ class Platform:
         self.limits = Limits(heartbeat_ms=300, offline_ms=5_000)
         self.hellos = []
         self.heard = []
+        self.frames = []
         self.logged_in = 0
         self.links_lost = 0
         self.session = None
@@ -93,7 +94,8 @@ class Platform:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, session, socket)
                 while True:
-                    for event in session.receive(await socket.receive(), trio.current_time()):
+                    self.frames.append(await socket.receive())
+                    for event in session.receive(self.frames[-1], trio.current_time()):
                         self._take(session, event)
                     self._wake.set()
         except* LinkClosed:

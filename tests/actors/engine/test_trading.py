@@ -1,10 +1,20 @@
 """A whole engine against the simulated broker and a platform that speaks the link: real sockets, real time."""
 
+import json
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
 import trio
+from jsonschema import Draft202012Validator
 
+from wire.bundle import bundle, frame_name
+from wire.conformance import (
+    read_update,
+    validate_strategy_status,
+    validate_system_health,
+    validate_trade_log,
+)
 from wire.messages import (
     ErrorReport,
     Fill,
@@ -26,6 +36,7 @@ from wire.messages import (
     TradeLog,
 )
 from wire.stops import Level
+from wire.vocabulary import EngineUpdate, UpdateType
 
 P = StopPhase
 
@@ -57,6 +68,26 @@ async def test_an_engine_trades_with_reasons_and_a_flatten_leaves_the_account_fl
     fills = [m for m in platform.heard if filled(m)]
     spent = sum(f.price * f.quantity * (1 if f.side is Side.BUY else -1) + f.fee + f.tax for f in fills)
     assert await broker.cash(tmp_path / "tokens") == 100_000_000 - spent
+    check_output([json.loads(text) for text in platform.frames])
+
+
+def check_output(frames):
+    """What a real engine puts out passes the validators, and every frame of it the published schema."""
+    validators = {
+        "trade_log": (UpdateType.TRADE, validate_trade_log),
+        "health_update": (UpdateType.HEALTH, validate_system_health),
+        "strategy_status": (UpdateType.STATUS, validate_strategy_status),
+    }
+    for name, (kind, validate) in validators.items():
+        told = [f["payload"] for f in frames if f["type"] == name]
+        assert told, f"the engine never sent a {name}"
+        for data in told:
+            update = EngineUpdate(engine_id="E1", type=kind, timestamp=datetime.now(UTC), data=data)
+            assert read_update(update) == validate(data)
+    definitions = bundle()["$defs"]
+    for frame in frames[:300]:
+        name = frame_name("engine", frame["type"])
+        Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(frame)
 
 
 async def test_without_a_lease_nothing_is_ever_sent(platform, broker, start_engine):

@@ -1,5 +1,6 @@
 """Engines that speak the real session over in-memory sockets, in virtual time: what a link does for them."""
 
+import json
 import math
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from trio.testing import MockClock
 
 from actors.board import Board
 from actors.fleet.fleet import Fleet, FleetBoard
-from actors.links.engine_link import EngineLink, LinkEnded
+from actors.links.engine_link import QUARANTINE_LIMIT, EngineLink, LinkEnded
 from actors.links.messages import CloseNow, Drain
 from actors.links.places import LinkDesk, Office
 from actors.live.hub import Hub
@@ -37,6 +38,7 @@ from wire.messages import (
     ConfigChanged,
     EmergencyStop,
     ErrorReport,
+    Fill,
     Flatness,
     Goodbye,
     HealthUpdate,
@@ -46,12 +48,14 @@ from wire.messages import (
     LocalStopCause,
     LogCategory,
     ProcessStatus,
+    Side,
     StopPhase,
     StopProgress,
     TradeLog,
     TradingMode,
     Welcome,
 )
+from wire.quarantine import QuarantinedLog
 from wire.rest import Connection, Role, StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, State, Vitals
 from wire.stops import Level, Scope, StopRecord
@@ -101,11 +105,12 @@ class Pipe:
 class Engine:
     """A well-behaved engine, unless told otherwise."""
 
-    def __init__(self, engine_id, *, instance="i1", synced=True, obeys=True):
+    def __init__(self, engine_id, *, instance="i1", synced=True, obeys=True, spoken=lambda text: text):
         self.engine_id = engine_id
         self.instance = instance
         self.synced = synced
         self.obeys = obeys
+        self.spoken = spoken
         self.latch = {}
         self.received = []
         self.leases = []
@@ -165,7 +170,7 @@ class Engine:
                 frames = self.session.take(now)
             for text in frames:
                 try:
-                    await self.pipe.to_platform.send(text)
+                    await self.pipe.to_platform.send(self.spoken(text))
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return
             if not frames:
@@ -231,6 +236,7 @@ class Ledger:
 
     def __init__(self):
         self.rows = {}
+        self.letters = []
         self.progress = []
         self.away = False
 
@@ -246,6 +252,7 @@ class Ledger:
 
     async def bury(self, letter):
         self.ask()
+        self.letters.append(letter)
 
     async def note_account(self, engine_id, account):
         self.ask()
@@ -913,3 +920,102 @@ def test_a_link_that_fails_is_noticed_within_fifteen_seconds_and_the_engine_is_t
             assert engine.session.outbox.unacked == 0
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
+
+
+# --- what is not valid ----------------------------------------------------------------------------------------------
+
+
+def malform(text):
+    """What an engine of another make might send instead."""
+    frame = json.loads(text)
+    if frame["type"] == "trade_log" and frame["payload"]["message"] == "bad":
+        frame["payload"].update(category="Order", token="canary", reason="\x1b[31mred")
+    if frame["type"] == "fill":
+        frame["payload"]["quantity"] = 0
+    if frame["type"] == "health_update":
+        frame["payload"]["memory_usage"] = 200
+    return json.dumps(frame)
+
+
+def line(log_id, message="line"):
+    return TradeLog(id=log_id, category=LogCategory.SYSTEM, message=message, timestamp=START)
+
+
+async def test_a_malformed_line_is_nacked_and_kept_as_a_quarantined_row_between_its_neighbours(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", spoken=malform)
+        await world.connect(engine)
+        for log_id, message in (("l1", "line"), ("l2", "bad"), ("l3", "line")):
+            engine.say(line(log_id, message))
+        await trio.sleep(2)
+        first, row, last = world.ledger.rows.values()
+        assert (first.id, last.id) == ("l1", "l3")
+        assert isinstance(row, QuarantinedLog)
+        assert row.reason == "payload.category: must be one of System, Strategy, Trade"
+        assert "Order" in row.message
+        assert "canary" not in row.message
+        assert "\x1b" not in row.message
+        facts = engine.session.statistics()
+        assert (facts.refused, facts.unacked, facts.state) == (1, 0, State.LIVE)
+        assert [a.code for a in world.alerts if isinstance(a, RaiseAlert)] == ["error_invalid_message"]
+
+
+async def test_other_malformed_messages_are_dead_letters_and_those_with_successors_are_not_kept(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", spoken=malform)
+        await world.connect(engine)
+        engine.say(
+            Fill(
+                id="f1", order_id="o1", strategy_id="ma", symbol="005930", side=Side.BUY, quantity=5, price=71800,
+                fee=1, tax=0, at=START,
+            )
+        )  # fmt: skip
+        engine.say(
+            HealthUpdate(
+                cpu_usage=1.0, memory_usage=2.0, process_status=ProcessStatus.RUNNING, engine_count=1,
+                active_strategies=0, last_update=START,
+            )
+        )  # fmt: skip
+        await trio.sleep(2)
+        (letter,) = world.ledger.letters
+        assert (letter.engine_id, letter.kind, letter.payload) == ("E1", "fill", "{}")
+        assert letter.reason == "not valid: payload.quantity: must be at least 1"
+        assert world.ledger.rows == {}
+        assert engine.session.statistics().refused == 2
+
+
+async def test_of_a_flood_of_malformed_lines_a_bounded_number_is_kept_and_the_link_lives(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", spoken=malform)
+        await world.connect(engine)
+        for number in range(QUARANTINE_LIMIT + 50):
+            engine.say(line(f"l{number}", "bad"))
+            await trio.sleep(0.01)
+        engine.say(line("good"))
+        await trio.sleep(2)
+        rows = list(world.ledger.rows.values())
+        assert sum(isinstance(row, QuarantinedLog) for row in rows) == QUARANTINE_LIMIT
+        assert rows[-1].id == "good"
+        assert engine.session.statistics().unacked == 0
+
+
+async def test_a_malformed_line_is_kept_once_though_the_engine_sends_it_again(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", spoken=malform)
+        await world.connect(engine)
+        world.ledger.away = True
+        engine.say(line("l1"))
+        engine.say(line("l2", "bad"))
+        await trio.sleep(1)
+        engine.pipe.cut()
+        await trio.sleep(1)
+        world.ledger.away = False
+        await world.connect(engine)
+        await trio.sleep(3)
+        kinds = [type(row) for row in world.ledger.rows.values()]
+        assert sorted(k.__name__ for k in kinds) == ["QuarantinedLog", "TradeLog"]
+        assert engine.session.statistics().unacked == 0
