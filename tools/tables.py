@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -28,14 +28,26 @@ from actors.web.routes import ROUTES  # noqa: E402
 from actors.web.table import Caller, Route  # noqa: E402
 from wire import messages, rest  # noqa: E402
 from wire.closing import CloseCode, may_reconnect  # noqa: E402
+from wire.engine_session import TOKEN_REFRESH_AT, WELCOME_TIMEOUT_S  # noqa: E402
 from wire.envelope import Envelope  # noqa: E402
+from wire.events import (  # noqa: E402
+    ENGINE_MOVES,
+    ENGINE_TRANSITIONS,
+    PLATFORM_MOVES,
+    PLATFORM_TRANSITIONS,
+    State,
+)
+from wire.items import ITEMS  # noqa: E402
 from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane  # noqa: E402
+from wire.numbering import Inbound  # noqa: E402
+from wire.platform_session import HELLO_TIMEOUT_S, SUSPECT_AFTER_S, TOKEN_GRACE_S  # noqa: E402
 from wire.rest import Role  # noqa: E402
 from wire.schema import C  # noqa: E402
+from wire.sockets import SocketLimits  # noqa: E402
 from wire.stops import IDENTIFIER, Scope, StopRecord, StopSnapshot  # noqa: E402
-from wire.ui import DELIVERY, Delivery  # noqa: E402
+from wire.ui import BOOKMARK_MS, DELIVERY, OFFLINE_MS, UI_DOWN, UI_UP, Delivery  # noqa: E402
 
-PAGES = ("configuration.md", "rest.md", "engines.md")
+PAGES = ("configuration.md", "rest.md", "engines.md", "protocol.md")
 _PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n)(.*?)(<!-- end of table -->\n)", re.DOTALL)
 
 SETTINGS = {
@@ -298,6 +310,74 @@ def closes_table() -> Iterator[str]:
     yield from rows(("code", "reason", "what an engine does"), body)
 
 
+def timers_table() -> Iterator[str]:
+    limits = messages.Limits()
+    body = (
+        ("hello after the upgrade", f"{HELLO_TIMEOUT_S:g} s", "4008"),
+        ("welcome after the hello, on the engine's side", f"{WELCOME_TIMEOUT_S:g} s", "4008"),
+        ("heartbeat (`heartbeat_ms`)", f"{limits.heartbeat_ms / 1000:g} s", ""),
+        ("suspect", f"{SUSPECT_AFTER_S:g} s", "shown"),
+        ("offline (`offline_ms`), on both sides", f"{limits.offline_ms / 1000:g} s", "4008"),
+        ("acknowledgement (`ack_delay_ms`)", f"{limits.ack_delay_ms} ms or {Inbound().batch} messages", ""),
+        ("one frame that the peer does not take", f"{SocketLimits().send_timeout:g} s", "the connection is cut"),
+        ("token refresh", f"{TOKEN_REFRESH_AT:.0%} of its life", ""),
+        ("after the end of the token", f"{TOKEN_GRACE_S:g} s", "4101"),
+        ("bookmark to a dashboard", f"{BOOKMARK_MS / 1000:g} s", ""),
+        ("offline, for a dashboard", f"{OFFLINE_MS / 1000:g} s", "4008"),
+    )
+    yield from rows(("what", "when", "otherwise"), body)
+
+
+def link_states() -> Iterator[str]:
+    sides = (
+        ("The engine's side", ENGINE_TRANSITIONS, ENGINE_MOVES, State.IDLE),
+        ("The platform's side", PLATFORM_TRANSITIONS, PLATFORM_MOVES, State.AWAITING),
+    )
+    for title, transitions, moves, first in sides:
+        yield f"**{title}**"
+        yield ""
+        yield "```mermaid"
+        yield "stateDiagram-v2"
+        yield f"    [*] --> {first.value}"
+        by_message = [(one, name, two) for (one, name), two in transitions.items() if one is not two]
+        for one, name, two in (*by_message, *moves):
+            yield f"    {one.value} --> {two.value}: {name}"
+        yield "```"
+        yield ""
+        yield from rows(("state", "may receive"), _accepted(transitions))
+        yield ""
+
+
+def _accepted(transitions: Mapping[tuple[State, str], State]) -> Iterator[tuple[str, str]]:
+    for state in State:
+        names = [name for one, name in transitions if one is state]
+        if names:
+            yield f"`{state.value}`", ", ".join(f"`{name}`" for name in names)
+
+
+def topic_items() -> Iterator[str]:
+    body = (
+        (
+            f"`{topic.value}`",
+            " or ".join(c.__name__ for c in (item.cls, item.or_else) if c)
+            + (" + `engine_id`" if item.of_engine else ""),
+            ", ".join(f"`{name}`" for name in item.key) or "–",
+        )
+        for topic, item in ITEMS.items()
+    )
+    yield from rows(("topic", "item", "key"), body)
+
+
+def ui_up() -> Iterator[str]:
+    for name, cls in UI_UP.items():
+        yield from _described(f"`{name}`", cls)
+
+
+def ui_down() -> Iterator[str]:
+    for name, cls in UI_DOWN.items():
+        yield from _described(f"`{name}`", cls)
+
+
 def parameters_table() -> Iterator[str]:
     body = (
         (
@@ -427,6 +507,11 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "messages-down": messages_down,
     "parts": message_parts,
     "closes": closes_table,
+    "timers": timers_table,
+    "link-states": link_states,
+    "topic-items": topic_items,
+    "ui-up": ui_up,
+    "ui-down": ui_down,
     "parameters": parameters_table,
 }
 

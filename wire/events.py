@@ -103,11 +103,29 @@ PLATFORM_TRANSITIONS: dict[tuple[State, str], State] = {
     **_in(State.GREETED, "goodbye"),
     **_in(State.LIVE, "auth", "ack", "nack", "heartbeat", "gap_fill", "goodbye", *_data(ENGINE_UP)),
 }
-"""What the platform may receive in a state, and the state that follows. The welcome moves GREETED to LIVE."""
+"""What the platform may receive in a state, and the state that follows."""
 
 ENGINE_TRANSITIONS: dict[tuple[State, str], State] = {
     (State.AWAITING, "welcome"): State.LIVE,
     **_in(State.AWAITING, "nack", "goodbye"),
     **_in(State.LIVE, "ack", "nack", "heartbeat_ack", "gap_fill", "goodbye", *_data(ENGINE_DOWN)),
 }
-"""What an engine may receive. Opening and losing a connection move it between IDLE and AWAITING."""
+"""What an engine may receive."""
+
+PLATFORM_MOVES: tuple[tuple[State, str, State], ...] = (
+    (State.GREETED, "welcome sent", State.LIVE),
+    (State.AWAITING, "closed", State.CLOSED),
+    (State.GREETED, "closed", State.CLOSED),
+    (State.LIVE, "closed", State.CLOSED),
+)
+"""What moves the platform's side besides messages. It begins AWAITING, with the connection."""
+
+ENGINE_MOVES: tuple[tuple[State, str, State], ...] = (
+    (State.IDLE, "connected, hello sent", State.AWAITING),
+    (State.AWAITING, "disconnected", State.IDLE),
+    (State.LIVE, "disconnected", State.IDLE),
+    (State.AWAITING, "closed", State.CLOSED),
+    (State.LIVE, "closed", State.CLOSED),
+    (State.CLOSED, "disconnected", State.IDLE),
+)
+"""What moves the engine's side besides messages. It begins IDLE and outlives its connections."""

@@ -1,16 +1,21 @@
 """The tables and examples of the documentation are those of the code."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from actors.engine.config import read_config
+from wire.bundle import bundle, frame_name
+from wire.envelope import read_frame
 from wire.messages import ENGINE_DOWN, ENGINE_UP
 from wire.sdk.platform import read_credential
+from wire.ui import UI_DOWN, UI_UP
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -24,10 +29,10 @@ def tables():
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "rest.md", "engines.md"])
+@pytest.mark.parametrize("page", ["configuration.md", "rest.md", "engines.md", "protocol.md"])
 def test_the_tables_of_a_page_are_current(tables, page):
     text = (DOCS / page).read_text(encoding="utf-8")
-    assert text.count("<!-- table: ") >= 3
+    assert "<!-- table: " in text
     assert text == tables.redrawn(text), "run: python tools/tables.py"
 
 
@@ -40,9 +45,28 @@ def test_every_setting_is_described(tables):
     assert set(tables.SETTINGS) == set(tables.NAMES)
 
 
-def test_every_message_of_the_link_is_on_the_page():
-    page = (DOCS / "engines.md").read_text(encoding="utf-8")
-    assert [name for name in {**ENGINE_UP, **ENGINE_DOWN} if f"**`{name}`**" not in page] == []
+def test_every_message_of_the_links_is_on_the_page():
+    page = (DOCS / "protocol.md").read_text(encoding="utf-8")
+    assert [name for name in {**ENGINE_UP, **ENGINE_DOWN, **UI_UP, **UI_DOWN} if f"**`{name}`**" not in page] == []
+
+
+FRAMES = re.findall(r"```json\n(.*?)```", (DOCS / "protocol.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", FRAMES, ids=lambda text: text.split('"')[3])
+def test_every_frame_in_the_guide_is_one(text):
+    plain = json.loads(text)
+    kind, link = plain["type"], "engine" if "engine_id" in plain else "ui"
+    schema = {"$ref": f"#/$defs/{frame_name(link, kind)}", "$defs": bundle()["$defs"]}
+    Draft202012Validator(schema).validate(plain)
+    if link == "engine":
+        known = ENGINE_UP if kind in ENGINE_UP else ENGINE_DOWN
+        frame = read_frame(text.replace("\n", ""), known)
+        assert frame.error is None, frame.error
+
+
+def test_the_guide_shows_enough_frames():
+    assert len(FRAMES) > 10
 
 
 @pytest.mark.parametrize("command", ["engine", "broker-sim"])
