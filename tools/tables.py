@@ -356,15 +356,11 @@ def _accepted(transitions: Mapping[tuple[State, str], State]) -> Iterator[tuple[
 
 
 def topic_items() -> Iterator[str]:
-    body = (
-        (
-            f"`{topic.value}`",
-            " or ".join(c.__name__ for c in (item.cls, item.or_else) if c)
-            + (" + `engine_id`" if item.of_engine else ""),
-            ", ".join(f"`{name}`" for name in item.key) or "–",
-        )
-        for topic, item in ITEMS.items()
-    )
+    body = []
+    for topic, item in ITEMS.items():
+        names = " or ".join(cls.__name__ for cls in (item.cls, item.or_else) if cls)
+        key = ", ".join(f"`{name}`" for name in item.key) or "–"
+        body.append((f"`{topic.value}`", names + (" and `engine_id`" if item.of_engine else ""), key))
     yield from rows(("topic", "item", "key"), body)
 
 
