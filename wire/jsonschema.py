@@ -17,6 +17,7 @@ from wire.messages import TradeLog
 from wire.rest import StopRequest
 from wire.schema import C
 from wire.stops import IDENTIFIER, SYMBOL, Level, Scope
+from wire.vocabulary import OrderRequest, OrderType
 
 Schema = dict[str, Any]
 
@@ -43,6 +44,11 @@ RULES: Mapping[type, Schema] = {
     TradeLog: {
         "if": {"properties": {"category": {"const": "Trade"}}},
         "then": {"required": ["reason"], "properties": {"reason": {"type": "string", "pattern": r"\S"}}},
+    },
+    OrderRequest: {
+        "if": {"properties": {"order_type": {"const": OrderType.LIMIT.value}}},
+        "then": {"required": ["price"], "properties": {"price": {"type": "integer"}}},
+        "else": {"properties": {"price": {"type": "null"}}},
     },
     StopRequest: {"not": {"properties": {"level": {"const": Level.NORMAL.value}}, "required": ["level"]}},
 }

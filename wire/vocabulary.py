@@ -189,7 +189,7 @@ class TradeDecision:
     action: TradeAction
     symbol: Symbol
     quantity: Shares
-    reason: Annotated[str, C(pattern=r"[\s\S]*\S[\s\S]*", max_length=2000)]
+    reason: Annotated[str, C(pattern=r"[^\x00]*[^\s\x00][^\x00]*", max_length=2000)]
     price: Price | None = None
 
 
