@@ -2,6 +2,7 @@
 
 from actors.engine.desk import Desk
 from wire.sdk.gate import Purpose
+from wire.sdk.latch import LatchedStop
 from wire.stops import Level, Scope
 
 
@@ -11,7 +12,7 @@ class DeskTrading:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def freeze(self) -> None:
+    def freeze(self, stop: LatchedStop) -> None:
         """Orders that have not been written are discarded; their tasks end without waiting for their turn."""
         desk = self._desk
         for order in desk.orders.open_orders():

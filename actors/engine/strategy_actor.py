@@ -23,7 +23,7 @@ from wire.messages import (
     TradingState,
 )
 from wire.sdk.errors import InvalidParameters
-from wire.sdk.parameters import validated
+from wire.sdk.parameters import decided, differences
 from wire.sdk.settings import Settings, Tuned
 from wire.stops import Level
 
@@ -104,14 +104,9 @@ class StrategyActor(Actor):
     def _apply(self, update: ParameterUpdate) -> None:
         plan, desk = self._plan, self._desk
         now = tuned(plan, self._settings)
-        if update.stop_epoch < desk.gate.register.epoch:
-            raise InvalidParameters("a stop came after this change was decided", code="error_stale_epoch")
-        if update.base_version != now.version and update.version <= now.version:
-            raise InvalidParameters(f"version {now.version} is in force already", code="error_stale_version")
-        values = validated(plan.strategy.schema, now.parameters, update.parameters)
-        changes = {k: v for k, v in values.items() if now.parameters.get(k) != v}
+        values = decided(update, now, plan.strategy.schema, desk.gate.register.epoch)
         self._settings.tuned[plan.id] = Tuned(parameters=values, version=update.version)
-        words = ", ".join(f"{k} {now.parameters.get(k)} -> {v}" for k, v in changes.items()) or "nothing changed"
+        words = differences(now.parameters, values)
         desk.log(LogCategory.STRATEGY, f"PARAMETERS {plan.id}: {words} (version {update.version})", None)
 
     def _result(self, update: ParameterUpdate, error: str | None, reason: str | None) -> ParameterResult:

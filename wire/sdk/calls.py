@@ -5,7 +5,9 @@ from wire.sdk.platform import (
     CALL_TIMEOUT,
     Call,
     Credential,
+    PlatformConfig,
     Token,
+    config_answer,
     config_call,
     keys_answer,
     needs_private_key,
@@ -19,6 +21,12 @@ async def fetch_token(http: HttpClient, credential: Credential) -> Token:
     """A fresh engine token. Raises Unwelcome or PlatformAway."""
     response = await _ask(http, credential, token_call(credential))
     return token_answer(response.status, response.body)
+
+
+async def fetch_config(http: HttpClient, credential: Credential, token: Token) -> PlatformConfig:
+    """What the platform keeps for this engine. Raises ConfigurationError, Unwelcome or PlatformAway."""
+    response = await _ask(http, credential, config_call(credential, token))
+    return config_answer(credential, response.status, response.body)
 
 
 async def fetch_keys(http: HttpClient, credential: Credential) -> dict[str, str]:

@@ -52,6 +52,7 @@ from wire.session import (
     Refused,
     Rejected,
     SessionStatistics,
+    State,
     Vitals,
 )
 from wire.stops import Level, StopSnapshot
@@ -138,6 +139,11 @@ class Conversation:
         """How the session itself ended the connection."""
         return self._closing
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether the platform has said welcome on a connection that stands."""
+        return self._session.state is State.LIVE
+
     def statistics(self) -> SessionStatistics:
         return self._session.statistics()
 
@@ -210,7 +216,8 @@ class Conversation:
 
     def goodbye(self) -> None:
         """The engine ends: the platform need not wait for its lease."""
-        self._session.send(Goodbye(cause="stopped"))
+        if self.is_linked:
+            self._session.send(Goodbye(cause="stopped"))
         self._wake()
 
     def _feed(self) -> None:

@@ -39,9 +39,9 @@ _TIMEOUT_MS = 30_000
 class Trading(Protocol):
     """What stops ask of the engine's own orders. Nothing here waits."""
 
-    def freeze(self) -> None:
-        """The gate has just closed further: what is queued and may not be sent any more is discarded, and whatever
-        makes orders by itself ends."""
+    def freeze(self, stop: LatchedStop) -> None:
+        """The gate has just closed for this stop: what is queued and may not be sent any more is discarded, and
+        whatever makes orders by itself ends."""
 
     def orphaned(self) -> list[str]:
         """Closing orders of stops that no open stop asks for any more."""
@@ -164,7 +164,7 @@ class Halting:
         if merged != before:
             self.keeper.changed()
         self._unsafe[record.stop_id] = self.keeper.version
-        self._trading.freeze()
+        self._trading.freeze(merged)
         self._outlet.send(self.stopping.begin(merged, self._clock.now(), in_flight))
         words = f"{record.level.value} of {record.scope}: {stop.reason}"
         self._log(f"STOP {words}", stop.reason or None, severity=Severity.CRITICAL)

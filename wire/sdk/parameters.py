@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from wire.messages import ParameterSpec
+from wire.messages import ParameterSpec, ParameterUpdate
 from wire.sdk.errors import InvalidParameters
+from wire.sdk.settings import Tuned
 
 Values = Mapping[str, int | float]
 
@@ -21,3 +22,23 @@ def validated(schema: Mapping[str, ParameterSpec], current: Values, changes: Val
         if not spec.minimum <= value <= spec.maximum:
             raise InvalidParameters(f"{name} must be between {spec.minimum:g} and {spec.maximum:g}")
     return effective
+
+
+def decided(
+    update: ParameterUpdate, now: Tuned, schema: Mapping[str, ParameterSpec], epoch: int
+) -> dict[str, int | float]:
+    """What an update makes of the parameters in force. ``epoch``: the engine's newest stop or release.
+
+    Raises InvalidParameters for what is decided without knowing of a stop, replaced already, or out of range.
+    """
+    if update.stop_epoch < epoch:
+        raise InvalidParameters("a stop came after this change was decided", code="error_stale_epoch")
+    if update.base_version != now.version and update.version <= now.version:
+        raise InvalidParameters(f"version {now.version} is in force already", code="error_stale_version")
+    return validated(schema, now.parameters, update.parameters)
+
+
+def differences(before: Values, after: Values) -> str:
+    """What changed, in words for the story."""
+    changes = {k: v for k, v in after.items() if before.get(k) != v}
+    return ", ".join(f"{k} {before.get(k)} -> {v}" for k, v in changes.items()) or "nothing changed"

@@ -19,6 +19,7 @@ from wire.stops import Level, Scope
 CLOSING = "being closed"
 BLOCKED = "error_positions_blocked"
 UNCONFIRMED = "error_confirmation_needed"
+UNABLE = "error_not_supported"
 
 Covers = Callable[[Scope, str, str], bool]
 """(scope, strategy id, symbol) → whether the scope covers it on this engine and account."""
@@ -64,7 +65,8 @@ BlockedFor = Callable[[str, str], Blocked | None]
 
 class StopRun:
     """One stop on this engine. Counts are totals of the run; a raise of the same stop continues it. ``session``: the
-    trading day in which a person asked for it, None while that is not known."""
+    trading day in which a person asked for it, None while that is not known. ``unable``: what the engine lacks to carry
+    it out, so that only a person's hand and a read of the broker can end it."""
 
     def __init__(self, stop: LatchedStop, now: float, in_flight: int) -> None:
         self.stop = stop
@@ -74,6 +76,7 @@ class StopRun:
         self.timed_out = False
         self.session: str | None = None
         self.held: str | None = None
+        self.unable: str | None = None
         self._deadline = now + stop.timeout_ms / 1000
         self._seen_orders: set[str] = set()
         self._cancelled: set[str] = set()
@@ -107,6 +110,8 @@ class StopRun:
     @property
     def is_stuck(self) -> bool:
         """Everything that is left waits for the market or for a person."""
+        if self.unable is not None and not self.is_over:
+            return True
         left = bool(self._residuals) and all(r.reason != CLOSING for r in self._residuals)
         return not self.is_over and (left or self.held is not None)
 
@@ -169,7 +174,7 @@ class StopRun:
         flatness, why = self._flatness()
         late, stuck = self.timed_out and not self.is_over, self.is_stuck
         phase = StopPhase.FAILED if stuck else StopPhase.TIMED_OUT if late else self.phase
-        blocked = UNCONFIRMED if self.held is not None else BLOCKED
+        blocked = UNABLE if self.unable is not None else UNCONFIRMED if self.held is not None else BLOCKED
         return StopProgress(
             stop_id=self.stop_id,
             stop_epoch=self.stop.record.stop_epoch,
@@ -185,7 +190,7 @@ class StopRun:
             flatness_reason=why,
             residuals=self._left_over(),
             error=blocked if stuck else "error_stop_timeout" if late else None,
-            reason=self.held if stuck else "still trying" if late else None,
+            reason=(self.unable or self.held) if stuck else "still trying" if late else None,
         )
 
     def _left_over(self) -> list[Residual]:

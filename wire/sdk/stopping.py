@@ -301,6 +301,16 @@ class Stopping:
                 reports.append(run.report())
         return reports
 
+    def lacking(self, judge: Callable[[StopRun], str | None]) -> list[StopProgress]:
+        """``judge`` says what the engine lacks to carry a stop out, or None; the reports that changed by it."""
+        reports = []
+        for run in self.runs:
+            lack = None if run.is_over or run.level < Level.CANCEL else judge(run)
+            if lack != run.unable:
+                run.unable = lack
+                reports.append(run.report())
+        return reports
+
     def _taken(self, view: View) -> None:
         """Whose closing order works, his is not refused any more."""
         for order in view.orders:

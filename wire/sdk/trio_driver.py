@@ -17,6 +17,7 @@ from wire.sockets import Socket, background
 
 DIAL_TIMEOUT = 10.0
 _LONGEST_SLEEP = 60.0
+_LOOK_EVERY = 0.25
 
 OnThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -59,10 +60,19 @@ class TrioDriver:
         self._http = http
         self._clock = clock
         self._woken = trio.Event()
+        self._stirred = trio.lowlevel.ParkingLot()
+        self.is_idle = True  # nothing is being written, and nothing waits to be
         conversation.wake = self._wake
 
     def _wake(self) -> None:
+        self.is_idle = False
         self._woken.set()
+        self._stirred.unpark_all()
+
+    async def stirs(self) -> None:
+        """Returns when anything about the link changed, or after a moment."""
+        with trio.move_on_after(_LOOK_EVERY):
+            await self._stirred.park()
 
     async def run(self) -> None:
         """Returns when the platform does not want this engine any more; until then it dials again and again."""
@@ -101,6 +111,8 @@ class TrioDriver:
             conversation.lost(error)
         finally:
             conversation.disconnected()
+            self.is_idle = True
+            self._stirred.unpark_all()
         if conversation.closing is not None:
             await socket.close(int(conversation.closing.code), conversation.closing.reason)
 
@@ -124,6 +136,8 @@ class TrioDriver:
                 continue
             if conversation.is_over:
                 return
+            self.is_idle = not self._woken.is_set()
+            self._stirred.unpark_all()
             with trio.move_on_after(_until(conversation.deadline(), self._clock)):
                 await self._woken.wait()
 

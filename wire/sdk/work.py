@@ -24,11 +24,13 @@ Then = Callable[[Outcome, float], None]
 @attrs.frozen(kw_only=True)
 class Job:
     """``work`` is called with nothing. A ``blocking`` one runs on a thread; of another one an awaitable result is
-    awaited, for at most ``timeout`` seconds. ``then`` hears the outcome and the time."""
+    awaited, for at most ``timeout`` seconds. ``then`` hears the outcome and the time. ``handler``: it is the engine's
+    own code."""
 
     work: Callable[[], Any]
     then: Then
     blocking: bool = False
+    handler: bool = False
     timeout: float | None = None
 
 
