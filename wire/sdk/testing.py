@@ -47,7 +47,7 @@ _LOOK_EVERY = 0.1
 class PracticePlatform:
     """One engine at a time. ``lease_ms``, ``expiry`` and ``config`` may be changed while it runs."""
 
-    def __init__(self, *, heartbeat_ms: int = 200, port: int = 0) -> None:
+    def __init__(self, *, heartbeat_ms: int = 100, port: int = 0) -> None:
         self.lease_ms = 15_000
         self.expiry = LeaseExpiry()
         self.platform_id = "practice"
@@ -57,7 +57,7 @@ class PracticePlatform:
         self.heard: list[Any] = []
         self.port = port
         self._secret = secrets.token_hex(16)
-        self._limits = Limits(heartbeat_ms=heartbeat_ms, offline_ms=5_000)
+        self._limits = Limits(heartbeat_ms=heartbeat_ms, offline_ms=5_000, ack_delay_ms=20)
         self._keys = TokenKeys(secrets.token_bytes(32))
         self._register = Register()
         self._session: PlatformSession | None = None

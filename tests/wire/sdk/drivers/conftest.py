@@ -202,7 +202,7 @@ def engine(driver, platform, account, tmp_path):
     credential = platform.credential(tmp_path / "engine.json")
 
     def start(*, folder="state", set_up=lambda link, engine: None, credential=credential, **options):
-        options = {"name": "Alpha", "read_every": 0.2, "health_every": None, **options}
+        options = {"name": "Alpha", "read_every": 0.1, "health_every": None, **options}
 
         def make(cls):
             return cls(credential, tmp_path / folder, **options)
