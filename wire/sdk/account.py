@@ -55,16 +55,17 @@ class Reading:
     trading_day: date | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class _Passed:
-    """An order that passed the gate, and when."""
+    """An order that passed the gate, when, and when its answer was known."""
 
     intent: Intent
     at: float
+    settled_at: float = float("inf")
 
 
 class Holdings:
-    """The last good read, and what passed the gate since. Nothing is ever sold short."""
+    """The last good read, and what passed the gate. Nothing is ever sold short."""
 
     def __init__(self) -> None:
         self._passed: dict[str, _Passed] = {}
@@ -78,7 +79,8 @@ class Holdings:
                 del self._passed[next(iter(self._passed))]
 
     def reducible(self, strategy_id: str | None, symbol: str, side: Side) -> int:
-        """Shares that an order may take and still only reduce: held at the last read, less what works or went since."""
+        """Shares that an order may take and still only reduce: held at the last read, less what works, and less what
+        passed the gate and may not be in that read."""
         view = self.view
         if side is Side.BUY or view is None:
             return 0
@@ -91,11 +93,17 @@ class Holdings:
         since = sum(
             p.intent.quantity
             for p in self._passed.values()
-            if p.at >= view.began
+            if p.settled_at >= view.began
             and p.intent.order_id not in working
             and ((p.intent.strategy_id or UNOWNED), p.intent.symbol, p.intent.side) == (owner, symbol, Side.SELL)
         )
         return held - taking - since
+
+    def settled(self, order_id: str, now: float) -> None:
+        """Its answer is known: a read that begins from now on shows what became of it."""
+        passed = self._passed.get(order_id)
+        if passed is not None and passed.settled_at > now:
+            passed.settled_at = now
 
     # --- reads ---
 

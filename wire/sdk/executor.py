@@ -176,6 +176,7 @@ class Executor(Lane):
         for order_id in [i for i, since in self._lost.items() if view.began > since + _SETTLING]:
             del self._lost[order_id]
             self._gate.settle(order_id)
+            self.holdings.settled(order_id, view.began)
         there = {o.order_id for o in view.orders}
         for order_id in self._asked - there:
             self._stopping.order_over(order_id, by_cancel=True)

@@ -53,6 +53,7 @@ class Ordering:
         """The broker's answer to a request is known, whatever it is."""
         self.answered_at = self._clock.now()
         self._gate.settle(order_id)
+        self._executor.holdings.settled(order_id, self.answered_at)
 
     def lost(self, order_id: str) -> None:
         """The answer did not come: a later read of the account tells what became of it. Never send it again."""

@@ -153,8 +153,23 @@ def test_closing_orders_pass_only_after_the_stop_and_never_open_anything(engine,
         with pytest.raises(GateClosed, match="can be reduced"):
             alpha.do(closing("c2", **changes))
     alpha.do(closing("c3"))
+    for _ in range(3):  # however often the account is read: its fate is open
+        reads = account.reads
+        platform.until(lambda reads=reads: account.reads > reads + 1)
+        with pytest.raises(GateClosed, match="only 0 shares"):
+            alpha.do(closing("c4"))
+    alpha.do(lambda link: link.settle("c3"))
     with pytest.raises(GateClosed, match="only 0 shares"):
         alpha.do(closing("c4"))
+    platform.until(lambda: _passes(alpha, closing("c5")))  # refused by the broker: it still holds the shares
+
+
+def _passes(engine, act):
+    try:
+        engine.do(act)
+    except GateClosed:
+        return False
+    return True
 
 
 def test_a_request_in_flight_is_told_and_waited_for(engine, platform, account, order):
