@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from supervisor.message import Request
+from wire.messages import StrategyAction
 from wire.rest import (
     EngineHealthDetail,
     EngineStatus,
@@ -20,6 +21,7 @@ from wire.rest import (
     RollbackRequest,
     Stop,
     StopRequest,
+    StrategyCommandResult,
     StrategyParameters,
     SystemHealthMetrics,
     UpdateResult,
@@ -128,6 +130,28 @@ class ConfigurationChanged:
     """A user's settings were saved under a new version: every engine is told."""
 
     config_version: int
+
+
+# --- strategies ---------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class CommandStrategy(Request[StrategyCommandResult | Refusal]):
+    """Pauses or resumes one strategy at its engine; answered with the engine's word, at most 10 s later."""
+
+    engine_id: str
+    strategy_id: str
+    action: StrategyAction
+    request_id: str
+
+
+@attrs.frozen(kw_only=True)
+class CheckCommand(Request[Refusal | None]):
+    """Whether the same would be refused now."""
+
+    engine_id: str
+    strategy_id: str
+    action: StrategyAction
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

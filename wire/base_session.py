@@ -29,6 +29,7 @@ from wire.messages import (
     Lane,
     Nack,
     ParameterUpdate,
+    StrategyCommand,
     TradeLog,
     Welcome,
 )
@@ -249,7 +250,8 @@ class BaseSession:
         """Puts a message on its way; nothing is written before ``take``. False when the outbox was full and it is lost.
 
         A lossless message waits until it is acknowledged, over any number of connections. A conflated one replaces its
-        unsent predecessor. ``expires_at`` (monotonic) is for parameter updates alone. A release withdraws its stops.
+        unsent predecessor. ``expires_at`` (monotonic) is for parameter updates and strategy commands alone. A release
+        withdraws its stops.
         """
         if isinstance(message, TradeLog | Fill):
             id = id or message.id
@@ -297,7 +299,7 @@ class BaseSession:
         if sending.gap is not None:
             return self._fill(sending.from_seq, sending.to_seq, sending.gap, letter.lost)
         message = letter.message
-        if isinstance(message, ParameterUpdate) and letter.expires_at is not None:
+        if isinstance(message, ParameterUpdate | StrategyCommand) and letter.expires_at is not None:
             message = changed(message, expires_ms=int((letter.expires_at - now) * 1000))
         frame = self._write(
             message, seq=sending.from_seq, id=letter.id, re=letter.re, crit=letter.crit, at=letter.timestamp

@@ -19,6 +19,8 @@ from wire.stops import SYMBOL, Epoch, Identifier, Level, Scope, StopRecord, Stop
 
 PROTOCOL = "1"
 SUBPROTOCOL = "watchkeeper-engine.v1"
+STRATEGY_COMMANDS = "strategy.commands"
+"""The capability, in hello, of an engine that understands ``strategy_command``."""
 MAX_FRAME_BYTES = 256 * 1024
 MAX_DEPTH = 16
 
@@ -158,6 +160,13 @@ class LocalStopCause(Enum):
     RISK = "risk"
     LEASE_EXPIRED = "lease_expired"
     OPERATOR = "operator"
+
+
+class StrategyAction(Enum):
+    """Pause: no order of the strategy leaves any more. Resume: it may trade again, as far as stops and lease allow."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 class ResultStatus(Enum):
@@ -489,6 +498,18 @@ class ParameterResult:
     reason: Text | None = None
 
 
+@message
+class StrategyResult:
+    """The answer to a ``strategy_command``. ``strategy_status``: what the strategy is after it, null: there is none."""
+
+    request_id: DurableId
+    strategy_id: Identifier
+    status: ResultStatus
+    strategy_status: StrategyState | None
+    error: ErrorCode | None = None
+    reason: Text | None = None
+
+
 # --- lossless, platform to engine ---------------------------------------------------------------------------------
 
 
@@ -527,6 +548,20 @@ class ParameterUpdate:
     parameters: Parameters
     version: Sequence
     base_version: Sequence
+    stop_epoch: Epoch
+    expires_ms: Millis
+
+
+@message
+class StrategyCommand:
+    """Pauses or resumes one strategy, at engines that say they are capable of it.
+
+    A resume whose ``stop_epoch`` is below the engine's own, or while a stop holds the strategy, is refused.
+    """
+
+    request_id: DurableId
+    strategy_id: Identifier
+    action: StrategyAction
     stop_epoch: Epoch
     expires_ms: Millis
 
@@ -594,6 +629,7 @@ ENGINE_UP: dict[str, type] = {
     "stop_progress": StopProgress,
     "local_stop": LocalStop,
     "parameter_result": ParameterResult,
+    "strategy_result": StrategyResult,
     "health_update": HealthUpdate,
     "positions": Positions,
     "account": Account,
@@ -610,6 +646,7 @@ ENGINE_DOWN: dict[str, type] = {
     "emergency_stop": EmergencyStop,
     "release": Release,
     "parameter_update": ParameterUpdate,
+    "strategy_command": StrategyCommand,
     "config_changed": ConfigChanged,
 }
 """What the platform may send to an engine."""

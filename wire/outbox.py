@@ -25,10 +25,11 @@ from wire.messages import (
     ParameterResult,
     Release,
     StopProgress,
+    StrategyResult,
 )
 
 URGENT = (EmergencyStop, Release)
-VITAL = (StopProgress, ErrorReport, LocalStop, ParameterResult)
+VITAL = (StopProgress, ErrorReport, LocalStop, ParameterResult, StrategyResult)
 RESERVED = 16
 BEYOND = 256
 """How many vital messages may be under way beyond a full window."""

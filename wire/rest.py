@@ -28,6 +28,7 @@ from wire.messages import (
     Sequence,
     Side,
     StopPhase,
+    StrategyAction,
     StrategyState,
     Symbol,
     Text,
@@ -532,6 +533,38 @@ class ReleaseView:
     resume: bool
     approved_by: Annotated[str, C(max_length=64)] | None
     history: list[ReleaseStep]
+
+
+# --- strategies ---------------------------------------------------------------------------------------------------
+
+
+@message
+class StrategyCommandRequest:
+    """Why; a resume has to say it."""
+
+    reason: Annotated[str, C(max_length=500)] = ""
+
+
+class CommandStatus(Enum):
+    """EXPIRED: the engine did not answer in time; what the strategy is then is in its own status."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+@message
+class StrategyCommandResult:
+    """What became of pausing or resuming a strategy. ``strategy_status``: what the engine says it is now."""
+
+    request_id: RequestId
+    engine_id: Identifier
+    strategy_id: Identifier
+    action: StrategyAction
+    status: CommandStatus
+    strategy_status: StrategyState | None
+    error: ErrorCode | None
+    reason: Text | None
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "release": ("actors.cli.releasing", "ask for, or approve, the end of a stop"),
     "status": ("actors.cli.status", "what every engine is doing"),
     "logs": ("actors.cli.following", "what the engines tell"),
+    "strategies": ("actors.cli.strategies", "list strategies, pause one or let one go on"),
     "engines": ("actors.cli.enrolling", "add, list, remove engines, or give one a new secret"),
     "users": ("actors.cli.people", "add, list, change users"),
     "keys": ("actors.cli.keys", "list or verify the keys that seal secrets"),

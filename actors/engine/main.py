@@ -37,7 +37,7 @@ from supervisor.supervision import Supervisor
 from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
-from wire.messages import Clocks, Hello, LogCategory, Resume
+from wire.messages import STRATEGY_COMMANDS, Clocks, Hello, LogCategory, Resume
 from wire.sdk.calls import fetch_keys
 from wire.sdk.clock import BootClock
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
@@ -152,7 +152,7 @@ class Engine:
             trading_mode=config.trading_mode,
             stops=[s.record for s in latch.open_stops()],
             latch=self.halting.latch_state,
-            capabilities=["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel"],
+            capabilities=["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel", STRATEGY_COMMANDS],
             supported_brokerages=["kis"],
             strategies=[hello_report(plan, self.desk, self.settings) for plan in config.strategies],
             resume=resume,

@@ -11,12 +11,15 @@ from typing import cast
 import attrs
 import trio
 
+from actors.fleet.commands import ANSWER_SECONDS, command, refuse_command, result
 from actors.fleet.preview import preview_of, previewed, unheard
 from actors.fleet.row import EngineRow
-from actors.links.messages import CloseNow, TellConfig
+from actors.links.messages import CloseNow, DeliverCommand, TellConfig
 from actors.live.hub import Hub
 from actors.requests import (
     COORDINATOR,
+    CheckCommand,
+    CommandStrategy,
     ConfigurationChanged,
     EngineEnrolled,
     EngineRemoved,
@@ -40,9 +43,18 @@ from wire.messages import (
     Hello,
     ParameterResult,
     Positions,
+    StrategyCommand,
     StrategyStatusReport,
 )
-from wire.rest import Connection, EngineHealthDetail, EngineStatus, OpenStop, PreviewAnswer, StrategyStatus
+from wire.rest import (
+    Connection,
+    EngineHealthDetail,
+    EngineStatus,
+    OpenStop,
+    PreviewAnswer,
+    StrategyCommandResult,
+    StrategyStatus,
+)
 from wire.skew import WARNING_MS
 from wire.stops import Scope
 from wire.ui import Topic
@@ -280,6 +292,41 @@ class Fleet(Actor):
     async def on_health(self, _msg: ListHealth) -> list[EngineHealthDetail]:
         now = trio.current_time()
         return [row.health_view(now) for row in self._board.rows.values()]
+
+    # --- one strategy is paused or resumed ---
+
+    @handles(CheckCommand)
+    async def on_check_command(self, msg: CheckCommand) -> Refusal | None:
+        return self._refuse(msg)
+
+    @handles(CommandStrategy)
+    async def on_command(self, msg: CommandStrategy) -> StrategyCommandResult | Refusal:
+        """Checked again, in the step in which it is sent."""
+        refusal = self._refuse(msg)
+        if refusal is not None:
+            return refusal
+        link = self._shelf.links[msg.engine_id]
+        ready = command(msg, self._shelf.book.register.epoch)
+        self.context.spawn(self._command, msg, ready, link, self.context.defer(), name="command")
+        return cast("StrategyCommandResult", DEFERRED)
+
+    def _refuse(self, msg: CommandStrategy | CheckCommand) -> Refusal | None:
+        row, linked = self._board.rows.get(msg.engine_id), msg.engine_id in self._shelf.links
+        return refuse_command(row, msg, linked=linked, stops=self._stops_of(msg.engine_id, msg.strategy_id))
+
+    def _stops_of(self, engine_id: str, strategy_id: str) -> list[str]:
+        account = self._shelf.book.roster.account(engine_id)
+        open_stops = self._shelf.book.register.open_stops()
+        return [i for i, entry in open_stops if entry.scope.covers(engine_id, account, strategy_id, "")]
+
+    async def _command(self, msg: CommandStrategy, ready: StrategyCommand, link: Ref, reply: Reply) -> None:
+        deliver = DeliverCommand(command=ready, expires_at=trio.current_time() + ANSWER_SECONDS)
+        answer = None
+        try:
+            answer = await link.ask(deliver, timeout=ANSWER_SECONDS)
+        except SupervisorError as error:
+            self.context.log.info("no answer to a strategy command from %s: %s", msg.engine_id, type(error).__name__)
+        reply.send(result(msg, answer))
 
     # --- showing ---
 

@@ -83,6 +83,7 @@ class EngineRow:
     instance: str | None = None
     version: str | None = None
     mode: TradingMode | None = None
+    capabilities: frozenset[str] = frozenset()
     status: EngineState | None = None
     synced: bool | None = None
     granted: tuple[Instant, float] | None = None
@@ -108,6 +109,7 @@ class EngineRow:
             hello.trading_mode,
             hello.latch,
         )
+        self.capabilities = frozenset(hello.capabilities)
         self.synced = None
         known = self.strategies
         self.strategies = {

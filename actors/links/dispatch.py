@@ -24,6 +24,7 @@ from wire.messages import (
     ParameterResult,
     Positions,
     StopProgress,
+    StrategyResult,
     StrategyStatusReport,
     TradeLog,
 )
@@ -45,7 +46,7 @@ def hand_on(desk: LinkDesk, engine_id: str, message: object) -> None:
         case Account():
             desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
             desk.log_writer.tell(KeepAccount(engine_id=engine_id, account=message))
-        case TradeLog() | OrderUpdate() | Fill() | ErrorReport():
+        case TradeLog() | OrderUpdate() | Fill() | ErrorReport() | StrategyResult():
             desk.fleet.tell(EngineHeard(engine_id=engine_id))
 
 

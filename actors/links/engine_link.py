@@ -7,7 +7,7 @@ acknowledged when the log writer says that they are committed.
 """
 
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, cast
@@ -18,6 +18,7 @@ from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineLost
 from actors.links.dispatch import hand_on, is_lossless, to_keep, to_quarantine
 from actors.links.messages import (
     CloseNow,
+    DeliverCommand,
     DeliverRelease,
     DeliverStop,
     DeliverUpdate,
@@ -51,6 +52,8 @@ from wire.messages import (
     Lane,
     LocalStop,
     Nack,
+    ResultStatus,
+    StrategyResult,
 )
 from wire.session import (
     Acknowledged,
@@ -72,6 +75,7 @@ COME_BACK_MS = 1000, 3000
 TAKEOVER_SECONDS = 2.0
 COORDINATOR_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
+COMMANDS_AWAITED = 100
 UNCOMMITTED_LIMIT = 8192
 """More unconfirmed messages than any window allows: the engine does not keep to the rules, and is closed (4030)."""
 
@@ -122,6 +126,7 @@ class EngineLink(Actor):
         self._goodbye = ""
         self._held: set[str] = set()
         self._quarantined = 0
+        self._commands: OrderedDict[str, Reply] = OrderedDict()
 
     async def started(self) -> None:
         self._place.connections += 1
@@ -159,6 +164,15 @@ class EngineLink(Actor):
     async def on_update(self, msg: DeliverUpdate) -> None:
         self._session.send(msg.message, id=msg.message.request_id, expires_at=msg.expires_at)
         self._ring()
+
+    @handles(DeliverCommand)
+    async def on_command(self, msg: DeliverCommand) -> StrategyResult:
+        self._commands[msg.command.request_id] = self.context.defer()
+        while len(self._commands) > COMMANDS_AWAITED:
+            self._commands.popitem(last=False)
+        self._session.send(msg.command, id=msg.command.request_id, expires_at=msg.expires_at)
+        self._ring()
+        return cast("StrategyResult", DEFERRED)
 
     @handles(TellConfig)
     async def on_config(self, msg: TellConfig) -> None:
@@ -393,9 +407,16 @@ class EngineLink(Actor):
     def _on_data(self, event: Received) -> None:
         if isinstance(event.message, LocalStop):
             self._held.add(event.message.id)
+        if isinstance(event.message, StrategyResult):
+            self._answer_command(event.message)
         hand_on(self._desk, self.engine_id, event.message)
         if event.seq is not None:
             self._keep(event, event.seq)
+
+    def _answer_command(self, result: StrategyResult) -> None:
+        reply = self._commands.pop(result.request_id, None)
+        if reply is not None:
+            reply.send(result)
 
     # --- numbers: what is handed on, and what is confirmed --------------------------------------------------------
 
@@ -471,6 +492,17 @@ class EngineLink(Actor):
     def _on_refused(self, nack: Nack) -> None:
         if nack.re is not None and nack.re in self._place.stop_letters:
             self._alert("error_stop_refused", "critical", f"the engine could not read a stop: {nack.reason}")
+        elif nack.re is not None and (reply := self._commands.pop(nack.re, None)) is not None:
+            reply.send(
+                StrategyResult(
+                    request_id=nack.re,
+                    strategy_id="unknown",
+                    status=ResultStatus.FAILED,
+                    strategy_status=None,
+                    error=nack.code,
+                    reason=nack.reason,
+                )
+            )
         elif nack.re is not None:
             self._desk.parameters.tell(UpdateRefused(engine_id=self.engine_id, request_id=nack.re, nack=nack))
 

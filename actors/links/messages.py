@@ -15,6 +15,8 @@ from wire.messages import (
     ParameterUpdate,
     Release,
     StopProgress,
+    StrategyCommand,
+    StrategyResult,
 )
 from wire.rest import Stop
 from wire.stops import Register
@@ -155,6 +157,14 @@ class DeliverUpdate:
     """``expires_at`` on the monotonic clock; after it the command is never sent."""
 
     message: ParameterUpdate
+    expires_at: float
+
+
+@attrs.frozen(kw_only=True)
+class DeliverCommand(Request[StrategyResult]):
+    """Answered with the engine's own answer. ``expires_at`` as above."""
+
+    command: StrategyCommand
     expires_at: float
 
 

@@ -1,6 +1,18 @@
 """The whole route table."""
 
-from actors.web import auditing, engines, health, incidents, login, parameters, people, preferences, records, stops
+from actors.web import (
+    auditing,
+    engines,
+    health,
+    incidents,
+    login,
+    parameters,
+    people,
+    preferences,
+    records,
+    stops,
+    strategies,
+)
 from actors.web.documents import asyncapi_route, openapi_route
 from actors.web.table import Route
 
@@ -10,6 +22,7 @@ _TABLE: tuple[Route, ...] = (
     *stops.ROUTES,
     *incidents.ROUTES,
     *parameters.ROUTES,
+    *strategies.ROUTES,
     *engines.ROUTES,
     *people.ROUTES,
     *health.ROUTES,

@@ -32,12 +32,13 @@ from wire.messages import (
     ResultStatus,
     Resume,
     Severity,
+    StrategyCommand,
     TradeLog,
     Welcome,
 )
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate
-from wire.sdk.halting import Halting
+from wire.sdk.halting import Halting, refused_command
 from wire.sdk.keeper import Keeper
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, new_id
@@ -279,6 +280,9 @@ class Conversation:
                 self._confirm_when_safe(event)
             case ParameterUpdate():
                 self._update(message, event)
+            case StrategyCommand():
+                self._command(message)
+                self._confirm_when_safe(event)
             case ConfigChanged(config_version=version):
                 self._config_changed(version)
                 self._confirm_when_safe(event)
@@ -316,6 +320,13 @@ class Conversation:
     def _released(self, message: Release) -> None:
         if not self._foreign:
             self._parts.halting.release(message)
+
+    def _command(self, command: StrategyCommand) -> None:
+        if self._foreign:
+            words = "this is not the engine's own platform"
+            self._parts.outlet.send(refused_command(command, "error_foreign_platform", words))
+        else:
+            self._parts.outlet.send(self._parts.halting.command(command))
 
     def _config_changed(self, version: int) -> None:
         if self._foreign:

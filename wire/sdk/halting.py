@@ -18,9 +18,14 @@ from wire.messages import (
     LocalStopCause,
     LogCategory,
     Release,
+    ResultStatus,
     Severity,
     StopPhase,
     StopProgress,
+    StrategyAction,
+    StrategyCommand,
+    StrategyResult,
+    StrategyState,
     TradeLog,
 )
 from wire.sdk.clock import Clock
@@ -216,14 +221,40 @@ class Halting:
         self.trading_changed()
 
     def _pause(self, stops: Iterable[LatchedStop], *, paused: bool) -> None:
-        held = {s for s in self._strategies for stop in stops if self._holds(stop, s)}
+        self._keep_paused({s for s in self._strategies for stop in stops if self._holds(stop, s)}, paused=paused)
+
+    def _keep_paused(self, strategies: set[str], *, paused: bool) -> None:
         if paused:
-            self._gate.paused |= held
+            self._gate.paused |= strategies
         else:
-            self._gate.paused -= held
+            self._gate.paused -= strategies
         if self._settings.paused != self._gate.paused:
             self._settings.paused = set(self._gate.paused)
             self._settings_keeper.changed()
+
+    # --- single strategies ---
+
+    def command(self, command: StrategyCommand) -> StrategyResult:
+        """A person pauses or resumes one strategy. A resume that was decided before a stop this engine has heard of, or
+        that a stop forbids, is refused: what a stop has paused goes on by a later word only."""
+        strategy_id, pause = command.strategy_id, command.action is StrategyAction.PAUSE
+        if strategy_id not in self._strategies:
+            return refused_command(command, "error_unknown_strategy", "this engine has no such strategy")
+        was = StrategyState.PAUSED if strategy_id in self._gate.paused else StrategyState.ACTIVE
+        if not pause and command.stop_epoch < self._gate.register.epoch:
+            return refused_command(command, "error_stale_epoch", "a stop came after this was decided", was)
+        if not pause and (level := self._gate.level_for(strategy_id, "")) > Level.NORMAL:
+            return refused_command(command, "error_stopped", f"a stop holds it at {level.value}", was)
+        self._keep_paused({strategy_id}, paused=pause)
+        self._log(f"{'PAUSED' if pause else 'RESUMED'} {strategy_id}", None)
+        self.wake()
+        self.trading_changed()
+        return StrategyResult(
+            request_id=command.request_id,
+            strategy_id=strategy_id,
+            status=ResultStatus.APPLIED,
+            strategy_status=StrategyState.PAUSED if pause else StrategyState.ACTIVE,
+        )
 
     # --- questions ---
 
@@ -261,6 +292,20 @@ class Halting:
     def _epoch_of(self, stop_id: str) -> int:
         known = self.latch.find(stop_id)
         return known.record.stop_epoch if known is not None else 0
+
+
+def refused_command(
+    command: StrategyCommand, code: str, reason: str, was: StrategyState | None = None
+) -> StrategyResult:
+    """The answer to a command that changes nothing; ``was``: what the strategy is."""
+    return StrategyResult(
+        request_id=command.request_id,
+        strategy_id=command.strategy_id,
+        status=ResultStatus.FAILED,
+        strategy_status=was,
+        error=code,
+        reason=reason,
+    )
 
 
 def _superseded(message: EmergencyStop) -> StopProgress:

@@ -16,6 +16,7 @@ from wire.conformance import (
     validate_trade_log,
 )
 from wire.messages import (
+    STRATEGY_COMMANDS,
     ErrorReport,
     Fill,
     Flatness,
@@ -33,6 +34,11 @@ from wire.messages import (
     ResultStatus,
     Side,
     StopPhase,
+    StrategyAction,
+    StrategyCommand,
+    StrategyResult,
+    StrategyState,
+    StrategyStatusReport,
     TradeLog,
 )
 from wire.stops import Level
@@ -124,6 +130,40 @@ async def test_a_release_without_resume_leaves_the_strategy_paused_and_one_with_
     await platform.hears_phase(P.VERIFIED, "two")
     platform.release("two", resume=True)
     await hears_fills(platform, count + 2)
+
+
+async def test_a_strategy_is_paused_and_goes_on_by_commands_that_no_stop_has_overtaken(platform, broker, start_engine):
+    await start_engine(broker)
+    await hears_fills(platform, 2)
+    assert STRATEGY_COMMANDS in platform.hellos[0].capabilities
+
+    async def told(request_id, action, *, epoch=None):
+        epoch = platform.register.epoch if epoch is None else epoch
+        platform.send(
+            StrategyCommand(
+                request_id=request_id, strategy_id="cross", action=action, stop_epoch=epoch, expires_ms=9_000
+            )
+        )
+        return await platform.hears(lambda m: isinstance(m, StrategyResult) and m.request_id == request_id)
+
+    paused = await told("p", StrategyAction.PAUSE)
+    assert (paused.status, paused.strategy_status) == (ResultStatus.APPLIED, StrategyState.PAUSED)
+    await platform.hears(lambda m: isinstance(m, StrategyStatusReport) and m.status is StrategyState.PAUSED)
+    await trio.sleep(1.5)
+    count = sum(filled(m) for m in platform.heard)
+    await trio.sleep(2.0)
+    assert sum(filled(m) for m in platform.heard) == count
+    platform.stop("one", level=Level.HALT)
+    await platform.hears_phase(P.VERIFIED, "one")
+    held = await told("r1", StrategyAction.RESUME)
+    assert (held.error, held.strategy_status) == ("error_stopped", StrategyState.PAUSED)
+    decided_before = platform.register.epoch
+    platform.release("one", resume=False)
+    late = await told("r2", StrategyAction.RESUME, epoch=decided_before)
+    assert (late.status, late.error) == (ResultStatus.FAILED, "error_stale_epoch")
+    resumed = await told("r3", StrategyAction.RESUME)
+    assert (resumed.status, resumed.strategy_status) == (ResultStatus.APPLIED, StrategyState.ACTIVE)
+    await hears_fills(platform, count + 1)
 
 
 async def test_parameters_are_applied_between_ticks_and_echoed_and_a_stale_epoch_is_refused(

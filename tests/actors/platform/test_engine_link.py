@@ -20,7 +20,7 @@ from actors.links.places import LinkDesk, Office
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.platform.log_writer import LogWriter
-from actors.requests import ConfigurationChanged, ListEngines, ListHealth, Principal, TakeStop
+from actors.requests import CommandStrategy, ConfigurationChanged, ListEngines, ListHealth, Principal, TakeStop
 from actors.stops.coordinator import Coordinator
 from actors.stops.effects import RaiseAlert
 from actors.stops.keeping import StopKeeping
@@ -34,6 +34,7 @@ from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
 from wire.errors import Unauthorized
 from wire.messages import (
+    STRATEGY_COMMANDS,
     Auth,
     ConfigChanged,
     EmergencyStop,
@@ -48,15 +49,21 @@ from wire.messages import (
     LocalStopCause,
     LogCategory,
     ProcessStatus,
+    ResultStatus,
     Side,
     StopPhase,
     StopProgress,
+    StrategyAction,
+    StrategyCommand,
+    StrategyReport,
+    StrategyResult,
+    StrategyState,
     TradeLog,
     TradingMode,
     Welcome,
 )
 from wire.quarantine import QuarantinedLog
-from wire.rest import Connection, Role, StopRequest, StopState
+from wire.rest import CommandStatus, Connection, Role, StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, State, Vitals
 from wire.stops import Level, Scope, StopRecord
 
@@ -111,6 +118,7 @@ class Engine:
         self.synced = synced
         self.obeys = obeys
         self.spoken = spoken
+        self.capabilities = self.strategies = ()
         self.latch = {}
         self.received = []
         self.leases = []
@@ -134,9 +142,9 @@ class Engine:
             trading_mode=TradingMode.PAPER,
             stops=list(self.latch.values()),
             latch=LatchState.PRESENT,
-            capabilities=[],
+            capabilities=list(self.capabilities),
             supported_brokerages=["kis"],
-            strategies=[],
+            strategies=list(self.strategies),
             resume=resume,
         )
 
@@ -1019,3 +1027,118 @@ async def test_a_malformed_line_is_kept_once_though_the_engine_sends_it_again(op
         kinds = [type(row) for row in world.ledger.rows.values()]
         assert sorted(k.__name__ for k in kinds) == ["QuarantinedLog", "TradeLog"]
         assert engine.session.statistics().unacked == 0
+
+
+# --- one strategy is paused or goes on ----------------------------------------------------------------------------
+
+
+def strategy(strategy_id="ma"):
+    return StrategyReport(
+        id=strategy_id, name="MA", status=StrategyState.PAUSED, parameters={}, parameter_schema={}, version=1
+    )
+
+
+async def command(world, action=StrategyAction.RESUME, *, strategy_id="ma", request_id="c1"):
+    asked = CommandStrategy(engine_id="E1", strategy_id=strategy_id, action=action, request_id=request_id)
+    return await world.system.ref("fleet").ask(asked, timeout=20)
+
+
+@asynccontextmanager
+async def commanded(open_world, answer, *, capabilities=(STRATEGY_COMMANDS,)):
+    """A world whose engine answers a command with what ``answer`` makes of it."""
+    async with open_world() as world:
+        engine = Engine("E1")
+        engine.capabilities, engine.strategies = capabilities, (strategy(),)
+        plainly = engine.on_event
+
+        def on_event(event):
+            plainly(event)
+            if isinstance(event, Received) and isinstance(event.message, StrategyCommand):
+                reply = answer(event.message)
+                if reply is not None:
+                    engine.say(reply)
+
+        engine.on_event = on_event
+        await world.connect(engine)
+        await trio.sleep(0.01)
+        yield world, engine
+
+
+def done(asked):
+    return StrategyResult(
+        request_id=asked.request_id,
+        strategy_id=asked.strategy_id,
+        status=ResultStatus.APPLIED,
+        strategy_status=StrategyState.ACTIVE,
+    )
+
+
+async def test_a_strategy_goes_on_by_a_command_with_the_present_epoch_and_the_engine_s_word_is_the_answer(
+    open_world, autojump_clock
+):
+    async with commanded(open_world, done) as (world, engine):
+        result = await command(world)
+        assert (result.status, result.strategy_status) == (CommandStatus.APPLIED, StrategyState.ACTIVE)
+        [sent] = [m for m in engine.received if isinstance(m, StrategyCommand)]
+        assert (sent.strategy_id, sent.action, sent.request_id) == ("ma", StrategyAction.RESUME, "c1")
+        assert sent.stop_epoch == world.desk.shelf.book.register.epoch
+        assert 0 < sent.expires_ms <= 10_000
+
+
+async def test_what_the_engine_refuses_is_said_in_its_words(open_world, autojump_clock):
+    def no(asked):
+        return StrategyResult(
+            request_id=asked.request_id,
+            strategy_id=asked.strategy_id,
+            status=ResultStatus.FAILED,
+            strategy_status=StrategyState.PAUSED,
+            error="error_stale_epoch",
+            reason="a stop came after this was decided",
+        )
+
+    async with commanded(open_world, no) as (world, _engine):
+        result = await command(world)
+        assert (result.status, result.error) == (CommandStatus.FAILED, "error_stale_epoch")
+
+
+async def test_no_answer_within_ten_seconds_is_expired_and_nothing_is_sent_later(open_world, autojump_clock):
+    async with commanded(open_world, lambda _asked: None) as (world, _engine):
+        began = trio.current_time()
+        result = await command(world)
+        assert (result.status, result.error) == (CommandStatus.EXPIRED, "error_timeout")
+        assert trio.current_time() - began == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize("covering", ["all", "account:A1", "engine:E1", "strategy:E1/ma"])
+async def test_no_strategy_goes_on_while_a_stop_holds_it(open_world, autojump_clock, covering):
+    async with commanded(open_world, done) as (world, engine):
+        await world.stop(scope=scope(covering), level=Level.REDUCE_ONLY)
+        refused = await command(world)
+        assert (refused.status, refused.error) == (409, "error_stopped")
+        assert not [m for m in engine.received if isinstance(m, StrategyCommand)]
+        paused = await command(world, StrategyAction.PAUSE, request_id="c2")
+        assert paused.status is CommandStatus.APPLIED
+
+
+@pytest.mark.parametrize("elsewhere", ["engine:E2", "strategy:E1/other", "symbol:005930"])
+async def test_a_stop_of_something_else_holds_nothing_up(open_world, autojump_clock, elsewhere):
+    async with commanded(open_world, done) as (world, engine):
+        engine.strategies = (strategy(), strategy("other"))
+        world.desk.shelf.book.roster.heard("E1", None, ["ma", "other"])
+        await world.stop(scope=scope(elsewhere), level=Level.HALT)
+        assert (await command(world)).status is CommandStatus.APPLIED
+
+
+async def test_an_engine_that_does_not_know_commands_is_not_sent_any(open_world, autojump_clock):
+    async with commanded(open_world, done, capabilities=("lease",)) as (world, engine):
+        refused = await command(world)
+        assert (refused.status, refused.error) == (409, "error_unsupported")
+        assert not [m for m in engine.received if isinstance(m, StrategyCommand)]
+
+
+async def test_commands_name_a_strategy_of_a_connected_engine(open_world, autojump_clock):
+    async with commanded(open_world, done) as (world, engine):
+        assert (await command(world, strategy_id="none")).error == "error_unknown_strategy"
+        engine.pipe.cut()
+        await trio.sleep(0.01)
+        assert (await command(world)).error == "error_engine_offline"

@@ -34,6 +34,8 @@ from actors.requests import (
     WEBHOOK,
     ApproveRelease,
     ChangeParameters,
+    CheckCommand,
+    CommandStrategy,
     ConfigurationChanged,
     EngineEnrolled,
     EngineRemoved,
@@ -65,14 +67,16 @@ from supervisor.actor import Actor, handles
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import ProcessStatus
+from wire.messages import ProcessStatus, StrategyAction, StrategyState
 from wire.rest import (
+    CommandStatus,
     PreviewAnswer,
     ReleaseState,
     ReleaseView,
     Role,
     Stop,
     StopState,
+    StrategyCommandResult,
     StrategyParameters,
     SystemHealthMetrics,
     UpdateResult,
@@ -215,6 +219,27 @@ class Fleet(Actor):
     @handles(ListHealth)
     async def on_health(self, msg: ListHealth) -> list[Any]:
         return []
+
+    @handles(CheckCommand)
+    async def on_check(self, msg: CheckCommand) -> Refusal | None:
+        if msg.engine_id != "E1":
+            return Refusal(status=404, error="error_unknown_engine", reason="there is no such engine")
+        return None
+
+    @handles(CommandStrategy)
+    async def on_command(self, msg: CommandStrategy) -> StrategyCommandResult | Refusal:
+        self.desk.asked.append(msg)
+        pausing = msg.action is StrategyAction.PAUSE
+        return StrategyCommandResult(
+            request_id=msg.request_id,
+            engine_id=msg.engine_id,
+            strategy_id=msg.strategy_id,
+            action=msg.action,
+            status=CommandStatus.APPLIED,
+            strategy_status=StrategyState.PAUSED if pausing else StrategyState.ACTIVE,
+            error=None,
+            reason=None,
+        )
 
     @handles(EngineEnrolled)
     async def on_enrolled(self, msg: EngineEnrolled) -> None:

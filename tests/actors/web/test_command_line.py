@@ -115,6 +115,16 @@ async def test_a_release_is_either_asked_for_or_approved(watchkeeper, wrong):
     assert (await watchkeeper("release", "s1", *wrong)).returncode == 3
 
 
+async def test_a_strategy_is_paused_and_goes_on(watchkeeper):
+    paused = await watchkeeper("strategies", "pause", "E1", "ma")
+    assert (paused.returncode, paused.stdout) == (0, "E1/ma is paused\n")
+    resumed = await watchkeeper("strategies", "resume", "E1", "ma", "--reason", "the feed is back")
+    assert (resumed.returncode, resumed.stdout) == (0, "E1/ma is active\n")
+    assert (await watchkeeper("strategies", "resume", "E1", "ma")).returncode == 2
+    assert (await watchkeeper("strategies", "pause", "E9", "ma")).returncode == 3
+    assert (await watchkeeper("strategies", "list")).stdout.startswith("engine  link  strategy")
+
+
 async def test_an_engine_is_added_with_its_credential_file_rotated_and_removed(watchkeeper, tmp_path):
     file, other = tmp_path / "alpha.json", tmp_path / "alpha2.json"
     added = await watchkeeper("engines", "add", "Alpha", "--account", "A-9", "--id", "alpha", "-o", str(file))
