@@ -114,7 +114,7 @@ class CircuitBreaker:
 
     def remaining(self, now: float) -> float:
         """Seconds until a probe may go; 0 when calls may go now."""
-        return max(0.0, self._until - now) if self._state is Breaker.OPEN else 0.0
+        return max(0.0, self._until - now)
 
     def allow(self, now: float) -> Permit:
         """The permit for one call. Raises `CircuitOpen` with the remaining seconds."""

@@ -128,7 +128,7 @@ class Tick:
 class Ask(Slot):
     """A request on its way, and the place its answer comes back to. Registered at the callee until it is resolved."""
 
-    __slots__ = ("alarm", "cell", "message", "sender", "timeout")
+    __slots__ = ("cell", "message", "sender", "timeout")
 
     def __init__(self, cell: "Cell", message: Any, timeout: float, sender: "Cell | None") -> None:
         super().__init__()
@@ -136,7 +136,6 @@ class Ask(Slot):
         self.message = message
         self.timeout = timeout
         self.sender = sender
-        self.alarm: Alarm | None = None
 
     def expire(self) -> None:
         sender = None if self.sender is None else self.sender.path
@@ -373,10 +372,10 @@ class Cell:
         while step is not None and step is not self:
             path.append(step.path)
             asker, step = step, step.waiting_on
-        if step is self:
-            for ask in tuple(self.pending):
-                if ask.sender is asker:
-                    ask.fail(AskCycle((*path, self.path), type(ask.message).__name__))
+        # A chain that ends elsewhere ends with somebody who waits for nobody, so nothing is owed to it.
+        for ask in tuple(self.pending):
+            if ask.sender is asker:
+                ask.fail(AskCycle((*path, self.path), type(ask.message).__name__))
 
     def owe(self, ask: Ask) -> None:
         """An ask that will be answered, or fail with this incarnation."""
@@ -399,8 +398,7 @@ class Cell:
     def _break_links(self, reason: ExitReason) -> None:
         links, self.links = self.links, None
         for other in links or ():
-            if other.links is not None:
-                other.links.discard(self)
+            (other.links or set()).discard(self)
             if reason.abnormal:
                 other.fail(LinkBroken(self.path, reason))
 

@@ -220,8 +220,7 @@ class Context:
 
     def stop(self, detail: str = "") -> None:
         """End normally, as soon as the running handler has returned."""
-        reason = ExitReason(ExitKind.NORMAL, detail) if detail else NORMAL
-        self._cell.mailbox.offer_first(Stop(reason))
+        self._cell.mailbox.offer_first(Stop(ExitReason(ExitKind.NORMAL, detail)))
 
     # other actors' lives
 

@@ -1,6 +1,7 @@
 """Where messages go that nobody handled: a ring of the latest, counters of all, a log that does not flood."""
 
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -45,7 +46,7 @@ class DeadLetters:
         self._ring: deque[tuple[float, str, str, Why, Any, BaseException | None]] = deque(maxlen=size)
         self._counts: Counter[tuple[Why, str]] = Counter()
         self._observers: list[Callable[[DeadLetter], object]] = []
-        self._window_ends = 0.0
+        self._window_ends = -math.inf
         self._logged = 0
         self._suppressed = 0
 

@@ -140,8 +140,7 @@ class ChildKeeper(Actor):
             if child.is_supervisor or cell.state is ActorState.RUNNING:
                 cell.request_stop(SHUTDOWN)
                 await self._ended_within(child, self._grace(child))
-            if cell.alive:
-                cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
+            cell.cancel(f"supervisor {self.context.name}: start {'too slow' if outcome is LATE else 'interrupted'}")
             await self._wait_until_ended(child)
             if outcome is INTERRUPTED:
                 raise Leave(SHUTDOWN)
@@ -174,8 +173,7 @@ class ChildKeeper(Actor):
         if grace and settled is None:
             cell.request_stop(SHUTDOWN)
             await self._ended_within(child, grace)
-        if cell.alive:
-            cell.cancel(f"supervisor {self.context.name}: {'no time to stop' if not grace else 'shutdown deadline'}")
+        cell.cancel(f"supervisor {self.context.name}: {'no time to stop' if not grace else 'shutdown deadline'}")
         await self._wait_until_ended(child)
         cell.exited = self._exited
         reason = cell.ended_reason or SHUTDOWN
@@ -189,17 +187,14 @@ class ChildKeeper(Actor):
     async def _ended_within(self, child: Child, seconds: float) -> bool:
         """Has the child ended, after at most so many seconds?"""
         ended = child.cell.when_ended()
-        alarm = None
-        if seconds < math.inf:
-            alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
+        alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
         self._cell.break_ring(child.cell)
         self._cell.waiting_on = child.cell
         try:
             await ended.wait()
         finally:
             self._cell.waiting_on = None
-            if alarm is not None:
-                alarm.cancel()
+            alarm.cancel()
         return not child.cell.alive
 
     async def _wait_until_ended(self, child: Child) -> None:

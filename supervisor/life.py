@@ -100,16 +100,15 @@ def _fail_current(cell: Cell, context: Context, reason: ExitReason) -> None:
 
 async def _end_tasks(cell: Cell, context: Context) -> None:
     """Cancel the side tasks and wait for them; name those that do not end."""
-    gone = context._cancel_tasks()
-    while not gone.done:
-        with trio.move_on_after(STUCK_EVERY) as patience:
+    while context._tasks:
+        gone = context._cancel_tasks()
+        with trio.move_on_after(STUCK_EVERY):
             await gone.wait()
-        if patience.cancelled_caught:
-            _report_stuck(cell, context)
-            gone = context._cancel_tasks()
+        _report_stuck(cell, context)
 
 
 def _report_stuck(cell: Cell, context: Context) -> None:
+    """Name every side task that is left, if there are any."""
     for side in context._tasks or ():
         cell.kernel.telemetry.count(Event.STUCK_CHILD)
         cell.kernel.telemetry.emit(

@@ -258,8 +258,8 @@ class Mailbox:
 
     def leave_queue(self, item: Any, space: Slot | None) -> None:
         """Take back an item that still waits for space; another sender may wait with the same object."""
-        if self.waiting:
-            self.waiting = deque(entry for entry in self.waiting if entry[0] is not item or entry[1] is not space)
+        kept = (entry for entry in self.waiting or () if entry[0] is not item or entry[1] is not space)
+        self.waiting = deque(kept)
 
     def admit(self) -> None:
         """Fill the room just made with those who wait for it."""

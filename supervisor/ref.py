@@ -1,6 +1,5 @@
 """The address of an actor: stable over restarts, cheap to copy, the same for actors and for plain trio tasks."""
 
-import math
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -124,8 +123,7 @@ class Ref:
             caller.check_ring(cell, type(request).__name__)
         ask = Ask(cell, request, timeout, caller)
         self._enqueue(ask, urgent)
-        if timeout != math.inf:
-            ask.alarm = cell.kernel.timekeeper.after(timeout, ask.expire)
+        alarm = cell.kernel.timekeeper.after(timeout, ask.expire)
         if caller is not None:
             caller.waiting_on = cell
         try:
@@ -133,8 +131,7 @@ class Ref:
         finally:
             if caller is not None:
                 caller.waiting_on = None
-            if ask.alarm is not None:
-                ask.alarm.cancel()
+            alarm.cancel()
             cell.owe_no_more(ask)
             if cell.mailbox.waiting:
                 cell.mailbox.leave_queue(ask, None)
@@ -244,16 +241,14 @@ class Ref:
         space = Slot()
         mailbox.queue_for_space(message, space)
         try:
-            result = cast("Sent | Dropped", await space.wait())
+            # Dropped when the place was closed meanwhile: the message is among what the mailbox then gave up.
+            return cast("Sent | Dropped", await space.wait())
         except trio.Cancelled:
             mailbox.leave_queue(message, space)
             raise
         finally:
             if sender is not None:
                 sender.waiting_on = None
-        if isinstance(result, Dropped):
-            self._cell.drop(message, result.why)
-        return result
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ref) and other._cell is self._cell

@@ -39,6 +39,3 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)

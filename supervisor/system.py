@@ -56,7 +56,7 @@ class Node:
 
 @attrs.frozen(kw_only=True)
 class SystemStatistics:
-    """`events` counts reports by event name, `dead_letters` by reason."""
+    """`events` counts reports by event name. `queued`: messages in mailboxes; `alarms`: deadlines that are set."""
 
     actors: int
     running: int

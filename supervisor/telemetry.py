@@ -1,7 +1,7 @@
 """One report shape for everything a supervisor does, and the fixed list of things it reports.
 
 Other parts export these (log, metrics) by observing; nothing here knows where they go. The standard logger
-`supervisor` gets every report at the level of its event.
+`supervisor` gets every report at the level of its event; `event`, `supervisor` and `actor` are fields of the record.
 """
 
 import enum
@@ -116,7 +116,8 @@ class Telemetry:
         level = LEVELS[report.event]
         if logger.isEnabledFor(level):
             error = report.reason.error if report.reason is not None else None
-            logger.log(level, "%s", report, exc_info=error if level >= logging.ERROR else None)
+            facts = {"event": report.event.value, "supervisor": report.supervisor, "actor": report.child}
+            logger.log(level, "%s", report, exc_info=error if level >= logging.ERROR else None, extra=facts)
         for observer in tuple(self._observers):
             try:
                 observer(report)

@@ -6,6 +6,7 @@ import attrs
 import psutil
 
 from actors.platform.services import Services
+from supervisor.mailbox import Why
 from wire.rest import StopState
 
 _process = psutil.Process()
@@ -73,12 +74,27 @@ def _system_samples(services: Services) -> Iterable[Sample]:
     counters = (
         ("watchkeeper_actor_restarts_total", "Restarts of actors.", numbers.restarts),
         ("watchkeeper_messages_handled_total", "Messages handled by actors.", numbers.handled),
-        ("watchkeeper_dead_letters_total", "Messages nobody took.", numbers.dead_letters),
     )
     for name, doc, value in gauges:
         yield Sample(name=name, kind="gauge", doc=doc, value=value)
     for name, doc, value in counters:
         yield Sample(name=name, kind="counter", doc=doc, value=value)
+    for event, count in numbers.events:
+        yield Sample(
+            name="watchkeeper_supervisor_events_total",
+            kind="counter",
+            doc="Reports of supervisors, by event.",
+            value=count,
+            labels=(("event", event),),
+        )
+    for why in Why:
+        yield Sample(
+            name="watchkeeper_dead_letters_total",
+            kind="counter",
+            doc="Messages nobody took, by reason.",
+            value=services.system.dead_letters.total(why),
+            labels=(("reason", why.value),),
+        )
 
 
 def _stop_samples(services: Services) -> Iterable[Sample]:

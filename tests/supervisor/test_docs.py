@@ -108,7 +108,7 @@ def test_mypy_checks_what_handlers_and_askers_do(wrong, tmp_path):
 
 def test_every_promise_of_the_checklist_names_tests_that_exist():
     tests = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+    for path in (*Path(__file__).parent.glob("test_*.py"), ROOT / "tests" / "actors" / "web" / "test_routes.py"):
         tests |= set(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))
     lines = [line for line in (DOCS / "checklist.md").read_text().splitlines() if line.startswith("- ")]
     assert len(lines) > 60

@@ -514,3 +514,14 @@ def test_what_counts_in_a_window_can_be_looked_at_without_counting():
 def test_a_drop_is_false_and_says_why():
     assert not Dropped(Why.FULL)
     assert Sent()
+
+
+def test_a_window_that_never_gives_up_remembers_nothing():
+    window = Intensity(math.inf)
+    assert all(window.restart(now) for now in range(100))
+    assert window.spent(99) == 0
+
+
+def test_at_the_exponent_that_reaches_the_cap_the_delay_is_the_cap_itself():
+    assert 0.3 * 3.0 < 0.9
+    assert Backoff(base=0.3, max_delay=0.9, factor=3.0).ceiling(1) == 0.9

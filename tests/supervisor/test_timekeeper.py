@@ -99,3 +99,16 @@ async def test_a_slot_that_failed_first_says_so():
     assert slot.resolve(1) is False
     with pytest.raises(KeyError):
         await slot.wait()
+
+
+def test_an_alarm_that_lived_through_a_rebuild_is_set_again_in_its_old_entry():
+    keeper = Timekeeper(lambda: 0.0)
+    kept = keeper.at(5.0, lambda: None)
+    for alarm in [keeper.at(1.0, lambda: None) for _ in range(600)]:
+        alarm.cancel()
+    kept.cancel()
+    assert keeper.again(kept, 5.0, lambda: None) is kept
+    kept.cancel()
+    assert keeper.again(kept, 6.0, lambda: None) is kept
+    kept.cancel()
+    assert keeper.again(kept, 4.0, lambda: None) is not kept

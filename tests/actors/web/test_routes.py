@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
 
 import pytest
 
 from actors.web.pages import Pages, accepts_gzip, serve
 from actors.web.routes import ROUTES
 from actors.web.table import Caller
+from supervisor.actor import Actor
+from supervisor.mailbox import Why
+from supervisor.spec import ChildSpec
+from supervisor.telemetry import Event
 from wire.rest import Role
 
 FOR_PEOPLE = [r for r in ROUTES if r.caller is Caller.PERSON]
@@ -289,6 +294,22 @@ async def test_metrics_are_for_this_machine_or_a_viewer(desk):
     forwarded = {"X-Forwarded-For": "203.0.113.9"}
     assert (await desk.call("GET", "/metrics", role=None, headers=forwarded)).status_code == 401
     assert (await desk.call("GET", "/metrics", role="viewer", headers=forwarded)).status_code == 200
+
+
+async def test_metrics_count_every_event_of_the_supervisors_and_every_reason_of_a_dead_letter(desk):
+    system = desk.services.system
+    lost = system.dead_letters.total(Why.STOPPED)
+    started = dict(system.statistics().events)["child_started"]
+    ref = await system.start_child(system.name, ChildSpec(id="shortly", factory=Actor))
+    await system.root.terminate_child("shortly")
+    ref.tell("nobody takes this")
+    text = await (await desk.call("GET", "/metrics", role=None)).get_data(as_text=True)
+    told = dict(re.findall(r'watchkeeper_supervisor_events_total{event="(\w+)"} (\d+)', text))
+    assert set(told) == {event.value for event in Event}
+    assert int(told["child_started"]) == started + 1
+    reasons = dict(re.findall(r'watchkeeper_dead_letters_total{reason="(\w+)"} (\d+)', text))
+    assert set(reasons) == {why.value for why in Why}
+    assert int(reasons["stopped"]) == lost + 1
 
 
 async def test_every_answer_carries_the_security_headers(desk):
