@@ -7,6 +7,8 @@ once; a first run notes which lines each test executes. Then every mutant gets a
 object of one function is exchanged, and only the tests that reach the changed line run, the quickest first, until one
 fails. (What runs at import time, the tables of a module, is mutated before the import and meets its whole suite.)
 
+It all happens on a copy in a temporary folder: the tree may be edited meanwhile, and a run that is cut leaves nothing.
+
 Prints the share that was killed and every survivor with its change; ends with 1 when a module stays below 90 %. A test
 that hangs is a kill too: each is bounded in time.
 """
@@ -21,8 +23,11 @@ import importlib.util
 import os
 import random
 import select
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -384,13 +389,26 @@ def campaign(every: list[Mutant], workers: int) -> list[Mutant]:
     return [every[n] for n in found]
 
 
+def in_a_copy() -> int:
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for part in ("supervisor", "tests/supervisor", "docs/supervisor"):
+            shutil.copytree(ROOT / part, Path(folder, part), ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        script = Path(folder, HERE, "mutants.py")
+        environment = {**os.environ, "PYTHONPATH": folder}
+        return subprocess.call([sys.executable, str(script), "--in-place", *sys.argv[1:]], env=environment)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--module", choices=MODULES, action="append")
     parser.add_argument("--sample", type=int, default=0, help="per module; 0: all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--in-place", action="store_true", help="this is the copy")
     options = parser.parse_args()
+    if not options.in_place:
+        return in_a_copy()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     import hypothesis  # noqa: F401 - warmed here, so that every fork has them
