@@ -277,9 +277,9 @@ class Mailbox:
         Not a coroutine of its own: it would be one more frame for every wake to go through.
         """
         if self.system or self.user:
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - the caller awaits it
         self.parked = current_task()
-        return wait_task_rescheduled(self._abort)
+        return wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
 
     def pop(self) -> Any:
         """The next message, system lane first. Raises IndexError when both lanes are empty."""

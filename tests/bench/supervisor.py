@@ -2,15 +2,14 @@
 
 Every ratio is a median of seven rounds in which variant and base run one after the other; the absolute figures are
 only there to be read side by side. Bases: a trio memory channel(1000), an asyncio.Queue(1000), a bare `start_soon`,
-and pykka where it is installed.
+and pykka. Below them, where the two limits lie: what trio alone needs for a message at a time, and for a life.
 
-    python -m tests.bench.supervisor
+    python -m tests.bench supervisor
 """
 
 import asyncio
 import gc
 import importlib.metadata
-import importlib.util
 import logging
 import math
 import os
@@ -18,7 +17,9 @@ import statistics
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import attrs
 import trio
@@ -31,7 +32,6 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 
 ROUNDS = 7
-PYKKA = "4.5.0"
 clock = time.perf_counter
 
 
@@ -107,6 +107,42 @@ async def tell_channel(messages: int, burst: int) -> float:
             await trio.lowlevel.checkpoint()
         took = clock() - start
         await send.aclose()
+    return messages / took
+
+
+async def tell_bare(messages: int) -> float:
+    """The least that trio needs for one message at a time: a deque, and one task that wakes another."""
+    waiting: deque[Note] = deque()
+    parked: trio.lowlevel.Task | None = None
+    seen = 0
+
+    def give_up(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def consume() -> None:
+        nonlocal parked, seen
+        me = trio.lowlevel.current_task()
+        while True:
+            while waiting:
+                waiting.popleft()
+                seen += 1
+            parked = me
+            await trio.lowlevel.wait_task_rescheduled(give_up)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(consume)
+        await trio.testing.wait_all_tasks_blocked()
+        start = clock()
+        for _ in range(messages):
+            waiting.append(NOTE)
+            if parked is not None:
+                trio.lowlevel.reschedule(parked)
+                parked = None
+            await trio.lowlevel.checkpoint()
+        while seen < messages:
+            await trio.lowlevel.checkpoint()
+        took = clock() - start
+        nursery.cancel_scope.cancel()
     return messages / took
 
 
@@ -245,6 +281,28 @@ async def restart_actor(times: int) -> float:
         return times / (clock() - start)
 
 
+async def restart_alone(times: int) -> float:
+    """The least that trio needs for a life that may be cancelled: a task with a scope that fails, and is noticed."""
+    parked: trio.lowlevel.Task | None = None
+
+    def give_up(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def child(scope: trio.CancelScope) -> None:
+        with suppress(ValueError), scope:
+            raise ValueError
+        if parked is not None:
+            trio.lowlevel.reschedule(parked)
+
+    async with trio.open_nursery() as nursery:
+        start = clock()
+        for _ in range(times):
+            nursery.start_soon(child, trio.CancelScope(shield=True))
+            parked = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(give_up)
+        return times / (clock() - start)
+
+
 async def restart_bare(times: int) -> float:
     """The base: start a task, and wait until it has ended."""
     ended = trio.Event()
@@ -336,9 +394,6 @@ def line(what: str, base: str, figures: tuple[float, float, float], goal: str) -
 
 
 def against_pykka(n: int) -> None:
-    if importlib.util.find_spec("pykka") is None:
-        print(f"!! SKIPPED: pykka is not installed, so nothing is compared with it: pip install pykka=={PYKKA}")
-        return
     base = f"pykka {importlib.metadata.version('pykka')}"
     for burst, goal in ((100, "≥ 3"), (1, "none")):
         figures = ratio(lambda: run(tell_actor, n, burst), lambda: tell_pykka(n))  # noqa: B023
@@ -353,9 +408,11 @@ def main() -> None:
     for burst, goal in ((100, "≥ 12"), (1, "none")):
         figures = ratio(lambda: run(tell_actor, n, burst), lambda: run(tell_channel, n // 5, burst))  # noqa: B023
         line(f"tell through an actor, burst {burst}", "trio channel(1000)", figures, goal)
-    for burst, goal in ((100, "≥ 1"), (1, "none")):
+    for burst, goal in ((100, "≥ 1"), (1, "≥ 1")):
         figures = ratio(lambda: run(tell_actor, n, burst), lambda: tell_asyncio(n, burst))  # noqa: B023
         line(f"tell through an actor, burst {burst}", "asyncio.Queue(1000)", figures, goal)
+    limit = ratio(lambda: run(tell_bare, n), lambda: tell_asyncio(n, 1))
+    line("  limit: trio alone, burst 1", "asyncio.Queue(1000)", limit, "–")
     against_pykka(n)
     line(
         "ask with deadline and monitor",
@@ -369,6 +426,8 @@ def main() -> None:
         ratio(lambda: run(restart_actor, 2000), lambda: run(restart_bare, 2000)),
         "≥ 0.35",
     )
+    limit = ratio(lambda: run(restart_alone, 2000), lambda: run(restart_bare, 2000))
+    line("  limit: trio alone, with a scope", "bare start_soon", limit, "–")
     overtakes = statistics.median(run(stop_overtakes, 10_000) for _ in range(ROUNDS))
     print(f"urgent message behind 10,000 × 20 µs: {overtakes * 1000:.3f} ms   goal < 1 ms")
     print(f"memory per idle actor at 10,000: {run(idle_actors, 10_000):,.0f} B   goal ≤ 6,000 B")

@@ -20,7 +20,7 @@ from supervisor.spec import BRUTAL, ChildSpec, Restart
 from supervisor.supervision import Strategy, Supervisor
 from supervisor.system import open_system
 from supervisor.telemetry import Event
-from supervisor.testing import Crash, Do, EventLog, Ping, Quit, Scripted, buggify, no_leaks
+from supervisor.testing import Crash, Do, EventLog, Ping, Quit, Scripted, buggify, no_leaks, schedule
 
 
 async def settle():
@@ -108,7 +108,9 @@ async def test_a_crash_absorbed_by_a_waiting_group_spends_no_second_restart(even
         event_log.expect("-a:crash -b:crash -c +a +b +c")
 
 
-async def test_nobody_is_restarted_after_ctrl_c(event_log, autojump_clock):
+@pytest.mark.parametrize("seed", range(6))
+def test_nobody_is_restarted_after_ctrl_c(seed, event_log):
+    """Whoever is first to hear of it: the root that stops everything, or the supervisor whose child it was."""
     made = []
 
     class Interrupted(Actor):
@@ -120,9 +122,12 @@ async def test_nobody_is_restarted_after_ctrl_c(event_log, autojump_clock):
         async def on_crash(self, msg: Crash) -> None:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    async def main() -> None:
         async with open_system(children=[ChildSpec(id="i", factory=Interrupted), event_log.child("b", stop=1)]):
             await trio.sleep_forever()
+
+    with schedule(seed), pytest.raises(KeyboardInterrupt):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert made == [1]
 
 
