@@ -10,13 +10,13 @@ dropped; the capacity and its overflow policy concern the user lane only, so nei
 
 A message stays in its lane until the consumer takes it: cancelling the consumer loses nothing.
 
-All methods are synchronous, `wait` returns what is to be awaited, and all belong to the thread of the trio run.
+All methods but `wait` are synchronous and belong to the thread of the trio run.
 """
 
 import enum
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -271,15 +271,13 @@ class Mailbox:
 
     # the consumer
 
-    def wait(self) -> Awaitable[Any]:
-        """`await mailbox.wait()` returns when there is something to take. Always a checkpoint.
-
-        Not a coroutine of its own: it would be one more frame for every wake to go through.
-        """
+    async def wait(self) -> None:
+        """Return when there is something to take. Always a checkpoint."""
         if self.system or self.user:
-            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - the caller awaits it
-        self.parked = current_task()
-        return wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
+            await trio.lowlevel.checkpoint()
+        else:
+            self.parked = current_task()
+            await wait_task_rescheduled(self._abort)
 
     def pop(self) -> Any:
         """The next message, system lane first. Raises IndexError when both lanes are empty."""
