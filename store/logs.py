@@ -117,32 +117,22 @@ Insert = Callable[[Connection, Sequence[Received]], Any]
 
 
 async def _insert_trade_logs(conn: Connection, batch: Sequence[Received]) -> list[Received]:
+    """Malformed lines too: each in its place among the others."""
+
     def columns(one: Received) -> tuple[Any, ...]:
         m = one.message
+        if isinstance(m, QuarantinedLog):
+            return (m.category.value, m.message, m.reason, None, None, None, m.severity.value, m.timestamp, True)
         assert isinstance(m, TradeLog)
         severity = m.severity.value if m.severity else None
-        return (m.category.value, m.message, m.reason, m.strategy_id, m.symbol, m.order_id, severity, m.timestamp)
+        about = (m.strategy_id, m.symbol, m.order_id)
+        return (m.category.value, m.message, m.reason, *about, severity, m.timestamp, False)
 
     rows = await conn.fetch(
         "insert into trade_logs"
-        " (engine_id, id, category, message, reason, strategy_id, symbol, order_id, severity, at)"
+        " (engine_id, id, category, message, reason, strategy_id, symbol, order_id, severity, at, quarantined)"
         " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
-        " $8::text[], $9::text[], $10::timestamptz[]) on conflict do nothing returning engine_id, id",
-        *_arrays(batch, columns),
-    )
-    return _new(batch, rows)
-
-
-async def _insert_quarantined(conn: Connection, batch: Sequence[Received]) -> list[Received]:
-    def columns(one: Received) -> tuple[Any, ...]:
-        m = one.message
-        assert isinstance(m, QuarantinedLog)
-        return (m.category.value, m.message, m.reason, m.severity.value, m.timestamp)
-
-    rows = await conn.fetch(
-        "insert into trade_logs (quarantined, engine_id, id, category, message, reason, severity, at)"
-        " select true, * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
-        " $7::timestamptz[]) on conflict do nothing returning engine_id, id",
+        " $8::text[], $9::text[], $10::timestamptz[], $11::boolean[]) on conflict do nothing returning engine_id, id",
         *_arrays(batch, columns),
     )
     return _new(batch, rows)
@@ -197,9 +187,8 @@ async def _insert_error_reports(conn: Connection, batch: Sequence[Received]) -> 
     return _new(batch, rows)
 
 
-_INSERTS: dict[type, Insert] = {
-    TradeLog: _insert_trade_logs,
-    QuarantinedLog: _insert_quarantined,
+_INSERTS: dict[type | tuple[type, ...], Insert] = {
+    (TradeLog, QuarantinedLog): _insert_trade_logs,
     OrderUpdate: _insert_order_updates,
     Fill: _insert_fills,
     ErrorReport: _insert_error_reports,

@@ -370,11 +370,11 @@ async def test_a_malformed_line_is_a_row_of_the_logs_marked_as_such(db):
         {"category": "Order", "symbol": "005930"}, InvalidField("is wrong", field="x"), id="q.s.7", at=NOW
     )
     kept = Received(engine_id="E1", id=row.id, at=NOW, message=row)
-    for batch in ([a_log("1"), kept], [kept]):
+    for batch in ([a_log("1"), kept, a_log("2")], [kept]):
         done = await db.run(logs.commit, batch, [], NOW, tx={})
     assert done.new == []
-    first, second = (await db.run(logs.trade_logs, LogQuery())).items
-    assert (first.id, first.quarantined) == ("1", False)
+    first, second, third = (await db.run(logs.trade_logs, LogQuery())).items
+    assert [(one.id, one.quarantined) for one in (first, third)] == [("1", False), ("2", False)]
     assert (second.id, second.quarantined, second.reason) == ("q.s.7", True, "x: is wrong")
     assert (second.category, second.message) == (LogCategory.STRATEGY, row.message)
     found = await db.run(logs.trade_logs, LogQuery(category=LogCategory.STRATEGY, text="order"))
