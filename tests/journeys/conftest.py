@@ -109,10 +109,10 @@ class Desk:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, command: str = "demo") -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "actors", "demo", *arguments],
+                [sys.executable, "-m", "actors", command, *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -123,7 +123,7 @@ class Desk:
     def _ready(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
-            raise AssertionError(f"the demo ended with {self.process.returncode}:\n{self.tail()}")
+            raise AssertionError(f"the platform ended with {self.process.returncode}:\n{self.tail()}")
         try:
             with urllib.request.urlopen(self.url + "/readyz", timeout=2) as answer:
                 return answer.status == 200
