@@ -16,6 +16,9 @@ class Faults:
     drop_notices: bool = False
     early_notices: bool = False  # notices come 0.15–0.4 s before the answer of their order
     closed: bool = False  # orders are refused as outside the trading hours
+    limit_only: bool = False  # orders without a price are refused
+    missing_pages: bool = False  # lists end after their first page
+    lot: int = attrs.field(default=1, validator=ge(1))  # shares of a trading unit
     delay_ms: int = attrs.field(default=0, validator=ge(0))
     gateway_timeouts: int = 0  # order calls answered EGW00301
     gateway_executes: bool = True  # whether such a call was carried out nevertheless

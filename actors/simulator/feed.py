@@ -6,8 +6,9 @@ import attrs
 
 from actors.simulator.customers import Customer
 from actors.simulator.views import order_number
-from wire.exchange.calendar import MarketTime, hhmmss
-from wire.exchange.exchange import Accepted, Event, Exchange, Filled, Traded, Withdrawn
+from wire.exchange.calendar import CLOSE, OPENING, MarketTime, hhmmss
+from wire.exchange.events import Accepted, Event, Filled, Traded, Withdrawn
+from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side
 from wire.exchange.orders import Order, Purpose
 from wire.kis.codes import SideCode
@@ -62,6 +63,7 @@ def trade(event: Traded, now: MarketTime) -> Trade:
         total_ask_size=sum(size for _, size in quotes.asks),
         total_bid_size=sum(size for _, size in quotes.bids),
         volatility_price=str(tape.reference),
+        market_code="40" if step.second == OPENING or step.second >= CLOSE else "20",
     )
 
 

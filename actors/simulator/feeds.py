@@ -4,7 +4,7 @@ from actors.simulator import feed
 from actors.simulator.messages import NoticeDue, Outgoing
 from supervisor.pubsub import Topic
 from wire.exchange.calendar import MarketTime
-from wire.exchange.exchange import Event, Traded
+from wire.exchange.events import Event, Traded
 from wire.kis.stream import encode_frame
 from wire.kis.ticker import book_frame, trade_frame
 

@@ -18,6 +18,7 @@ from actors.simulator.ledger import HISTORY, Changes, Ledger, LogEntry
 from actors.simulator.messages import (
     Advance,
     AmendOrder,
+    Befall,
     Books,
     Halt,
     NoticeDue,
@@ -35,7 +36,8 @@ from supervisor.actor import Actor, handles
 from supervisor.errors import Refused
 from wire.exchange.accounts import Account
 from wire.exchange.calendar import MarketTime, Pace
-from wire.exchange.exchange import Accepted, DayOpened, Event, Exchange, Filled
+from wire.exchange.events import Accepted, DayOpened, Event, Filled
+from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side
 from wire.exchange.market import Market
 from wire.exchange.orders import Amendment, Kind, Lifetime, Order, Purpose, Refusal, Ticket
@@ -123,8 +125,8 @@ class Floor(Actor):
     async def on_query(self, msg: Query) -> Answer:
         if self._faults.takes_failed_read(msg.customer.account):
             return replies.gateway("EGW00202")
-        empty = self._faults.of(msg.customer.account).empty_balance
-        return queries.reply(self._exchange, tuple(self._orders.values()), msg, empty_balance=empty)
+        faults = self._faults.of(msg.customer.account)
+        return queries.reply(self._exchange, tuple(self._orders.values()), msg, faults=faults)
 
     # -- the simulator's own calls ------------------------------------------------------------------------------
 
@@ -147,6 +149,14 @@ class Floor(Actor):
         if not self._market.knows(msg.symbol):
             return False
         self._exchange.halt(msg.symbol, halted=msg.halted)
+        await self._commit(always=True)
+        return True
+
+    @handles(Befall)
+    async def on_befall(self, msg: Befall) -> bool:
+        if not self._market.knows(msg.symbol):
+            return False
+        self._exchange.befall(msg.symbol, msg.condition, seconds=msg.seconds)
         await self._commit(always=True)
         return True
 
@@ -178,6 +188,11 @@ class Floor(Actor):
         kind = self._kind(customer, request.order_type, request.exchange)
         if isinstance(kind, Refusal):
             return kind
+        faults = self._faults.of(customer.account)
+        if faults.limit_only and kind[0] is not Kind.LIMIT:
+            return Refusal.KIND
+        if request.quantity % faults.lot:
+            return Refusal.QUANTITY
         return self._exchange.place(
             Ticket(
                 account=customer.account,

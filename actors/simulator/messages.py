@@ -10,6 +10,7 @@ from actors.simulator.options import AccountOrder
 from actors.simulator.replies import Answer
 from supervisor.message import Request
 from wire.exchange.calendar import MarketTime
+from wire.exchange.events import Condition
 from wire.exchange.fees import Side
 from wire.kis.codes import Call
 from wire.kis.notices import Notice
@@ -53,6 +54,15 @@ class Halt(Request[bool]):
 
     symbol: str
     halted: bool
+
+
+@attrs.frozen(kw_only=True)
+class Befall(Request[bool]):
+    """Puts a symbol into a condition; an interruption lasts ``seconds`` of market time. False for an unknown symbol."""
+
+    symbol: str
+    condition: Condition
+    seconds: float
 
 
 @attrs.frozen(kw_only=True)

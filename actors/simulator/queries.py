@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+import attrs
+
 from actors.simulator import replies, views
 from actors.simulator.customers import Customer
+from actors.simulator.faults import Faults
 from actors.simulator.messages import Query
 from actors.simulator.replies import Answer
 from wire.exchange.exchange import Exchange
@@ -26,27 +29,36 @@ SHAPES: dict[Call, type[Any]] = {
 }
 
 
-def reply(exchange: Exchange, orders: Sequence[Order], msg: Query, *, empty_balance: bool) -> Answer:
+def reply(exchange: Exchange, orders: Sequence[Order], msg: Query, *, faults: Faults) -> Answer:
     """The answer to a query; ``orders`` are those of today and before, oldest first."""
     query, customer = msg.query, msg.customer
     symbol = getattr(query, "symbol", "")
     if symbol and not exchange.market.knows(symbol):
         return replies.refused(Refusal.UNKNOWN_SYMBOL, customer.profile)
-    if msg.call is Call.OPEN_ORDERS:
-        return _open_orders(exchange, customer, query, msg.next_page)
-    if msg.call in (Call.DAILY_ORDERS, Call.DAILY_ORDERS_OLD):
-        return _daily_orders(exchange, orders, msg)
-    if msg.call is Call.BALANCE:
-        return _balance(exchange, customer, query, msg.next_page, empty=empty_balance)
+    if (listed := _list(exchange, orders, msg, faults)) is not None:
+        return attrs.evolve(listed, more=listed.more and not faults.missing_pages)
     if msg.call is Call.BUYABLE:
         return Answer(body=answer(*_done(customer), output=views.buyable(exchange, customer.account, query)))
     if msg.call is Call.PRICE:
-        return Answer(body=answer(*replies.QUOTE_DONE, output=views.price(exchange, symbol)))
+        shown = attrs.evolve(views.price(exchange, symbol), lot=faults.lot)
+        return Answer(body=answer(*replies.QUOTE_DONE, output=shown))
     if msg.call is Call.BOOK:
         levels = quotes.depth_to_object(views.depth(exchange, symbol))
         expected = views.expected(exchange, symbol)
         return Answer(body=answer(*replies.QUOTE_DONE, output1=levels, output2=expected))
     return _chart(exchange, query)
+
+
+def _list(exchange: Exchange, orders: Sequence[Order], msg: Query, faults: Faults) -> Answer | None:
+    """The answer to a query whose rows come in pages."""
+    query, customer = msg.query, msg.customer
+    if msg.call is Call.OPEN_ORDERS:
+        return _open_orders(exchange, customer, query, msg.next_page)
+    if msg.call in (Call.DAILY_ORDERS, Call.DAILY_ORDERS_OLD):
+        return _daily_orders(exchange, orders, msg)
+    if msg.call is Call.BALANCE:
+        return _balance(exchange, customer, query, msg.next_page, empty=faults.empty_balance)
+    return None
 
 
 def _done(customer: Customer) -> tuple[str, str]:

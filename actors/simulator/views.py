@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from actors.simulator.customers import Customer
-from wire.exchange.calendar import hhmmss
+from wire.exchange.calendar import Phase, hhmmss
 from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side, buy_cost
 from wire.exchange.market import Bar
@@ -213,6 +213,7 @@ def price(exchange: Exchange, code: str) -> quotes.Price:
         reference=tape.reference,
         tick=tick_size(tape.last),
         halted="Y" if code in exchange.halted or session.suspended else "N",
+        volatility="Y" if exchange.is_interrupted(code) else "N",
     )
 
 
@@ -229,7 +230,17 @@ def depth(exchange: Exchange, code: str) -> quotes.Depth:
         bid_prices=_padded(shown.bids, 0),
         ask_sizes=_padded(shown.asks, 1),
         bid_sizes=_padded(shown.bids, 1),
+        market_code=market_code(exchange, code),
     )
+
+
+def market_code(exchange: Exchange, code: str) -> str:
+    """``new_mkop_cls_code``: its first character is known from the broker, the second is ours."""
+    if exchange.phase is Phase.CLOSED:
+        return "30"
+    if exchange.phase is Phase.OPENING_AUCTION:
+        return "10"
+    return "40" if exchange.collects(code) else "20"
 
 
 def expected(exchange: Exchange, code: str) -> quotes.Expected:

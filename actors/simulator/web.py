@@ -15,7 +15,7 @@ from actors.simulator.broker import Broker, HttpCall
 from actors.simulator.customers import Customers
 from actors.simulator.faults import FaultBoard, Faults
 from actors.simulator.feeds import Feeds
-from actors.simulator.messages import Advance, Halt, Hangup, OpenAccount, ReadBooks, ReadLog, Received
+from actors.simulator.messages import Advance, Befall, Halt, Hangup, OpenAccount, ReadBooks, ReadLog, Received
 from actors.simulator.options import account_order
 from actors.simulator.replies import Answer, gateway
 from actors.simulator.stream_client import BACKLOG, Sessions, StreamClient
@@ -24,6 +24,7 @@ from supervisor.ref import Ref
 from supervisor.spec import ChildSpec, Restart
 from supervisor.system import System
 from wire.errors import Malformed
+from wire.exchange.events import INTERRUPTION, Condition
 from wire.exchange.market import Market
 from wire.kis import codes
 from wire.kis.rest import read_json
@@ -219,6 +220,17 @@ def _add_administration(app: QuartTrio, parts: Parts) -> None:
             await parts.floor.ask(Halt(symbol=symbol.code, halted=symbol.code in (halted or ())))
         return _object(200, account=account, **attrs.asdict(made))
 
+    @app.post("/sim/market")
+    async def market() -> Response:
+        """Put ``symbol`` into a ``condition``; an interruption lasts ``seconds`` of market time."""
+        try:
+            wanted = _read_condition(read_json(await _body()))
+        except (ValueError, Malformed) as error:
+            return _words(400, "error", str(error))
+        if not await parts.floor.ask(wanted):
+            return _words(404, "error", "no such symbol")
+        return _object(200, symbol=wanted.symbol, condition=wanted.condition.value)
+
     @app.post("/sim/advance")
     async def advance() -> Response:
         """Let ``seconds`` of the simulator's real time pass at once."""
@@ -264,6 +276,17 @@ def _read_faults(wanted: dict[str, Any], market: Market) -> tuple[str, Faults, f
         if field.name in wanted and type(wanted[field.name]) is not field.type:
             raise ValueError(f"{field.name} must be a {getattr(field.type, '__name__', 'value')}")
     return account, Faults(**wanted), None if halted is None else frozenset(halted)
+
+
+def _read_condition(wanted: dict[str, Any]) -> Befall:
+    """ValueError says what is wrong."""
+    names = [condition.value for condition in Condition]
+    if wanted.get("condition") not in names or not isinstance(wanted.get("symbol"), str):
+        raise ValueError(f"symbol must be a text and condition one of {', '.join(names)}")
+    seconds = wanted.get("seconds", INTERRUPTION)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds <= 86_400:
+        raise ValueError("seconds must be a number above 0 and at most 86400")
+    return Befall(symbol=wanted["symbol"], condition=Condition(wanted["condition"]), seconds=float(seconds))
 
 
 def _number(body: bytes, name: str) -> float | None:

@@ -12,6 +12,7 @@ import attrs
 
 from wire.exchange.accounts import Account
 from wire.exchange.calendar import CLOSE, CLOSING_CALL, DAY_END, DAY_START, OPENING, MarketTime, Phase
+from wire.exchange.events import INTERRUPTION, Accepted, Condition, DayOpened, Event, Filled, Traded, Withdrawn
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule, Side
 from wire.exchange.market import Market, Session, Step
 from wire.exchange.matching import EMPTY_QUOTES, Match, OrderBook, Quotes, quotes_after
@@ -21,45 +22,6 @@ from wire.exchange.ticks import on_grid
 
 MAX_QUANTITY = 1_000_000_000
 _AFTER_ALL_CODES = "~"  # sorts behind the closing prints, which carry the same second
-
-
-@attrs.frozen(kw_only=True)
-class Accepted:
-    """A new order number: an order, a modification or a cancellation. ``reduces``: it sells shares that are held."""
-
-    order: Order
-    reduces: bool
-
-
-@attrs.frozen(kw_only=True)
-class Filled:
-    order: Order
-    fill: Fill
-
-
-@attrs.frozen(kw_only=True)
-class Withdrawn:
-    """Part of an order ended without trading: by amendment, as the rest of an IOC or FOK, or at the end of the day."""
-
-    order: Order
-    quantity: int
-    cause: str  # amended, immediate, expired
-
-
-@attrs.frozen(kw_only=True)
-class Traded:
-    code: str
-    step: Step
-    tape: Tape
-    quotes: Quotes
-
-
-@attrs.frozen(kw_only=True)
-class DayOpened:
-    day: date
-
-
-Event = Accepted | Filled | Withdrawn | Traded | DayOpened
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +45,8 @@ class Exchange:
         self.accounts = {account.id: account for account in saved.accounts} if saved else {}
         self.orders = {order.number: order for order in saved.orders} if saved else {}
         self.halted = set(saved.halted) if saved else set()
+        self._interrupted: dict[str, float] = {}
+        self._pinned: set[str] = set()
         self._next_number = saved.next_number if saved else 1
         self._next_fill = saved.next_fill if saved else 1
         self._events: list[Event] = []
@@ -113,7 +77,14 @@ class Exchange:
 
     def quotes(self, code: str) -> Quotes:
         """What the market shows now; nothing while orders are only collected."""
-        return self._books[code].quotes if self.phase is Phase.CONTINUOUS else EMPTY_QUOTES
+        return EMPTY_QUOTES if self.collects(code) else self._books[code].quotes
+
+    def is_interrupted(self, code: str) -> bool:
+        return code in self._interrupted
+
+    def collects(self, code: str) -> bool:
+        """Whether orders of a symbol wait for a single price instead of trading at once."""
+        return self.phase is not Phase.CONTINUOUS or code in self._interrupted
 
     def prices(self) -> dict[str, int]:
         return {code: tape.last for code, tape in self._tapes.items()}
@@ -183,6 +154,29 @@ class Exchange:
             raise KeyError(code)
         (self.halted.add if halted else self.halted.discard)(code)
 
+    def befall(self, code: str, condition: Condition, *, seconds: float = INTERRUPTION) -> None:
+        """Put a symbol into a condition, out of whatever it was in. KeyError for an unknown symbol.
+
+        An interruption ends with the first trade after ``seconds`` of market time, which makes the single price. The
+        other conditions last until the next call, limit-down not beyond the day.
+        """
+        self.halt(code, halted=condition is Condition.HALTED)
+        self._interrupted.pop(code, None)
+        self._pinned.discard(code)
+        if condition is Condition.INTERRUPTED:
+            self._interrupted[code] = self.now.second + seconds
+        elif condition is Condition.LIMIT_DOWN:
+            self._pin(code)
+
+    def _pin(self, code: str) -> None:
+        lower = self._sessions[code].limits.lower
+        step = Step(second=int(self.now.second), price=lower, volume=1, aggressor=Side.BUY)
+        self._show(code, step)
+        asks = self._books[code].quotes.asks
+        self._books[code].show(Quotes(asks=asks, bids=()))
+        self._pinned.add(code)
+        self._events.append(Traded(code=code, step=step, tape=self._tapes[code], quotes=self._books[code].quotes))
+
     def move_to(self, target: MarketTime) -> None:
         """Run everything that happens up to and including ``target``; the past is never run again."""
         while self.now.day < target.day:
@@ -223,7 +217,7 @@ class Exchange:
         )
 
     def _price(self, ticket: Ticket) -> int | Refusal:
-        if self.phase is not Phase.CONTINUOUS and (
+        if self.collects(ticket.symbol) and (
             ticket.lifetime is not Lifetime.DAY or ticket.kind in (Kind.BEST, Kind.TOP)
         ):
             return Refusal.KIND  # there is no best price while orders are only collected
@@ -247,7 +241,7 @@ class Exchange:
         self._next_number += 1
         self._keep(order)
         self._events.append(Accepted(order=order, reduces=reduces))
-        if self.phase is not Phase.CONTINUOUS:
+        if self.collects(order.symbol):
             return
         self._book(self._books[order.symbol].arrive(order))
         left = self.orders[order.number]
@@ -370,6 +364,8 @@ class Exchange:
         self.accounts = {key: account.opened_day(day, closes) for key, account in self.accounts.items()}
         self.now = MarketTime(day, DAY_START)
         self.orders = {}
+        self._interrupted.clear()
+        self._pinned.clear()
         self._next_number = 1
         self._prepare_day()
         self._events.append(DayOpened(day=day))
@@ -392,8 +388,9 @@ class Exchange:
         self._books[code].show(quotes_after(self._sessions[code], step, self._chances[code]))
 
     def _trade(self, code: str, step: Step) -> None:
-        if code in self.halted:
+        if code in self.halted or code in self._pinned or step.second < self._interrupted.get(code, 0.0):
             return
+        single = self._interrupted.pop(code, None) is not None
         opening = step.second == OPENING and not self._tapes[code].volume
         self._show(code, step)
         book, session = self._books[code], self._sessions[code]
@@ -401,6 +398,8 @@ class Exchange:
             matches = book.uncross(step.price, session.opening_volume)
         elif step.second >= CLOSE:
             matches = book.uncross(step.price, session.closing_volume)
+        elif single:
+            matches = book.uncross(step.price, step.volume)
         else:
             matches = book.traded(step)
         self._events.append(Traded(code=code, step=step, tape=self._tapes[code], quotes=book.quotes))

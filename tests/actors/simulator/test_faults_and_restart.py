@@ -111,6 +111,45 @@ async def test_stream_clients_can_be_hung_up_on(simulator, customer):
             await wire.hear()
 
 
+async def test_a_symbol_can_be_interrupted_and_the_broker_shows_it(simulator, customer):
+    await customer.order(quantity=1)
+    await simulator.admin("/sim/market", {"symbol": CODE, "condition": "interrupted", "seconds": 600})
+    shown = (await customer.call(Call.PRICE, quotes.QuoteQuery(symbol=CODE))).one(quotes.Price)
+    book = await customer.call(Call.BOOK, quotes.QuoteQuery(symbol=CODE))
+    depth = quotes.depth_from_object(book.body["output1"])
+    assert (shown.volatility, depth.market_code, depth.bid_prices[0]) == ("Y", "40", 0)
+    assert (await customer.order(Call.SELL, quantity=1)).succeeded
+    assert len(await customer.open_orders()) == 1
+
+
+async def test_a_symbol_can_stand_at_its_lower_limit_without_a_buyer(simulator, customer):
+    await simulator.admin("/sim/market", {"symbol": CODE, "condition": "limit_down"})
+    shown = (await customer.call(Call.PRICE, quotes.QuoteQuery(symbol=CODE))).one(quotes.Price)
+    book = await customer.call(Call.BOOK, quotes.QuoteQuery(symbol=CODE))
+    depth = quotes.depth_from_object(book.body["output1"])
+    assert (shown.price, shown.change_sign) == (shown.lower_limit, "4")
+    assert (depth.market_code, depth.bid_prices[0], depth.ask_prices[0]) == ("20", 0, shown.lower_limit)
+    await simulator.admin("/sim/market", {"symbol": CODE, "condition": "normal"})
+
+
+async def test_orders_without_a_price_and_odd_lots_can_be_refused(simulator, customer):
+    await simulator.admin("/sim/faults", {"limit_only": True, "lot": 10})
+    assert (await customer.order(quantity=10)).code == "SIM00005"
+    assert (await customer.order(quantity=15, price=55_000, kind=OrderType.LIMIT)).code == "SIM00004"
+    assert (await customer.order(quantity=20, price=55_000, kind=OrderType.LIMIT)).succeeded
+    assert (await customer.call(Call.PRICE, quotes.QuoteQuery(symbol=CODE))).one(quotes.Price).lot == 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"symbol": CODE}, {"symbol": 5, "condition": "halted"}, {"symbol": CODE, "condition": "halted", "seconds": 0}],
+)
+async def test_an_unknown_condition_is_refused(simulator, body):
+    assert (await simulator.post("/sim/market", body, authorization="Bearer test-admin")).status == 400
+    unknown = {"symbol": "nothing", "condition": "halted"}
+    assert (await simulator.post("/sim/market", unknown, authorization="Bearer test-admin")).status == 404
+
+
 @pytest.mark.parametrize(
     "body", [{"unknown": 1}, {"delay_ms": "1"}, {"delay_ms": -1}, {"refuse_cancels": 1}, {"halted": ["nothing"]}]
 )

@@ -9,7 +9,8 @@ from actors.errors import Refused
 from actors.simulator.customers import Customer
 from actors.simulator.ledger import Changes, Ledger, LogEntry, books_path
 from wire.exchange.calendar import MarketTime
-from wire.exchange.exchange import Exchange, Filled
+from wire.exchange.events import Filled
+from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side
 from wire.exchange.market import Market
 from wire.exchange.orders import Kind, Ticket

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire.exchange.calendar import CLOSE, CLOSING_CALL, DAY_START, OPENING, MarketTime
-from wire.exchange.exchange import Accepted, DayOpened, Exchange, Filled, Traded, Withdrawn
+from wire.exchange.events import Accepted, DayOpened, Filled, Traded, Withdrawn
+from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side, charges
 from wire.exchange.orders import Amendment, Kind, Lifetime, Order, Purpose, Refusal, Ticket
 from wire.exchange.ticks import on_grid, step
