@@ -12,10 +12,11 @@ from datetime import timedelta, timezone
 import attrs
 import trio
 
-from actors.engine.desk import Desk, Quote
+from actors.engine.desk import Desk
 from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.kis import KisClient
 from actors.engine.market import state_of, trades_continuously
+from actors.engine.prices import Quote
 from actors.engine.reconcile import BrokerRead, Outcome, Reconciliation
 from actors.engine.strategy import Tick
 from actors.engine.stream import ApprovalRefused, Listener, listen
@@ -223,6 +224,7 @@ class Broker(Actor):
         gate, stream = self._desk.gate, self._stream_up and ups == self._ups
         was = gate.synced
         gate.synced = stream and (outcome.agreed or (was and failures < _FAILURES))
+        self._desk.was_in_step |= gate.synced
         if gate.synced and not was:
             self._desk.log(LogCategory.SYSTEM, "books and broker agree: in step", None)
         if was and not gate.synced:

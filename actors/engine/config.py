@@ -31,6 +31,7 @@ import attrs
 from actors.engine.kis import KisAccount
 from actors.engine.ma_cross import MovingAverageCross
 from actors.engine.orders import UNOWNED
+from actors.engine.risk.plan import RiskPlan, read_plan
 from actors.engine.strategy import Strategy
 from actors.engine.strategy_actor import StrategyPlan
 from actors.errors import Refused
@@ -49,7 +50,7 @@ _KEYS = ("app_key", "app_secret", "hts_id", "account")
 
 @attrs.frozen(kw_only=True)
 class EngineConfig:
-    """``broker`` lacks its keys where they come from the platform. ``max_daily_loss``: won."""
+    """``broker`` lacks its keys where they come from the platform."""
 
     path: Path
     credential_file: Path
@@ -63,7 +64,7 @@ class EngineConfig:
     keys: dict[str, str] = attrs.field(repr=False)
     fees: FeeSchedule
     strategies: tuple[StrategyPlan, ...]
-    max_daily_loss: int | None = None
+    risk: RiskPlan = attrs.field(factory=RiskPlan)
 
     def account(self, keys: dict[str, str]) -> KisAccount:
         """The account with its keys. Raises Refused when one is missing or malformed."""
@@ -126,7 +127,7 @@ class _Reader:
             keys={name: self._text(broker, name, "[broker] ", required=False) for name in _KEYS},
             fees=FeeSchedule(commission_ppm=self._whole(broker, "commission_ppm", DEFAULT_FEES.commission_ppm)),
             strategies=self._strategies(symbols),
-            max_daily_loss=self._loss(plain.get("risk")),
+            risk=self._risk(plain.get("risk")),
         )
 
     def _strategies(self, symbols: tuple[str, ...]) -> tuple[StrategyPlan, ...]:
@@ -200,13 +201,11 @@ class _Reader:
             raise self._refuse(f"[broker] {name} must be a whole number from 0 to 100000")
         return value
 
-    def _loss(self, risk: Any) -> int | None:
-        value = risk.get("max_daily_loss") if isinstance(risk, dict) else None
-        if value is None:
-            return None
-        if type(value) is not int or value < 1:
-            raise self._refuse("[risk] max_daily_loss must be a whole number of won, at least 1")
-        return value
+    def _risk(self, table: Any) -> RiskPlan:
+        try:
+            return read_plan(table)
+        except ValueError as error:
+            raise self._refuse(f"[risk] {error}") from None
 
     def _relative(self, text: str) -> Path:
         return (self._path.parent / Path(text).expanduser()).resolve()

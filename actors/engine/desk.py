@@ -13,7 +13,11 @@ from actors.engine import reports
 from actors.engine.books import Books
 from actors.engine.inbox import Inbox
 from actors.engine.ledger import Ledger
+from actors.engine.market import market_is_closed
 from actors.engine.orders import Order, OrderBook
+from actors.engine.prices import Prices, Quote
+from actors.engine.risk.book import RiskBook
+from actors.engine.risk.pretrade import RiskRefused
 from actors.engine.strategy import Place, Resting, Standing, Withdraw
 from wire.conformance import format_trading_reason
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
@@ -29,16 +33,6 @@ from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.stop_run import View
 
 _DAY_CHANGE = 30.0  # seconds
-
-
-@attrs.frozen(kw_only=True)
-class Quote:
-    """The last trade of a symbol; 0 where that side of the book is empty. ``at``: engine seconds."""
-
-    price: int
-    bid: int
-    ask: int
-    at: float
 
 
 def _no_order(order_id: str) -> None:
@@ -68,6 +62,7 @@ class Desk:
         outlet: Outlet,
         ledger: Journal,
         fees: FeeSchedule = DEFAULT_FEES,
+        risk: RiskBook | None = None,
     ) -> None:
         self.identity = identity
         self.clock = clock
@@ -75,7 +70,9 @@ class Desk:
         self.outlet = outlet
         self.orders = OrderBook()
         self.books = Books(fees)
-        self.quotes: dict[str, Quote] = {}
+        self.risk = risk or RiskBook()
+        self.prices = Prices()
+        self.was_in_step = False
         self.trading_day = ""
         self.fills = 0
         self.last_fill = float("-inf")
@@ -111,6 +108,9 @@ class Desk:
     def restore(self) -> None:
         """Takes up what an earlier process left. Orders that were under way are unknown until reconciled."""
         self.ledger.restore()
+        self.risk.triggers.restore(self.ledger.risk)
+        if self.ledger.limits is not None:
+            self.risk.take(self.ledger.limits)
         for order in self.orders:
             if order.status is OrderStatus.PENDING:
                 self._lost_with_the_process(order)
@@ -155,9 +155,25 @@ class Desk:
             reason=decision.reason,
             patient=decision.patient,
         )
-        if self._would_refuse(order):
+        if self._would_refuse(order) or self._exceeds(order):
             return None
         return self._start(order)
+
+    def _exceeds(self, order: Order) -> bool:
+        """Whether a risk limit forbids a decision; a person hears of it, but not with every tick."""
+        try:
+            self._check_limits(order)
+        except RiskRefused as refusal:
+            if self.risk.is_news(refusal, order.symbol, self.clock.now()):
+                words = f"REFUSED {order.symbol}: {order.side.value} {order.quantity:,}: {refusal.reason}"
+                reason = f"{refusal.code}: {refusal.reason}"
+                self.log(LogCategory.STRATEGY, words, reason, order, Severity.WARNING)
+            return True
+        return False
+
+    def _check_limits(self, order: Order) -> None:
+        price = max(order.price, self.prices.of(order.symbol))
+        self.risk.check(order, price, books=self.books, orders=self.orders)
 
     def close_out(self, strategy_id: str, symbol: str, quantity: int, price: int, stop_reason: str) -> Order:
         """A stop's own reduce-only sale; ``price`` 0 at market."""
@@ -202,7 +218,11 @@ class Desk:
         order = self.orders.get(order_id)
         if order is None or order.is_final:
             raise GateClosed("the order is over")
+        if order.purpose is Purpose.ORDER:
+            self._check_limits(order)
         self.gate.check(_intent(order), self.clock.now())
+        if order.purpose is Purpose.ORDER:
+            self.risk.triggers.ordered(self.clock.now())
         self._note(self.orders.written(order_id), quiet=True)
 
     def before_cancel(self, order_id: str, purpose: Purpose) -> None:
@@ -228,6 +248,8 @@ class Desk:
         self._answered(order_id, order)
         if order is not None:
             self.turned_down(order, broker_code)
+            if order.purpose is Purpose.ORDER and not market_is_closed(broker_code, reason):
+                self.risk.triggers.rejected(self.clock.now())
             self.log(LogCategory.SYSTEM, f"REJECTED {order.symbol}: {reason}", reason, order, Severity.WARNING)
 
     def closed(self, order_id: str, reason: str) -> None:
@@ -295,13 +317,15 @@ class Desk:
     # --- the market ---
 
     def quote(self, symbol: str, quote: Quote) -> None:
-        self.quotes[symbol] = quote
+        self.prices.quotes[symbol] = quote
 
     def begin_day(self, day: str) -> bool:
         """A new trading day by the exchange's own date: day orders are over and order numbers start again."""
         if day == self.trading_day:
             return False
         previous = self.trading_day or self.books.day
+        if self.trading_day:
+            self.prices.seen = None  # its figures belong to the day that ended
         self.trading_day = day
         self.day_began(day)
         if self.books.begin_day(day):
@@ -334,14 +358,14 @@ class Desk:
             orders=tuple(_resting(o, now) for o in mine),
             cash=self.books.cash - self._reserved(),
             equity=self.equity(),
-            level=self.gate.level_for(strategy_id, symbol),
+            level=self.gate.allowed_level(strategy_id, symbol),
         )
 
     def equity(self) -> int:
-        return self.books.equity({s: q.price for s, q in self.quotes.items()})
+        return self.prices.equity(self.books)
 
     def positions_report(self) -> Positions:
-        prices = {s: q.price for s, q in self.quotes.items()}
+        prices = {s: q.price for s, q in self.prices.quotes.items()}
         held, working = self.books.positions(), self.orders.working()
         return reports.positions(held, working, prices, synced=self.gate.synced, at=self.clock.wall())
 
@@ -360,10 +384,7 @@ class Desk:
     def _reserved(self) -> int:
         """Cash that working buys may still take."""
         buys = (o for o in self.orders.open_orders() if o.side is Side.BUY)
-        return sum(o.remaining * (o.price or self._price(o.symbol)) for o in buys)
-
-    def _price(self, symbol: str) -> int:
-        return self.quotes[symbol].price if symbol in self.quotes else 0
+        return sum(o.remaining * (o.price or self.prices.of(o.symbol)) for o in buys)
 
     # --- words ---
 
@@ -390,6 +411,11 @@ class Desk:
         """An order found at the broker that is not one of ours."""
         self._note(self.orders.place(order))
         self.log(LogCategory.SYSTEM, f"FOUND {order.symbol}: an order of somebody else", None, order, Severity.WARNING)
+
+    def mismatched(self, words: str) -> None:
+        """Books and broker differed. What an engine finds when it starts is not a mistake of its own."""
+        if self.was_in_step:
+            self.risk.triggers.mismatched(words)
 
     def settled(self, changes: Iterable[Order | None]) -> None:
         """Changes that reconciliation made."""

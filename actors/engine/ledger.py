@@ -11,6 +11,8 @@ import attrs
 
 from actors.engine.books import Books, Position
 from actors.engine.orders import Order, OrderBook, from_plain, to_plain
+from actors.engine.risk.day import DayRecord
+from actors.engine.risk.limits import NAMES, Limits
 from wire.sdk.journal import Journal
 from wire.sdk.stopping import Asked
 
@@ -27,6 +29,8 @@ class Ledger:
         self._books = books
         self._written: dict[tuple[str, str], Position] = {}
         self.asked: dict[str, Asked] = {}
+        self.risk: DayRecord | None = None
+        self.limits: Limits | None = None
 
     def restore(self) -> None:
         """Fills the orders and the books with what an earlier process left."""
@@ -38,6 +42,10 @@ class Ledger:
                 self._books.restore(Position(**line["position"]))
             elif "asked" in line:
                 self._remember(Asked(**line["asked"]))
+            elif "risk" in line:
+                self.risk = DayRecord(**line["risk"])
+            elif "limits" in line:
+                self.limits = Limits(**{k: v for k, v in line["limits"].items() if k in NAMES})
             elif "day" in line:
                 self._books.day, self._books.realized = line["day"], line["realized"]
         self._written = {(p.strategy_id, p.symbol): p for p in self._books.positions()}
@@ -59,6 +67,16 @@ class Ledger:
         """In which session a person asked for a stop."""
         self._remember(asked)
         self._write({"asked": attrs.asdict(asked)})
+
+    def keep_risk(self, record: DayRecord) -> None:
+        """What the day's loss is measured against."""
+        self.risk = record
+        self._write({"risk": attrs.asdict(record)})
+
+    def keep_limits(self, limits: Limits) -> None:
+        """The risk limits that the platform said last."""
+        self.limits = limits
+        self._write({"limits": attrs.asdict(limits)})
 
     def _remember(self, asked: Asked) -> None:
         self.asked.pop(asked.stop_id, None)
@@ -88,6 +106,10 @@ class Ledger:
 
     def _lines(self) -> Iterable[dict[str, Any]]:
         yield {"day": self._books.day, "realized": self._books.realized}
+        if self.risk is not None:
+            yield {"risk": attrs.asdict(self.risk)}
+        if self.limits is not None:
+            yield {"limits": attrs.asdict(self.limits)}
         yield from ({"asked": attrs.asdict(a)} for a in self.asked.values())
         yield from ({"position": attrs.asdict(p)} for p in self._books.positions())
         yield from ({"order": to_plain(o)} for o in self._orders)

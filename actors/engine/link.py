@@ -1,6 +1,6 @@
 """The link to the platform as one actor of the reference engine; what it decides is the SDK's."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import attrs
 
@@ -22,7 +22,7 @@ _PARAMETER_TIMEOUT = 5.0
 @attrs.frozen(kw_only=True)
 class LinkParts:
     """What the link works with. ``hello`` makes the hello, ``clocks`` what a heartbeat says of the engine's sources;
-    ``config_changed`` is called when the platform's settings changed."""
+    ``config_changed`` hears which version of this engine's settings the platform has."""
 
     credential: Credential
     http: HttpClient
@@ -30,7 +30,7 @@ class LinkParts:
     clocks: Callable[[], Clocks]
     latch_keeper: Keeper
     settings_keeper: Keeper
-    config_changed: Callable[[], Awaitable[None]]
+    config_changed: Callable[[int], None]
 
 
 class Link(Actor):
@@ -40,7 +40,6 @@ class Link(Actor):
         self._parts = parts
         self._desk = desk
         self._halting = halting
-        self._config_version: int | None = None
 
     async def started(self) -> None:
         parts, desk = self._parts, self._desk
@@ -57,17 +56,11 @@ class Link(Actor):
                 hello=parts.hello,
                 clocks=parts.clocks,
                 parameters=self._update,
-                config_changed=self._config_changed,
+                config_changed=parts.config_changed,
                 log=self.context.log,
             )
         )
         self.context.spawn(TrioDriver(conversation, http=parts.http, clock=desk.clock).run)
-
-    def _config_changed(self, version: int) -> None:
-        """The configuration was read when the engine started; from then on every other version is news."""
-        known, self._config_version = self._config_version, version
-        if known is not None and known != version:
-            self.context.spawn(self._parts.config_changed, name="config")
 
     def _update(self, update: ParameterUpdate, done: Done) -> None:
         self.context.spawn(self._apply, update, done, name="parameters")

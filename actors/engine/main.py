@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,18 +17,21 @@ import trio
 
 from actors.engine.broker import Broker, KeysChanged
 from actors.engine.config import EngineConfig, read_config
+from actors.engine.configuring import Configuring, PlatformSettings
 from actors.engine.desk import Desk
 from actors.engine.freezing import DeskTrading
 from actors.engine.kis import KisAccount, KisClient
 from actors.engine.link import Link, LinkParts
 from actors.engine.reporter import Reporter
+from actors.engine.risk.book import RiskBook
+from actors.engine.risk.watch import RiskWatch
 from actors.engine.scribe import Scribe
 from actors.engine.stop_executor import StopExecutor
 from actors.engine.strategy import Tick
 from actors.engine.strategy_actor import StrategyActor, StrategyPlan, TickSeen, hello_report
 from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache
-from actors.engine.watch import Watch
+from actors.engine.watch import SentinelWatch, Watch
 from actors.errors import OK, REFUSED, Refused
 from actors.logs import set_up_logging
 from supervisor.backoff import Backoff
@@ -38,7 +42,7 @@ from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
 from wire.messages import STRATEGY_COMMANDS, Clocks, Hello, LogCategory, Resume
-from wire.sdk.calls import fetch_keys
+from wire.sdk.calls import fetch_config, fetch_token
 from wire.sdk.clock import BootClock
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
 from wire.sdk.folder import lock
@@ -51,7 +55,7 @@ from wire.sdk.latch import load as load_latch
 from wire.sdk.latch import write_durably
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, SpoolLane, new_id
-from wire.sdk.platform import Credential, read_credential
+from wire.sdk.platform import Credential, PlatformConfig, keys_in, needs_private_key, read_credential
 from wire.sdk.settings import Settings
 from wire.sdk.syncing import Syncer
 from wire.sdk.work import Work
@@ -87,7 +91,10 @@ class Engine:
             outlet=self.outlet,
             ledger=Journal(folder / "ledger.log"),
             fees=config.fees,
+            risk=RiskBook(config.risk),
         )
+        self.late = _Late()
+        self.platform_settings = PlatformSettings(self.desk, keys=self._take_keys)
         self.client = _client(config, account, http)
         self.latch_keeper, self.settings_keeper, self.halting = self._halting(folder)
         self.scribbling = self._scribbling()
@@ -160,34 +167,32 @@ class Engine:
 
     def clocks(self) -> Clocks:
         now, desk = self.clock.now(), self.desk
-        last = max((q.at for q in desk.quotes.values()), default=None)
+        last = max((q.at for q in desk.prices.quotes.values()), default=None)
         return Clocks(
             market_data_age_ms=None if last is None else max(0, int((now - last) * 1000)),
             order_channel_age_ms=_age_ms(now, desk.last_order_answer),
             broker_token=self.client.tokens.state(),
         )
 
-    async def take_new_keys(self, late: "_Late") -> None:
-        """The platform's settings changed: where the broker keys come from there, the new ones are used at once."""
+    def _take_keys(self, secrets: Mapping[str, str]) -> None:
+        """The platform's keys, where the file has none: new ones are used at once."""
         if all(self.config.keys.values()):
             return
         try:
-            fetched = await fetch_keys(self.http, self.credential)
-            account = self.config.account({**self.config.keys, **fetched})
-        except (Refused, ConfigurationError, Unwelcome, PlatformAway) as error:
-            words = error.message if isinstance(error, Refused) else error.reason
-            self.desk.log(LogCategory.SYSTEM, f"the broker keys stay as they were: {words}", None)
+            account = self.config.account({**self.config.keys, **secrets})
+        except Refused as error:
+            self.desk.log(LogCategory.SYSTEM, f"the broker keys stay as they were: {error.message}", None)
             return
         if account == self.client.account:
             return
         self.client.use(account, _tokens(self.config, account))
         self.desk.log(LogCategory.SYSTEM, "the broker keys were changed by the platform", None)
-        if late.system is not None:
-            late.system.ref("broker").tell(KeysChanged(), urgent=True)
+        if self.late.system is not None:
+            self.late.system.ref("broker").tell(KeysChanged(), urgent=True)
 
     # --- the tree ---
 
-    def children(self, system: "_Late") -> list[ChildSpec]:
+    def children(self) -> list[ChildSpec]:
         """In the order of starting: what stops must be there before what trades."""
         parts = LinkParts(
             credential=self.credential,
@@ -196,30 +201,29 @@ class Engine:
             hello=self.hello,
             clocks=self.clocks,
             settings_keeper=self.settings_keeper,
-            config_changed=partial(self.take_new_keys, system),
+            config_changed=self.platform_settings.changed,
         )
         desk, halting, config = self.desk, self.halting, self.config
         plans = config.strategies
+        publish = self.late.publisher(plans)
         return [
             _child("scribe", lambda: Scribe(work=self.scribbling, clock=self.clock)),
             _child("stops", lambda: StopExecutor(desk=desk, halting=halting, broker="broker")),
-            _child(
-                "watch",
-                lambda: Watch(
-                    desk=desk,
-                    halting=halting,
-                    folder=config.state_folder,
-                    max_daily_loss=config.max_daily_loss,
-                ),
-            ),
+            _child("watch", lambda: Watch(desk=desk, halting=halting)),
+            _child("sentinel", lambda: SentinelWatch(halting=halting, folder=config.state_folder)),
+            _child("risk", lambda: RiskWatch(desk=desk, halting=halting)),
+            _child("configuration", self._configuring),
             _child("link", lambda: Link(parts=parts, desk=desk, halting=halting)),
             _child("reporter", lambda: Reporter(desk=desk, halting=halting, plans=plans, settings=self.settings)),
             ChildSpec(id="strategies", factory=self._strategies),
             _child(
                 "broker",
-                lambda: Broker(desk=desk, client=self.client, symbols=config.symbols, publish=system.publisher(plans)),
+                lambda: Broker(desk=desk, client=self.client, symbols=config.symbols, publish=publish),
             ),
         ]
+
+    def _configuring(self) -> Configuring:
+        return Configuring(desk=self.desk, settings=self.platform_settings, credential=self.credential, http=self.http)
 
     def _strategies(self) -> Supervisor:
         return Supervisor([self._strategy(p) for p in self.config.strategies], intensity=_NEVER_GIVE_UP)
@@ -288,15 +292,17 @@ async def run_engine(
     Raises Refused or ConfigurationError for what a person must set right first.
     """
     async with HttpClient(max_connections=_CONNECTIONS) as http:
-        account = config.account(await _keys(config, credential, http))
+        found = await _platform_config(config, credential, http)
+        account = config.account({**config.keys, **(keys_in(found) if found is not None else {})})
         engine = Engine(config, credential, account, http)
         await trio.to_thread.run_sync(engine.take_up)
-        late = _Late()
+        if found is not None:
+            engine.platform_settings.take(found)
         try:
             async with open_system(
-                name="engine", children=engine.children(late), intensity=_NEVER_GIVE_UP, shutdown_deadline=8.0
+                name="engine", children=engine.children(), intensity=_NEVER_GIVE_UP, shutdown_deadline=8.0
             ) as system:
-                late.system = system
+                engine.late.system = system
                 log.info("engine %s: %s, waiting for the platform", credential.engine_id, _standing(engine))
                 task_status.started(system)
                 await trio.sleep_forever()
@@ -310,15 +316,15 @@ def _standing(engine: Engine) -> str:
     return f"stopped at {level.value} by {stops} stops" if level > Level.NORMAL else "halted until it has a lease"
 
 
-async def _keys(config: EngineConfig, credential: Credential, http: HttpClient) -> dict[str, str]:
-    """The file's keys, or else the platform's; waits for a platform that is away."""
+async def _platform_config(config: EngineConfig, credential: Credential, http: HttpClient) -> PlatformConfig | None:
+    """What the platform keeps, where the file has no keys and it must be waited for; else None for now."""
     if all(config.keys.values()):
-        return config.keys
+        return None
+    needs_private_key(credential)
     told = False
     while True:
         try:
-            fetched = await fetch_keys(http, credential)
-            return {**config.keys, **{k: v for k, v in fetched.items() if v}}
+            return await fetch_config(http, credential, await fetch_token(http, credential))
         except Unwelcome as error:
             raise Refused(error.reason) from error
         except PlatformAway as error:

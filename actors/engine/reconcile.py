@@ -16,6 +16,7 @@ from actors.engine.books import Difference, Held
 from actors.engine.desk import Desk
 from actors.engine.kis import Balance
 from actors.engine.orders import UNOWNED, Order, normal
+from actors.engine.prices import BalanceSeen
 from wire.kis.trading import DailyOrder, OpenOrder
 from wire.messages import LogCategory, OrderStatus, Severity, Side
 from wire.sdk.gate import Purpose
@@ -168,6 +169,7 @@ class Reconciliation:
         if books.agrees_with(held):
             if self._desk.last_fill < read.began:
                 books.reconcile(held, read.balance.totals.cash_d2)
+            self._desk.prices.seen = _seen(read)
             return ()
         if any(books.total(s) > (held[s].quantity if s in held else 0) for s in (p.symbol for p in books.positions())):
             patience = max(patience, VANISHED_AFTER) if patience > 0 else 0.0
@@ -179,6 +181,7 @@ class Reconciliation:
         for difference in differences:
             words = f"{difference.symbol}: {difference.booked:,} in the books, {difference.held:,} at the broker"
             self._desk.log(LogCategory.SYSTEM, f"RECONCILED {words}", None, severity=Severity.WARNING)
+            self._desk.mismatched(words)
         return tuple(differences)
 
     def _view(self, read: BrokerRead, shown: dict[str, OpenOrder], strangers: int) -> View:
@@ -237,6 +240,15 @@ class Reconciliation:
 
     def _is_today(self, row: DailyOrder) -> bool:
         return not self._desk.trading_day or row.day == self._desk.trading_day
+
+
+def _seen(read: BrokerRead) -> BalanceSeen:
+    balance = read.balance
+    return BalanceSeen(
+        at=read.ended,
+        prices={h.symbol: h.price for h in balance.holdings},
+        assets_yesterday=balance.totals.assets_yesterday,
+    )
 
 
 def split_fill(quantity: int, value: int) -> Iterator[tuple[int, int]]:

@@ -98,7 +98,7 @@ class StopExecutor(Actor):
                 self.context.spawn(self._look, symbol, name="look")
 
     def _close(self, close: CloseOut) -> None:
-        quote = self._desk.quotes.get(close.symbol)
+        quote = self._desk.prices.quotes.get(close.symbol)
         last = (quote.bid or quote.price) if quote is not None else 0
         sale = terms(close.state, close.quantity, bid=last, attempt=close.attempt)
         if sale.quantity:

@@ -133,7 +133,7 @@ def tuned(plan: StrategyPlan, settings: Settings) -> Tuned:
 
 def trading_state(plan: StrategyPlan, desk: Desk) -> TradingState:
     """What the stops and the lease let this strategy do."""
-    level = max((desk.gate.level_for(plan.id, symbol) for symbol in plan.symbols), default=Level.NORMAL)
+    level = max((desk.gate.allowed_level(plan.id, symbol) for symbol in plan.symbols), default=Level.NORMAL)
     if level >= Level.HALT or desk.gate.shut_reason(desk.clock.now()) is not None:
         return TradingState.HALTED
     return TradingState.REDUCE_ONLY if level is Level.REDUCE_ONLY else TradingState.NORMAL

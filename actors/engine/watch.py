@@ -31,21 +31,15 @@ class _LookForSentinel:
 
 
 class Watch(Actor):
-    """``folder`` is the engine's state folder: a file STOP in it, whose first word may be a level (default FLATTEN),
-    stops the engine. ``max_daily_loss``: won; None for no limit."""
+    """Looks at the clocks five times a second."""
 
-    def __init__(self, *, desk: Desk, halting: Halting, folder: Path, max_daily_loss: int | None) -> None:
+    def __init__(self, *, desk: Desk, halting: Halting) -> None:
         self._desk = desk
         self._halting = halting
-        self._sentinel = folder / SENTINEL
-        self._max_daily_loss = max_daily_loss
-        self._taken: str | None = None
-        self._lost_day = ""
         self._was_alive = False
 
     async def started(self) -> None:
         self.context.every(_Look(), period=_PERIOD)
-        self.context.every(_LookForSentinel(), period=_SENTINEL_EVERY, after=0.0)
 
     @handles(_Look)
     async def on_look(self, _look: _Look) -> None:
@@ -55,7 +49,6 @@ class Watch(Actor):
         for report in self._halting.stopping.tick(now):
             self._desk.outlet.send(report)
         self._desk.expire_early()
-        self._risk()
         if self._desk.lease.alive(now) != self._was_alive:
             self._was_alive = not self._was_alive
             self._halting.trading_changed()
@@ -69,18 +62,25 @@ class Watch(Actor):
                 words = "the lease from the platform ran out: no order leaves before it is renewed"
                 desk.log(LogCategory.SYSTEM, f"HALTED: {words}", words, severity=Severity.CRITICAL)
             case LeaseEvent.CANCEL_DUE:
-                self._stop_here(Level.CANCEL, LocalStopCause.LEASE_EXPIRED, "the lease stayed expired: cancelling")
+                self._stop_here(Level.CANCEL, "the lease stayed expired: cancelling")
             case LeaseEvent.FLATTEN_DUE:
-                self._stop_here(Level.FLATTEN, LocalStopCause.LEASE_EXPIRED, "the lease stayed expired: closing")
+                self._stop_here(Level.FLATTEN, "the lease stayed expired: closing")
 
-    def _risk(self) -> None:
-        desk, limit = self._desk, self._max_daily_loss
-        if limit is None or not desk.trading_day or self._lost_day == desk.trading_day:
-            return
-        if desk.books.realized <= -limit:
-            self._lost_day = desk.trading_day
-            words = f"the day's loss of {-desk.books.realized:,} won is over the limit of {limit:,}"
-            self._stop_here(Level.HALT, LocalStopCause.RISK, words)
+    def _stop_here(self, level: Level, reason: str) -> None:
+        self._halting.stop_here(level, LocalStopCause.LEASE_EXPIRED, reason)
+
+
+class SentinelWatch(Actor):
+    """``folder`` is the engine's state folder: a file STOP in it, whose first word may be a level (default FLATTEN),
+    stops the engine."""
+
+    def __init__(self, *, halting: Halting, folder: Path) -> None:
+        self._halting = halting
+        self._sentinel = folder / SENTINEL
+        self._taken: str | None = None
+
+    async def started(self) -> None:
+        self.context.every(_LookForSentinel(), period=_SENTINEL_EVERY, after=0.0)
 
     @handles(_LookForSentinel)
     async def on_sentinel(self, _look: _LookForSentinel) -> None:
@@ -93,6 +93,3 @@ class Watch(Actor):
         elif self._halting.is_safe(self._taken):
             await trio.to_thread.run_sync(put_away, self._sentinel)
             self._taken = None
-
-    def _stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> None:
-        self._halting.stop_here(level, cause, reason)

@@ -41,7 +41,7 @@ class EngineConfiguration:
     """What one engine needs to trade.
 
     ``sealed``: a sealed box (X25519, XSalsa20-Poly1305) for its public key, base64; in it JSON with ``app_key``,
-    ``app_secret`` and ``account`` (digits). None while the account has no keys.
+    ``app_secret`` and ``account`` (digits). None while the account has no keys, or the engine no public key.
     """
 
     engine_id: Identifier
@@ -185,10 +185,6 @@ async def _audited(conn: Connection, ring: KeyRing, engine: Known) -> AccountCon
 
 
 def _sealed(found: AccountConfiguration, engine: Known) -> EngineConfiguration:
-    if engine.public_key is None and (found.api_key or found.api_secret):
-        raise Problem(
-            409, "error_no_public_key", "this engine has no public key to seal its secrets to: rotate with one"
-        )
     return EngineConfiguration(
         engine_id=engine.engine_id,
         config_version=found.config_version,

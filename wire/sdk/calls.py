@@ -9,8 +9,6 @@ from wire.sdk.platform import (
     Token,
     config_answer,
     config_call,
-    keys_answer,
-    needs_private_key,
     token_answer,
     token_call,
     unreachable,
@@ -24,20 +22,10 @@ async def fetch_token(http: HttpClient, credential: Credential) -> Token:
 
 
 async def fetch_config(http: HttpClient, credential: Credential, token: Token) -> PlatformConfig:
-    """What the platform keeps for this engine. Raises ConfigurationError, Unwelcome or PlatformAway."""
+    """What the platform keeps for this engine. Raises NoConfiguration, ConfigurationError (sealed to another key),
+    Unwelcome or PlatformAway."""
     response = await _ask(http, credential, config_call(credential, token))
     return config_answer(credential, response.status, response.body)
-
-
-async def fetch_keys(http: HttpClient, credential: Credential) -> dict[str, str]:
-    """The broker keys that the platform keeps for this engine, opened with the engine's own private key.
-
-    Raises ConfigurationError when they cannot be had, Unwelcome or PlatformAway.
-    """
-    needs_private_key(credential)
-    token = await fetch_token(http, credential)
-    response = await _ask(http, credential, config_call(credential, token))
-    return keys_answer(credential, response.status, response.body)
 
 
 async def _ask(http: HttpClient, credential: Credential, call: Call) -> Response:

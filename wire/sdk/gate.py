@@ -7,10 +7,12 @@ answer is booked; a stop reports how many there were.
     level           strategy order        strategy cancel   stop's cancel       stop's order
     NORMAL          lease ∧ synced        yes               –                   –
     REDUCE_ONLY     … ∧ reduces           yes               –                   –
+    (caution)       … ∧ reduces           yes               –                   –
     HALT            no                    no                –                   –
     CANCEL          no                    no                in its scope        –
     FLATTEN         no                    no                in its scope        reduces, in its scope
 
+Caution is not a stop: it holds while something the engine must know is not known, and ends by itself.
 A cancel of a stop's own order (UNWIND) always passes: it can only take away what the engine itself put there.
 """
 
@@ -62,6 +64,7 @@ class Gate:
         self.register = Register()
         self.synced = False
         self.fenced: str | None = None  # why nothing may open whatever the register says, e.g. a foreign platform
+        self.caution: str | None = None  # why only reducing orders may leave whatever the register says
         self.paused: set[str] = set()
 
     # --- the stops ---
@@ -76,6 +79,11 @@ class Gate:
     def level_for(self, strategy_id: str | None, symbol: str | None) -> Level:
         """The maximum over the open stops that cover this strategy and symbol."""
         return self.register.level_for(self._engine_id, self._account_id, strategy_id, symbol)
+
+    def allowed_level(self, strategy_id: str | None, symbol: str | None) -> Level:
+        """The level a strategy's order meets: the stops', or REDUCE_ONLY under caution."""
+        level = self.level_for(strategy_id, symbol)
+        return max(level, Level.REDUCE_ONLY) if self.caution is not None else level
 
     def engine_level(self) -> Level:
         return self.register.engine_level(self._engine_id, self._account_id)
@@ -133,7 +141,9 @@ class Gate:
             return shut
         if intent.strategy_id in self.paused:
             return "the strategy is paused"
-        return self._reducing(intent) if level is Level.REDUCE_ONLY else None
+        if level is Level.REDUCE_ONLY or self.caution is not None:
+            return self._reducing(intent)
+        return None
 
     def _reducing(self, intent: Intent) -> str | None:
         room = self._reducible(intent.strategy_id, intent.symbol, intent.side)

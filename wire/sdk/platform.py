@@ -62,6 +62,10 @@ class Call:
     body: bytes = attrs.field(default=b"", repr=False)
 
 
+class NoConfiguration(ConfigurationError):
+    """Nobody has saved anything for this engine's account."""
+
+
 @attrs.frozen(kw_only=True)
 class PlatformConfig:
     """What the platform keeps for this engine. ``secrets`` were opened with the engine's own private key; empty when
@@ -148,9 +152,9 @@ def config_call(credential: Credential, token: Token) -> Call:
 
 
 def config_answer(credential: Credential, status: int, body: bytes) -> PlatformConfig:
-    """Raises ConfigurationError (no configuration, or not sealed to this engine), Unwelcome or PlatformAway."""
-    if status in (404, 409):
-        raise ConfigurationError(f"the platform has no broker keys for this engine: {_reason(body)}")
+    """Raises NoConfiguration, ConfigurationError (not sealed to this engine), Unwelcome or PlatformAway."""
+    if status == 404:
+        raise NoConfiguration(f"the platform has no broker keys for this engine: {_reason(body)}")
     plain = _usable(status, body)
     limits, sealed = plain.get("risk_limits"), plain.get("sealed")
     return PlatformConfig(
@@ -161,12 +165,11 @@ def config_answer(credential: Credential, status: int, body: bytes) -> PlatformC
     )
 
 
-def keys_answer(credential: Credential, status: int, body: bytes) -> dict[str, str]:
-    """The broker keys that the platform keeps for this engine. Raises as ``config_answer``, also without any."""
-    secrets = config_answer(credential, status, body).secrets
-    if not secrets:
+def keys_in(found: PlatformConfig) -> dict[str, str]:
+    """The broker keys of a configuration. Raises ConfigurationError when there are none."""
+    if not found.secrets:
         raise ConfigurationError(_NO_KEYS)
-    return dict(secrets)
+    return dict(found.secrets)
 
 
 def needs_private_key(credential: Credential) -> None:

@@ -24,6 +24,7 @@ from actors.simulator.server import serve
 from wire.http import HttpClient
 from wire.kis.codes import Profile
 from wire.messages import (
+    ConfigChanged,
     EmergencyStop,
     Heartbeat,
     Hello,
@@ -63,6 +64,9 @@ class Platform:
         self.socket = None
         self.detached = None
         self.address = ""
+        self.risk_limits = None
+        self.config_version = 1
+        self.configs_read = 0
         self._wake = trio.Event()
         self._news = trio.Event()
         self.scope = trio.CancelScope()
@@ -80,12 +84,30 @@ class Platform:
         return self.keys.verify(token, "engine")
 
     async def _http(self, request):
+        if request.path == "/api/engine/config":
+            return self._config()
         body = json.loads(request.body)
         if body.get("secret") != SECRET:
             return PlainResponse.of_json(401, {"error": "error_unauthorized", "reason": "no"})
         self.logged_in += 1
         issued = self.keys.issue_engine(body["engine_id"])
         return PlainResponse.of_json(200, {"access_token": issued.token, "expires_in": 900})
+
+    def _config(self):
+        """No user has saved anything, or these limits."""
+        self.configs_read += 1
+        if self.risk_limits is None:
+            return PlainResponse.of_json(404, {"error": "error_no_configuration", "reason": "nothing saved"})
+        limits = {"max_daily_loss": 10**9, "max_position_size": 10**9, "max_concurrent_positions": 40}
+        limits |= {"emergency_stop_loss": 10**9, **self.risk_limits}
+        return PlainResponse.of_json(
+            200, {"config_version": self.config_version, "account_id": "A1", "sealed": None, "risk_limits": limits}
+        )
+
+    def change_limits(self, **limits):
+        """A person saves other limits."""
+        self.risk_limits, self.config_version = limits, self.config_version + 1
+        self.send(ConfigChanged(config_version=self.config_version))
 
     async def _handle(self, socket, engine_id, _claims):
         session = PlatformSession(engine_id, now=trio.current_time(), limits=self.limits)
@@ -145,7 +167,7 @@ class Platform:
             lease_ms=self._lease(),
             on_lease_expiry=self.expiry,
             token_expires=datetime.now(UTC) + timedelta(seconds=900),
-            config_version=1,
+            config_version=self.config_version,
         )
         for event in session.welcome(offer, trio.current_time(), detached=self.detached):
             self._take(session, event)
