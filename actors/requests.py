@@ -64,6 +64,14 @@ class TakeStop(Request[Stop | Refusal]):
 
 
 @attrs.frozen(kw_only=True)
+class ContinueStop(Request[Stop | Refusal]):
+    """A person wants what is left of an open stop done now, also in another trading session."""
+
+    principal: Principal
+    stop_id: str
+
+
+@attrs.frozen(kw_only=True)
 class RequestRelease(Request[ReleaseView | Refusal]):
     principal: Principal
     stop_id: str

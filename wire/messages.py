@@ -515,6 +515,9 @@ class StrategyResult:
 
 @message
 class EmergencyStop:
+    """``again``: a person has asked for it anew at this epoch, so it may also be carried out in a trading session that
+    began after it was first asked for."""
+
     stop_id: Identifier
     stop_epoch: Epoch
     scope: Scope
@@ -524,6 +527,7 @@ class EmergencyStop:
     reason: Text
     user_id: Annotated[str, C(max_length=64)]
     drill: bool = False
+    again: bool = False
 
     def record(self) -> StopRecord:
         return StopRecord(

@@ -297,9 +297,25 @@ class StopBook(StopLedger):
         if request.level > run.level or words.drill is not run.words.drill:
             words = attrs.evolve(words, user_id=user_id, reason=request.reason or words.reason, cause=cause)
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
+        run.again = user_id != PLATFORM
         run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())
         effects = [*self._send(run), *self._decided(run, "stop.raised", user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)
+
+    def go_on(self, stop_id: str, user_id: str, now: Instant) -> Taken | Refusal:
+        """A person wants what is left of an open stop done now, also in another trading session."""
+        run = self.runs.get(stop_id)
+        if run is None:
+            return Refusal(status=404, error="error_not_found", reason="there is no such stop")
+        if not self._is_open(stop_id):
+            return Refusal(status=409, error="error_stop_released", reason="the stop has been released")
+        entry = Entry(run.scope, run.level, self._next_epoch())
+        self.register = self.register.with_stop(stop_id, entry)
+        run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
+        run.again = True
+        run.note(now, "continued", detail=user_id)
+        effects = [*self._send(run), *self._decided(run, "stop.continued", user_id, now)]
+        return Taken(stop_id=stop_id, effects=effects, decided=True)
 
     def _reopen(self, engine_id: str, learned: Learned, now: Instant) -> list[Effect]:
         before, self.register = self.register, learned.register

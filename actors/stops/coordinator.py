@@ -29,6 +29,7 @@ from actors.links.messages import (
 )
 from actors.requests import (
     ApproveRelease,
+    ContinueStop,
     EngineEnrolled,
     EngineRemoved,
     PreviewStop,
@@ -114,6 +115,16 @@ class Coordinator(Actor):
         self._carry_out(_marked(taken.effects) if msg.principal.degraded else taken.effects)
         if taken.decided:
             self._void(taken.stop_id)
+        return self._keeping.put(taken.stop_id)
+
+    @handles(ContinueStop)
+    async def on_continue(self, msg: ContinueStop) -> Stop | Refusal:
+        self._adopt()
+        taken = self._shelf.book.go_on(msg.stop_id, msg.principal.user_id, self._now())
+        if isinstance(taken, Refusal):
+            return taken
+        self._carry_out(taken.effects)
+        self._void(taken.stop_id)
         return self._keeping.put(taken.stop_id)
 
     @handles(_Tick)

@@ -17,7 +17,8 @@ PLATFORM = "platform"
 
 @attrs.define(kw_only=True)
 class Run:
-    """Everything known of one stop beyond its entry in the register."""
+    """Everything known of one stop beyond its entry in the register. ``again``: a person asked for it anew at this
+    epoch; a platform that was restarted has forgotten that, and the person may say it once more."""
 
     stop_id: str
     words: Words
@@ -26,6 +27,7 @@ class Run:
     epoch: int
     proof: str
     durable: bool = False
+    again: bool = False
     released_at: Instant | None = None
     parts: dict[str, Part] = attrs.field(factory=dict)
     timeline: list[TimelineEvent] = attrs.field(factory=list)
@@ -74,6 +76,7 @@ class Run:
             reason=self.words.reason,
             user_id=self.words.user_id,
             drill=self.words.drill,
+            again=self.again,
         )
 
     def note(self, now: Instant, event: str, engine_id: str | None = None, detail: str | None = None) -> None:

@@ -11,6 +11,7 @@ import trio
 from actors.requests import (
     COORDINATOR,
     ApproveRelease,
+    ContinueStop,
     PreviewStop,
     Refusal,
     RequestRelease,
@@ -174,6 +175,15 @@ async def approve_release(call: Call) -> Answer:
     return Answer(value=answer)
 
 
+async def continue_stop(call: Call) -> Answer:
+    """The person's word that an unfinished stop may send orders in this trading session."""
+    asked = ContinueStop(principal=call.who, stop_id=call.identifier("stop_id"))
+    answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=5.0, urgent=True)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return Answer(value=answer)
+
+
 ROUTES = (
     Route(
         method="POST",
@@ -209,6 +219,15 @@ ROUTES = (
         csv=True,
     ),
     Route(method="GET", path="/api/stops/<stop_id>", handler=get_stop, doc="One stop with its timeline.", answer=Stop),
+    Route(
+        method="POST",
+        path="/api/stops/<stop_id>/continue",
+        handler=continue_stop,
+        doc="Do what is left of an open stop now: engines send nothing for it in another trading session before this.",
+        role=Role.OPERATOR,
+        answer=Stop,
+        remember=True,
+    ),
     Route(
         method="GET",
         path="/api/stops/<stop_id>/release",

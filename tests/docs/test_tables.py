@@ -93,7 +93,7 @@ def test_the_engine_of_the_page_is_understood(tmp_path):
     config = read_config(tmp_path / "alpha.toml", tmp_path / "home")
     assert config.credential_file == credential
     assert config.state_folder == tmp_path / "home" / "engines" / "alpha"
-    assert (config.max_daily_loss, config.strategies[0].symbols) == (3_000_000, ("005930",))
+    assert (config.risk.limits.max_daily_loss, config.strategies[0].symbols) == (3_000_000, ("005930",))
     assert read_credential(config.credential_file).link_url == "ws://127.0.0.1:8701/ws/engine/alpha"
 
 

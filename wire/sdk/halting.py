@@ -124,6 +124,10 @@ class Halting:
                 drill=message.drill,
             )
         )
+        if message.again:
+            for report in self.stopping.ask_again(message.stop_id, message.stop_epoch):
+                self._outlet.send(report)
+            self.wake()
 
     def stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> str:
         """The engine's own stop; it becomes the platform's under this id and needs a release like any other."""

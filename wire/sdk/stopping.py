@@ -6,7 +6,7 @@ and actions go out.
 
 What cannot be closed now is blocked, says why, and is an open task: the symbol is looked at again every few seconds,
 and whatever the market takes again is sold. That ends with the trading session. In another session nothing is sent for
-a stop before a person has said it again, which arrives as the same stop with a higher epoch.
+a stop before a person has asked for it again, or for more.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -184,17 +184,32 @@ class Stopping:
     # --- what happens ---
 
     def begin(self, stop: LatchedStop, now: float, in_flight: int) -> StopProgress:
-        """A stop that is already closed at the gate. A repeated one reports where it stands; a new or raised one is a
-        person's word, so what was blocked is tried again."""
+        """A stop that is already closed at the gate. A repeated one reports where it stands; for a new or stricter one
+        what was blocked is tried again."""
         run = self._runs.get(stop.record.stop_id)
         if run is None:
             run = self._runs[stop.record.stop_id] = StopRun(stop, now, in_flight)
             self._begun(run)
             if self._last is not None:
                 run.recall(self._last, self._covers, self._blocked_for)
-        elif run.raise_to(stop, now, in_flight):
-            self._begun(run)
+            return run.report()
+        before = run.level
+        if run.raise_to(stop, now, in_flight):
+            self._afresh()
+            if run.level > before:
+                self._ask(run)
+            self._hold(run)
         return run.report()
+
+    def ask_again(self, stop_id: str, epoch: int) -> list[StopProgress]:
+        """A person has asked for this stop anew, at this epoch."""
+        run = self._runs.get(stop_id)
+        if run is None or run.is_over or run.stop.record.stop_epoch != epoch:
+            return []
+        held = run.held
+        self._afresh()
+        self._ask(run)
+        return [run.report()] if run.held != held else []
 
     def _begun(self, run: StopRun) -> None:
         self._afresh()

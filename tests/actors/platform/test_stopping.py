@@ -5,6 +5,7 @@ import pytest
 from actors.requests import Refusal
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop
 from actors.stops.parts import contradicting
+from actors.stops.run import PLATFORM
 from wire.messages import Flatness, LatchState, LocalStop, LocalStopCause, StopPhase, StopProgress, TradingMode
 from wire.rest import StopRequest, StopState
 from wire.stops import Entry, Level, Register, Scope, StopRecord
@@ -89,6 +90,35 @@ def test_the_same_scope_by_another_request_raises_the_open_stop_to_a_new_epoch(b
     view = book.view(first.stop_id)
     assert (view.level, view.epoch, view.request_id) == (Level.FLATTEN, 2, "r2")
     assert [s.message.stop_epoch for s in of(other.effects, SendStop)] == [2, 2]
+
+
+def test_a_stop_that_goes_on_is_sent_again_as_a_persons_word_and_changes_nothing_else(book, kit):
+    stop = take(book, kit, level=Level.CANCEL)
+    assert not any(s.message.again for s in of(stop.effects, SendStop))
+    before = book.view(stop.stop_id)
+    effects = book.go_on(stop.stop_id, "park", kit.at(5)).effects
+    sent = of(effects, SendStop)
+    assert {s.engine_id for s in sent} == {"E1", "E3"}
+    assert all(s.message.again and s.message.stop_epoch > before.epoch for s in sent)
+    after = book.view(stop.stop_id)
+    assert (after.level, after.user_id, after.reason) == (before.level, before.user_id, before.reason)
+    assert (after.timeline[-1].event, after.timeline[-1].detail) == ("continued", "park")
+    assert [a.action for a in of(effects, AuditStop)] == ["stop.continued"]
+    assert [r.entry.stop_epoch for r in of(effects, RecordStop)] == [after.epoch]
+
+
+def test_a_repeated_stop_is_a_persons_word_and_one_of_the_platform_is_not(book, kit):
+    take(book, kit, request_id="one")
+    assert all(s.message.again for s in of(take(book, kit, now=2, request_id="two").effects, SendStop))
+    request = StopRequest(level=Level.FLATTEN)
+    by_itself = book.take_unchecked(request, PLATFORM, kit.at(3), cause="clock_skew")
+    assert not any(s.message.again for s in of(by_itself.effects, SendStop))
+
+
+def test_a_released_or_unknown_stop_does_not_go_on(book, kit):
+    stop = take(book, kit).stop_id
+    book.apply_release(book.plan_release(stop, [], resume=False, user_id="l", reason="", now=kit.at(2)), kit.at(3))
+    assert (book.go_on(stop, "park", kit.at(4)).status, book.go_on("nothing", "park", kit.at(4)).status) == (409, 404)
 
 
 def test_one_request_id_with_another_scope_is_another_stop_and_never_a_narrower_one(book, kit):

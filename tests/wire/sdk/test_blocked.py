@@ -5,7 +5,7 @@ import pytest
 from wire.messages import Flatness, StopPhase
 from wire.sdk.flattening import MarketPhase
 from wire.sdk.stop_run import CLOSING
-from wire.sdk.stopping import LOOK_AGAIN_AFTER, SHUT_PACE, STUBBORN, CancelWorking, CloseOut, Look
+from wire.sdk.stopping import LOOK_AGAIN_AFTER, SHUT_PACE, STUBBORN, Asked, CancelWorking, CloseOut, Look
 from wire.stops import Level
 
 P, M = StopPhase, MarketPhase
@@ -168,9 +168,21 @@ def test_in_another_session_nothing_is_sent_before_a_person_says_it_again(stop_d
     assert report.residuals[0].reason == report.reason
     mine = a.working("o1", closing=False, symbol="000660")
     assert desk.see(orders=[mine], positions=[a.held()], after=60.0) == []
-    desk.stop(epoch=2)
+    desk.stop(epoch=2)  # the platform gave it another epoch by itself: nobody has asked
+    assert desk.see(orders=[mine], positions=[a.held()]) == []
+    assert desk.stopping.ask_again("x", 1) == []
+    (report,) = desk.stopping.ask_again("x", 2)
+    assert report.error is None
     assert kinds(desk.see(orders=[mine], positions=[a.held()])) == [CancelWorking, CloseOut]
-    assert desk.report().error is None
+    assert desk.asked["x"] == Asked(stop_id="x", epoch=2, session="20261123")
+
+
+def test_a_stricter_level_is_a_persons_word_too(stop_desk, a):
+    desk = stop_desk
+    desk.stop(level=Level.CANCEL)
+    desk.stopping.begin_session("20261123")
+    desk.stop(level=Level.FLATTEN, epoch=2)
+    assert kinds(desk.see(positions=[a.held()])) == [CloseOut]
 
 
 def test_what_was_verified_needs_nobody(stop_desk):
