@@ -304,7 +304,8 @@ class DrillStatus:
 
 @message
 class SystemHealthMetrics:
-    """The platform's own process and the fleet's sums. ``process_status`` is degraded while any part is."""
+    """The platform's own process and the fleet's sums. ``process_status`` is degraded while any part is; ``emergency``
+    is the address of the emergency page, null when there is none."""
 
     cpu_usage: float
     memory_usage: float
@@ -318,6 +319,7 @@ class SystemHealthMetrics:
     database: Annotated[str, C(pattern="up|down")]
     degraded: list[Text]
     drill: DrillStatus | None = None
+    emergency: Text | None = None
 
 
 @message

@@ -1,7 +1,7 @@
 """The health of the platform's own process: what it uses, how late its loop runs, what is degraded. Once a second."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import psutil
@@ -12,6 +12,7 @@ from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.requests import GetSystemHealth
 from supervisor.actor import Actor, handles
+from supervisor.errors import SupervisorError
 from supervisor.system import Node, System
 from wire.conformance import OwnProcess, aggregate_engine_health
 from wire.items import TreeRow
@@ -19,6 +20,7 @@ from wire.rest import DrillStatus, SystemHealthMetrics
 from wire.ui import Topic
 
 PERIOD = 1.0
+PAGE_PERIOD = 5.0
 LAG_PERIOD = 0.1
 LAG_WINDOW = 50
 LAG_DEGRADED_MS = 1000.0
@@ -31,7 +33,8 @@ class _Tick:
 
 
 class Health(Actor):
-    """``usage`` gives CPU (percent of one core) and memory (percent of the machine's) of this process."""
+    """``page`` finds the emergency page's address; ``usage`` gives CPU (percent of one core) and memory (percent of the
+    machine's) of this process."""
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Health(Actor):
         system: System,
         *,
         drill: Callable[[], DrillStatus | None] = lambda: None,
+        page: Callable[[], Awaitable[str | None]] | None = None,
         usage: Callable[[], tuple[float, float]] | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -49,6 +53,8 @@ class Health(Actor):
         self._degraded = degraded
         self._system = system
         self._drill = drill
+        self._page = page
+        self._emergency: str | None = None
         self._usage = usage or _own_usage()
         self._wall = wall
         self._lags: deque[float] = deque([0.0], maxlen=LAG_WINDOW)
@@ -58,6 +64,8 @@ class Health(Actor):
     async def started(self) -> None:
         self.context.spawn(self._measure_lag, name="loop lag")
         self.context.every(_Tick(), period=PERIOD, after=0.0)
+        if self._page is not None:
+            self.context.spawn(self._find_page, self._page, name="emergency page")
 
     @handles(GetSystemHealth)
     async def on_get(self, _msg: GetSystemHealth) -> SystemHealthMetrics:
@@ -91,6 +99,15 @@ class Health(Actor):
             await trio.sleep_until(due)
             self._lags.append(max(0.0, (trio.current_time() - due) * 1000))
 
+    async def _find_page(self, page: Callable[[], Awaitable[str | None]]) -> None:
+        """It may come later than this actor, or not at all."""
+        while True:
+            try:
+                self._emergency = await page()
+            except SupervisorError:
+                self._emergency = None
+            await trio.sleep(PAGE_PERIOD)
+
     def _measured(self) -> SystemHealthMetrics:
         now = trio.current_time()
         cpu, memory = self._usage()
@@ -100,6 +117,7 @@ class Health(Actor):
             loop_lag_ms=round(max(self._lags), 1),
             database_up=not self._degraded.is_degraded(DATABASE),
             drill=self._drill(),
+            emergency=self._emergency,
         )
         engines = [row.process(now) for row in self._board.rows.values()]
         return aggregate_engine_health(engines, own, self._degraded.parts(), self._wall())

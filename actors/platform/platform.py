@@ -29,7 +29,7 @@ from actors.alarms.alerts import Alerts, DatabaseAlerts
 from actors.alarms.watch import LAST_WORDS, Watch
 from actors.alarms.webhook import DatabaseTellings, WebhookTeller
 from actors.config import PlatformSettings
-from actors.emergency.emergency import EmergencyThread, EngineSockets
+from actors.emergency.emergency import EmergencyThread, EngineSockets, WhereIsThePage
 from actors.errors import Failed, Refused
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
 from actors.incidents.office import DatabaseReports, IncidentOffice, StopSeen
@@ -284,7 +284,10 @@ class _Parts:
             lambda: DatabaseOffice(s, self.standing, dsn, self.copies.generation, ending.usurped),
         )
         yield _child(WATCH, self._watch)
-        yield _child(HEALTH, lambda: Health(board, hub, degraded, s.system, drill=self._drill))
+        yield _child(
+            HEALTH,
+            lambda: Health(board, hub, degraded, s.system, drill=self._drill, page=self._emergency_page),
+        )
         yield _child(LINKS, lambda: DynamicSupervisor(max_children=MAX_LINKS))
         desk = self._link_desk()
         yield _child(ENGINE_LISTENER, lambda: EngineDoor(s, desk, self.sockets))
@@ -303,6 +306,11 @@ class _Parts:
             changed=lambda engines: self.tell(FLEET)(StopsChanged(engine_ids=frozenset(engines))),
             first=self.begun.first,
         )
+
+    async def _emergency_page(self) -> str | None:
+        address = await self.services.system.ref(EMERGENCY).ask(WhereIsThePage(), timeout=1.0)
+        scheme = "https" if self.services.settings.emergency_tls else "http"
+        return f"{scheme}://{address}/" if address is not None else None
 
     def _watch(self) -> Watch:
         s = self.services

@@ -21,7 +21,7 @@ import pytest
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
-from quart import request, websocket
+from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from wire.codec import unstructure
@@ -103,6 +103,7 @@ class Desk:
         self.sockets: set[trio.MemorySendChannel] = set()
         self.mute = False
         self.refuse_stop = False
+        self.releases, self.total = {}, {}
         self.role = "admin"
         self.token_seconds = 900
         self.session_over = False
@@ -232,6 +233,7 @@ class Desk:
             loop_lag_ms=0.7,
             database="up",
             degraded=[],
+            emergency="http://127.0.0.1:8799/",
         )
         return enums(attrs.evolve(base, **changes))
 
@@ -512,12 +514,15 @@ def application(desk: Desk) -> QuartTrio:
                 "value": 61_400_000,
                 "blocked": [],
                 "as_of": now().isoformat(),
+                "age_ms": 900,
+                "synced": True,
                 "connection": e["connection"],
             }
             for e in rows
         ]
         total = {k: sum(e[k] for e in engines) for k in ("orders", "positions", "value")}
-        return {"engines": engines, "total": total}
+        known = {"engines": len(engines), "unknown": 0, "oldest_ms": 900}
+        return {"engines": engines, "total": {**total, **known, **desk.total}}
 
     @app.post("/api/engines/emergency-stop")
     async def emergency_stop():
@@ -543,10 +548,24 @@ def application(desk: Desk) -> QuartTrio:
                 {"name": "no_open_alerts", "ok": True, "detail": ""},
             ],
             "requested_by": "admin",
+            "requested_at": now().isoformat(),
             "not_before": (now() + timedelta(seconds=60)).isoformat(),
             "epoch": desk.items["stops"][stop_id]["epoch"],
+            "reason": "",
+            "waive": [],
             "resume": False,
+            "approved_by": None,
+            "history": [],
         }
+
+    @app.get("/api/stops/<stop_id>/release")
+    async def waiting_release(stop_id):
+        return desk.releases.get(stop_id) or refusal(404, "error_no_release_requested", "nobody has asked")
+
+    @app.get("/api/stops/<stop_id>/report")
+    async def report(stop_id):
+        mime = request.headers["Accept"]
+        return Response(f"{stop_id} {request.args['lang']}", mimetype=mime)
 
     @app.post("/api/stops/<stop_id>/release")
     async def release(stop_id):
@@ -559,7 +578,11 @@ def application(desk: Desk) -> QuartTrio:
         ]
         if left:
             return refusal(409, "error_checklist", f"{left[0]['engine_id']} is not verified")
-        return release_view(stop_id, "requested"), 201
+        desk.releases[stop_id] = {
+            **release_view(stop_id, "requested"),
+            **{k: body[k] for k in ("reason", "waive", "resume")},
+        }
+        return desk.releases[stop_id], 201
 
     @app.post("/api/stops/<stop_id>/approve")
     async def approve(stop_id):

@@ -332,6 +332,7 @@ def test_a_stop_without_an_answer_is_never_parked_and_names_the_other_ways(signe
     signed_in.context.set_offline(True)
     signed_in.get_by_test_id("stop-confirm").click()
     expect(signed_in.get_by_test_id("stop-error")).to_contain_text("watchkeeper stop --local")
+    expect(signed_in.get_by_test_id("stop-error")).to_contain_text("http://127.0.0.1:8799/")
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("같은 정지를 다시 보내기")
     signed_in.get_by_test_id("stop-cancel").click()
     signed_in.context.set_offline(False)
@@ -365,6 +366,112 @@ def test_a_release_needs_the_password_a_reason_and_a_waiver_for_what_is_unproved
     signed_in.get_by_test_id("approve-submit").click()
     expect(signed_in.get_by_test_id("stop-released")).to_be_visible()
     expect(signed_in.get_by_test_id("stop-banner")).to_have_count(0)
+
+
+def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    asked = {
+        "id": "rel-7",
+        "stop_id": stop,
+        "state": "requested",
+        "checklist": [{"name": "engines_verified", "ok": True, "detail": "2/3"}],
+        "requested_by": "u-risk",
+        "requested_at": "2026-11-20T01:02:03Z",
+        "not_before": None,
+        "epoch": 1,
+        "reason": "시세 정상",
+        "waive": [{"engine_id": "gamma", "reason": "점검 중인 서버"}],
+        "resume": True,
+        "approved_by": None,
+        "history": [],
+    }
+    desk.call(desk.desk.releases.__setitem__, stop, asked)
+    shown = signed_in.get_by_test_id("release-checklist")
+    expect(shown).to_contain_text("시세 정상", timeout=10_000)
+    expect(shown).to_contain_text("점검 중인 서버")
+    expect(shown).to_contain_text("다시 가동")
+    signed_in.get_by_test_id("release-approve-open").click()
+    dialog = signed_in.get_by_test_id("approve-dialog")
+    expect(dialog).to_contain_text("점검 중인 서버")
+    desk.call(desk.desk.releases.__setitem__, stop, {**asked, "id": "rel-8", "waive": []})
+    signed_in.wait_for_timeout(3_500)
+    expect(dialog).to_contain_text("점검 중인 서버")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("approve-submit").click()
+    expect(signed_in.get_by_test_id("stop-released")).to_be_visible()
+    assert last(desk, "POST", f"/api/stops/{stop}/approve")[3]["release_id"] == "rel-7"
+
+
+def test_numbers_that_are_not_known_or_old_are_said_to_be(signed_in, desk, expect):
+    desk.call(desk.desk.total.update, {"positions": None, "unknown": 1, "oldest_ms": 80_000})
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-reach")).to_contain_text("알 수 없음")
+    expect(signed_in.get_by_test_id("stop-reach-age")).to_contain_text("1개 엔진의 수량은 알 수 없습니다")
+    expect(signed_in.get_by_test_id("stop-reach-age")).to_contain_text("1분")
+
+
+def test_a_drill_stops_really_and_is_marked(signed_in, desk, expect):
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.get_by_test_id("stop-drill").check()
+    expect(signed_in.get_by_test_id("stop-level-HALT")).to_be_checked()
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-board")).to_be_visible()
+    body = last(desk, "POST", "/api/engines/emergency-stop")[3]
+    assert (body["drill"], body["level"]) == (True, "HALT")
+
+
+def test_the_report_of_a_stop_is_saved_in_the_language_of_the_page(signed_in, desk):
+    stop = open_stop(signed_in, desk)
+    with signed_in.expect_download() as download:
+        signed_in.get_by_test_id("report-md").click()
+    assert download.value.suggested_filename == f"{stop}.md"
+    assert Path(download.value.path()).read_text() == f"{stop} ko"
+
+
+SPY = """
+window.tones = [];
+window.AudioContext = class {
+  state = "running"; currentTime = 0; destination = {};
+};
+window.OscillatorNode = class {
+  constructor(_, { frequency }) { this.frequency = frequency; }
+  connect(next) { return next; }
+  start() { window.tones.push(this.frequency); }
+  stop() {}
+};
+window.GainNode = class {
+  gain = { setValueAtTime() {}, linearRampToValueAtTime() {} };
+  connect(next) { return next; }
+};
+"""
+
+
+def heard(page, count):
+    for _ in range(150):
+        if page.evaluate("window.tones.length") >= count:
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"fewer than {count} tones")
+
+
+def test_a_new_stop_is_heard_and_a_critical_alert_until_it_is_acknowledged(page, desk, expect):
+    page.add_init_script(SPY)
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    expect(page.get_by_test_id("stop-banner")).to_be_visible()
+    heard(page, 2)
+    desk.call(desk.desk.publish, "alerts", "c1", desk.desk.alert("c1", severity="critical"))
+    heard(page, 5)
+    page.get_by_test_id("sound-toggle").click()
+    page.evaluate("window.tones.length = 0")
+    page.wait_for_timeout(7_000)
+    assert page.evaluate("window.tones.length") == 0
+    page.get_by_test_id("sound-toggle").click()
+    heard(page, 2)
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 4ad504a4e36998c1e0cc0d369309a9d01b92dd03a21c5b39c541cde92299ab66 */
+/* built from ui/src by `npm run build`; sources 63cbdab4f1c44bd3bda7d0c9946d0f7cf101ec845fb489643f321decc8bad8fb */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -567,6 +567,18 @@ var TK = (function(exports) {
 			"flatness.FLAT": "잔고 없음",
 			"flatness.NOT_FLAT": "잔고 남음",
 			"flatness.UNKNOWN": "미확인",
+			"stop.as_drill": "훈련으로 실행",
+			"stop.as_drill.hint": "실제로 정지하고 해제가 필요합니다. 훈련이라는 표시가 남습니다. 청산 훈련은 모의투자 엔진에서만 할 수 있습니다.",
+			"stop.reach.unknown": "{n}개 엔진의 수량은 알 수 없습니다.",
+			"stop.reach.oldest": "가장 오래된 값은 {age} 전 것입니다.",
+			"release.waived": "{engine} 예외: 따로 정지 상태로 남음",
+			"release.resumes": "해제하면 전략이 다시 가동됩니다.",
+			"release.paused": "해제 뒤 전략은 일시정지 상태로 남습니다.",
+			"report.what": "이 정지의 보고서 (경과, 엔진별 전후, 기록)",
+			"report.save": "{kind} 저장",
+			"sound.on": "소리 켜짐",
+			"sound.off": "소리 꺼짐",
+			"sound.test": "소리를 켜고 들어 봅니다",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
 			"release.request": "해제 요청",
@@ -1009,6 +1021,18 @@ var TK = (function(exports) {
 			"flatness.FLAT": "Flat",
 			"flatness.NOT_FLAT": "Not flat",
 			"flatness.UNKNOWN": "Unknown",
+			"stop.as_drill": "Run as a drill",
+			"stop.as_drill.hint": "It really stops and needs a release; it stays marked as a drill. A drill that flattens is for paper engines only.",
+			"stop.reach.unknown": "The numbers of {n} engines are not known.",
+			"stop.reach.oldest": "The oldest number is {age} old.",
+			"release.waived": "{engine} waived: it stays stopped by itself",
+			"release.resumes": "The release makes the strategies trade again.",
+			"release.paused": "After the release the strategies stay paused.",
+			"report.what": "Report of this stop (timeline, engines before and after, log)",
+			"report.save": "Save {kind}",
+			"sound.on": "Sound on",
+			"sound.off": "Sound off",
+			"sound.test": "Turn the sound on and hear it",
 			"release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
 			"release.needs_risk": "Releasing a stop needs the risk role.",
 			"release.request": "Request release",
@@ -1191,7 +1215,7 @@ var TK = (function(exports) {
 		if (s < 86400) return ko ? `${Math.floor(s / 3600)}시간 ${pad(s % 3600 / 60)}분` : `${Math.floor(s / 3600)} h ${pad(s % 3600 / 60)} min`;
 		return ko ? `${Math.floor(s / 86400)}일` : `${Math.floor(s / 86400)} d`;
 	}
-	// node_modules/valibot/dist/index.mjs
+	// ../../../../work/main/ui/node_modules/valibot/dist/index.mjs
 	var store$4;
 	var DEFAULT_CONFIG = {
 		lang: void 0,
@@ -2300,7 +2324,8 @@ var TK = (function(exports) {
 		engines_offline: /* @__PURE__ */ optional(count, 0),
 		loop_lag_ms: /* @__PURE__ */ optional(finite, 0),
 		database: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(["up", "down"]), "up"),
-		degraded: /* @__PURE__ */ optional(/* @__PURE__ */ array(text), [])
+		degraded: /* @__PURE__ */ optional(/* @__PURE__ */ array(text), []),
+		emergency: orNull(text)
 	});
 	var STOP_PHASES = [
 		"pending",
@@ -2560,24 +2585,38 @@ var TK = (function(exports) {
 		error: orNull(text),
 		reason: orNull(text)
 	});
+	var RELEASE_STATES = [
+		"requested",
+		"approved",
+		"released",
+		"void"
+	];
 	var Release = /* @__PURE__ */ object({
 		id: text,
 		stop_id: /* @__PURE__ */ optional(text, ""),
-		state: /* @__PURE__ */ picklist([
-			"requested",
-			"approved",
-			"released",
-			"void"
-		]),
+		state: /* @__PURE__ */ picklist(RELEASE_STATES),
 		checklist: /* @__PURE__ */ array(/* @__PURE__ */ object({
 			name: text,
 			ok: /* @__PURE__ */ boolean(),
 			detail: /* @__PURE__ */ optional(text, "")
 		})),
 		requested_by: text,
+		requested_at: orNull(time),
 		not_before: orNull(time),
 		epoch: /* @__PURE__ */ optional(count, 0),
-		resume: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false)
+		reason: /* @__PURE__ */ optional(text, ""),
+		waive: /* @__PURE__ */ optional(/* @__PURE__ */ array(/* @__PURE__ */ object({
+			engine_id: text,
+			reason: text
+		})), []),
+		resume: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false),
+		approved_by: orNull(text),
+		history: /* @__PURE__ */ optional(/* @__PURE__ */ array(/* @__PURE__ */ object({
+			at: time,
+			state: /* @__PURE__ */ picklist(RELEASE_STATES),
+			by: orNull(text),
+			detail: orNull(text)
+		})), [])
 	});
 	var Exposure = /* @__PURE__ */ object({
 		orders: orNull(count),
@@ -2594,6 +2633,7 @@ var TK = (function(exports) {
 				reason: text
 			})), []),
 			as_of: orNull(time),
+			age_ms: orNull(finite),
 			connection: /* @__PURE__ */ picklist([
 				"connected",
 				"suspect",
@@ -2601,7 +2641,11 @@ var TK = (function(exports) {
 				"never"
 			])
 		})),
-		total: Exposure
+		total: /* @__PURE__ */ object({
+			...Exposure.entries,
+			unknown: /* @__PURE__ */ optional(count, 0),
+			oldest_ms: orNull(finite)
+		})
 	});
 	var listOf = (item) => /* @__PURE__ */ object({
 		items: /* @__PURE__ */ array(item),

@@ -30,7 +30,9 @@ from actors.requests import (
     EMERGENCY,
     ENGINE_LISTENER,
     FLEET,
+    HEALTH,
     ApproveRelease,
+    GetSystemHealth,
     ListEngines,
     Principal,
     RequestRelease,
@@ -588,3 +590,14 @@ async def test_every_stop_writes_its_own_report_and_who_vanished_is_remembered(s
         report = json.loads(text)
         assert (report["stop"]["reason"], report["complete"], report["log"]) == ("a test", True, [])
         assert (settings.home / "last_words.json").exists() is False  # no engine was ever heard
+
+
+async def test_the_emergency_page_is_where_the_platform_says(settings):
+    async with running(settings) as services:
+        page = None
+        for _ in range(100):
+            page = page or (await services.system.ref(HEALTH).ask(GetSystemHealth(), timeout=5)).emergency
+            await trio.sleep(0.0 if page else 0.1)
+        async with HttpClient() as http:
+            answer = await http.request("GET", page, timeout=5)
+        assert (answer.status, b"<html" in answer.body) == (200, True)

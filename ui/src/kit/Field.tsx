@@ -53,11 +53,14 @@ export function SelectField({ label, hint, error, testId, options, hideLabel = f
   );
 }
 
-export function CheckField({ label, testId, ...rest }: { label: ReactNode; testId: string } & InputHTMLAttributes<HTMLInputElement>) {
+export function CheckField({ label, hint, testId, ...rest }: { label: ReactNode; hint?: ReactNode; testId: string } & InputHTMLAttributes<HTMLInputElement>) {
   return (
     <label className="check">
       <input type="checkbox" {...rest} data-testid={testId} />
-      <span>{label}</span>
+      <span>
+        {label}
+        {hint && <small className="field-hint"> {hint}</small>}
+      </span>
     </label>
   );
 }

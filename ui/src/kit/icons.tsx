@@ -23,6 +23,8 @@ const SHAPES = {
     />
   ),
   stops: <path d="M5.3 1.8h5.4l3.5 3.5v5.4l-3.5 3.5H5.3l-3.5-3.5V5.3zM5.4 8h5.2" fill="none" stroke="currentColor" strokeWidth="1.4" strokeLinejoin="round" strokeLinecap="round" />,
+  sound: <path d="M2 6h2.6L8 3v10L4.6 10H2zM10.4 5.6a3.4 3.4 0 0 1 0 4.8M12.4 3.6a6.2 6.2 0 0 1 0 8.8" fill="none" stroke="currentColor" strokeWidth="1.4" strokeLinecap="round" strokeLinejoin="round" />,
+  mute: <path d="M2 6h2.6L8 3v10L4.6 10H2zM10.6 6l4 4m0-4-4 4" fill="none" stroke="currentColor" strokeWidth="1.4" strokeLinecap="round" strokeLinejoin="round" />,
   arrow: <path d="M3 8h9m-3.5-4L12.5 8l-4 4" fill="none" stroke="currentColor" strokeWidth="1.6" strokeLinecap="round" strokeLinejoin="round" />,
 } as const;
 

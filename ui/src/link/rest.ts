@@ -1,4 +1,4 @@
-import type * as v from "valibot";
+import * as v from "valibot";
 import { parse } from "../wire/common";
 import { ErrorBody } from "../wire/rest";
 import { ApiError, Unreachable } from "./errors";
@@ -36,6 +36,18 @@ export async function call<S extends v.GenericSchema>(request: Call<S>): Promise
       await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
     }
   }
+}
+
+/** A document of the platform as text, for instance to be saved. */
+export async function readDocument(path: string, mime: string): Promise<string> {
+  const request = { path, answer: v.unknown(), headers: { accept: mime }, timeoutMs: 20_000 };
+  let response = await send(request, newId());
+  if (response.status === 401) {
+    await refresh();
+    response = await send(request, newId());
+  }
+  if (!response.ok) await read(request, response);
+  return response.text();
 }
 
 async function authorised<S extends v.GenericSchema>(request: Call<S>, key: string): Promise<Answer<v.InferOutput<S>>> {

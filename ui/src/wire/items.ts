@@ -84,6 +84,7 @@ export const SystemHealth = v.object({
   loop_lag_ms: v.optional(finite, 0),
   database: v.optional(v.picklist(["up", "down"]), "up"),
   degraded: v.optional(v.array(text), []),
+  emergency: orNull(text),
 });
 export type SystemHealth = v.InferOutput<typeof SystemHealth>;
 

@@ -93,15 +93,22 @@ export const ParameterVersion = v.object({
 });
 export type ParameterVersion = v.InferOutput<typeof ParameterVersion>;
 
+const RELEASE_STATES = ["requested", "approved", "released", "void"] as const;
+
 export const Release = v.object({
   id: text,
   stop_id: v.optional(text, ""),
-  state: v.picklist(["requested", "approved", "released", "void"]),
+  state: v.picklist(RELEASE_STATES),
   checklist: v.array(v.object({ name: text, ok: v.boolean(), detail: v.optional(text, "") })),
   requested_by: text,
+  requested_at: orNull(time),
   not_before: orNull(time),
   epoch: v.optional(count, 0),
+  reason: v.optional(text, ""),
+  waive: v.optional(v.array(v.object({ engine_id: text, reason: text })), []),
   resume: v.optional(v.boolean(), false),
+  approved_by: orNull(text),
+  history: v.optional(v.array(v.object({ at: time, state: v.picklist(RELEASE_STATES), by: orNull(text), detail: orNull(text) })), []),
 });
 export type Release = v.InferOutput<typeof Release>;
 
@@ -115,10 +122,11 @@ export const StopPreview = v.object({
       engine_id: text,
       blocked: v.optional(v.array(v.object({ symbol: text, reason: text })), []),
       as_of: orNull(time),
+      age_ms: orNull(finite),
       connection: v.picklist(["connected", "suspect", "offline", "never"]),
     }),
   ),
-  total: Exposure,
+  total: v.object({ ...Exposure.entries, unknown: v.optional(count, 0), oldest_ms: orNull(finite) }),
 });
 export type StopPreview = v.InferOutput<typeof StopPreview>;
 

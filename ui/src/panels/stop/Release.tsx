@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { isKey } from "../../i18n";
-import { clock, millis } from "../../i18n/format";
+import { clock, dateTime, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, TextField, WhosePassword } from "../../kit/Field";
@@ -48,17 +48,33 @@ export function ReleasePart({ stop }: { stop: Stop }) {
         </Button>
       </div>
       {asking === "release" && <ReleaseDialog stop={stop} onClose={() => setAsking(null)} />}
-      {asking === "approve" && <ApproveDialog stop={stop} onClose={() => setAsking(null)} />}
+      {asking === "approve" && <ApproveDialog stop={stop} release={release} onClose={() => setAsking(null)} />}
     </div>
   );
 }
 
 const releaseKey = (stopId: string) => ["release", stopId];
+const REFRESH_MS = 3_000;
 
-/** The release this browser asked for, if any. */
+/** What was asked for, by whoever it was: the second person sees what the first one saw. */
 function useAskedRelease(stop: Stop): Release | null {
-  const { data } = useQuery<Release | null>({ queryKey: releaseKey(stop.stop_id), queryFn: () => null, enabled: false, initialData: null, staleTime: Infinity, gcTime: Infinity });
+  const { data } = useQuery<Release | null>({
+    queryKey: releaseKey(stop.stop_id),
+    queryFn: () => readRelease(stop.stop_id),
+    enabled: stop.released_at === null,
+    refetchInterval: REFRESH_MS,
+    retry: false,
+  });
   return data ?? null;
+}
+
+async function readRelease(stopId: string): Promise<Release | null> {
+  try {
+    return (await call({ path: `/api/stops/${encodeURIComponent(stopId)}/release`, answer: Release })).value;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
 }
 
 function Checklist({ release }: { release: Release }) {
@@ -68,7 +84,9 @@ function Checklist({ release }: { release: Release }) {
     <div className="checklist" data-testid="release-checklist">
       <h3>
         {t(`release.state.${release.state}`)} · {who(release.requested_by)}
+        {release.requested_at && <span className="soft"> · {dateTime(release.requested_at)}</span>}
       </h3>
+      {release.reason && <p className="small">{release.reason}</p>}
       <ul>
         {release.checklist.map((item) => (
           <li key={item.name} className={item.ok ? "tone-ok" : "tone-crit"}>
@@ -79,7 +97,17 @@ function Checklist({ release }: { release: Release }) {
             </span>
           </li>
         ))}
+        {release.waive.map(({ engine_id, reason }) => (
+          <li key={engine_id} className="tone-warn" data-testid={`release-waived-${engine_id}`}>
+            <Icon shape="triangle" size={12} />
+            <span>
+              {t("release.waived", { engine: engine_id })}
+              <span className="soft"> · {reason}</span>
+            </span>
+          </li>
+        ))}
       </ul>
+      <p className="small soft">{t(release.resume ? "release.resumes" : "release.paused")}</p>
     </div>
   );
 }
@@ -160,13 +188,16 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   );
 }
 
-function ApproveDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
+/** Approves exactly the request that is on the screen: if another one has taken its place, nothing happens. */
+function ApproveDialog({ stop, release, onClose }: { stop: Stop; release: Release | null; onClose: () => void }) {
   const t = useT();
-  const approve = useConfirmed(stop, "approve", () => ({ epoch: stop.epoch }), onClose);
+  const [seen] = useState(release);
+  const approve = useConfirmed(stop, "approve", () => ({ epoch: stop.epoch, ...(seen && { release_id: seen.id }) }), onClose);
   return (
     <Dialog title={t("release.approve.title", { scope: scopeWord(stop.scope, t) })} role="alertdialog" onClose={onClose} testId="approve-dialog">
       <form onSubmit={(event) => approve.mutate(proofOf(event))}>
         <div className="dialog-body">
+          {seen && <Checklist release={seen} />}
           <Notice tone="warn">{t("release.approve.means")}</Notice>
           <Proof error={approve.error} />
         </div>

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link } from "wouter";
 import * as v from "valibot";
@@ -7,16 +7,23 @@ import { Button } from "../../kit/Button";
 import { Icon } from "../../kit/icons";
 import { Empty, Panel } from "../../kit/Panel";
 import { Badge, Notice, Status } from "../../kit/Status";
-import { call } from "../../link/rest";
+import { call, readDocument } from "../../link/rest";
 import { useWho } from "../../link/session";
 import { useNow } from "../../store/clock";
 import { live, useItems, useLink } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
+import { toast } from "../../store/toasts";
 import { Stop, type StopResult } from "../../wire/items";
 import { listOf } from "../../wire/rest";
 import { errorText, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
 import { openStopDialog } from "./ask";
 import { ReleasePart } from "./Release";
+
+const REPORTS = [
+  ["html", "text/html"],
+  ["md", "text/markdown"],
+  ["json", "application/json"],
+] as const;
 
 /** The platform gives an engine this long before it calls the stop timed out. */
 const DEADLINE_MS = 30_000;
@@ -152,8 +159,36 @@ function StopBoard({ stop }: { stop: Stop }) {
         </div>
       )}
       <ReleasePart stop={stop} />
+      <ReportPart stop={stop} />
       {stop.timeline.length > 0 && <Timeline stop={stop} />}
     </Panel>
+  );
+}
+
+/** The report the platform writes by itself, to be kept elsewhere. */
+function ReportPart({ stop }: { stop: Stop }) {
+  const t = useT();
+  const { language } = useLook();
+  const save = useMutation({
+    mutationFn: async ([kind, mime]: readonly [string, string]) => {
+      const text = await readDocument(`/api/stops/${encodeURIComponent(stop.stop_id)}/report?lang=${language}`, mime);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: mime }));
+      link.download = `${stop.stop_id}.${kind}`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+    },
+    onError: (error) => toast("crit", errorText(error, t)),
+  });
+  return (
+    <div className="release-part report-part">
+      <span className="small soft">{t("report.what")}</span>
+      {REPORTS.map(([kind, mime]) => (
+        <Button key={kind} small testId={`report-${kind}`} disabled={save.isPending} onClick={() => save.mutate([kind, mime])}>
+          {t("report.save", { kind: kind.toUpperCase() })}
+        </Button>
+      ))}
+    </div>
   );
 }
 

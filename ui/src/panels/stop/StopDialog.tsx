@@ -1,16 +1,16 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { clock, grouped, millis, wonShort } from "../../i18n/format";
+import { age, clock, grouped, millis, wonShort } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
-import { SelectField, TextField } from "../../kit/Field";
+import { CheckField, SelectField, TextField } from "../../kit/Field";
 import { Icon } from "../../kit/icons";
 import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { newId } from "../../link/ids";
 import { call } from "../../link/rest";
-import { live, useItems, useLink } from "../../store/live";
+import { live, useItems, useLink, useTopic } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
 import type { Level } from "../../wire/common";
 import { Stop, type EngineStatus } from "../../wire/items";
@@ -21,7 +21,8 @@ import { closeStopDialog, useAskedStop } from "./ask";
 const OFFERED: readonly Level[] = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"];
 /** A stop asked for again under the same id is the same stop, so trying again can do no harm. */
 const RETRIES = 2;
-const EMERGENCY_PORT = 8702;
+/** Numbers older than this are said to be old. */
+const STALE_MS = 15_000;
 
 export function StopDialogHost() {
   const scope = useAskedStop();
@@ -35,6 +36,7 @@ function StopDialog({ opened }: { opened: string }) {
   const [scope, setScope] = useState(opened);
   const [level, setLevel] = useState<Level>("FLATTEN");
   const [reason, setReason] = useState("");
+  const [drill, setDrill] = useState(false);
   const engines = useItems("engines");
   const concerned = engines.filter((engine) => concerns(scope, engine));
   const reachable = concerned.filter((engine) => engine.connection === "connected" || engine.connection === "suspect");
@@ -45,7 +47,7 @@ function StopDialog({ opened }: { opened: string }) {
       call({
         method: "POST",
         path: "/api/engines/emergency-stop",
-        body: { request_id: requestId, scope, level, reason },
+        body: { request_id: requestId, scope, level, reason, ...(drill && { drill }) },
         headers: { prefer: "respond-async" },
         answer: Stop,
         retries: RETRIES,
@@ -98,6 +100,16 @@ function StopDialog({ opened }: { opened: string }) {
           <SelectField label={t("stop.scope")} value={scope} onChange={(event) => setScope(event.target.value)} options={scopes(opened, engines, t)} testId="stop-scope" />
           <TextField label={t("stop.reason")} value={reason} maxLength={500} onChange={(event) => setReason(event.target.value)} testId="stop-reason" />
         </div>
+        <CheckField
+          label={t("stop.as_drill")}
+          hint={t("stop.as_drill.hint")}
+          checked={drill}
+          testId="stop-drill"
+          onChange={(event) => {
+            setDrill(event.target.checked);
+            setLevel(event.target.checked ? "HALT" : "FLATTEN");
+          }}
+        />
         {stop.error && <Failed error={stop.error} />}
       </div>
       <div className="dialog-foot">
@@ -129,6 +141,8 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
   const value = preview.data?.total.value ?? null;
   const blocked = preview.data?.engines.flatMap((engine) => engine.blocked.map((each) => ({ ...each, engine: engine.engine_id }))) ?? [];
   const shown = (n: number | null) => (n === null ? t("unknown") : grouped(n));
+  const unknown = preview.data?.total.unknown ?? 0;
+  const oldest = preview.data?.total.oldest_ms ?? null;
   return (
     <>
       <dl className="reach" data-testid="stop-reach">
@@ -149,6 +163,11 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
           <dd>{value === null ? t("unknown") : wonShort(value, language)}</dd>
         </div>
       </dl>
+      {(unknown > 0 || (oldest !== null && oldest > STALE_MS)) && (
+        <p className="small tone-warn" data-testid="stop-reach-age">
+          {unknown > 0 && t("stop.reach.unknown", { n: unknown })} {oldest !== null && oldest > STALE_MS && t("stop.reach.oldest", { age: age(oldest, language) })}
+        </p>
+      )}
       {blocked.length > 0 && level === "FLATTEN" && (
         <Notice tone="warn" testId="stop-blocked">
           {t("stop.blocked")} {blocked.map((each) => `${each.engine} ${each.symbol} (${each.reason})`).join(", ")}
@@ -161,6 +180,7 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
 /** Nothing is queued behind the operator's back: when no answer came, the other ways to stop are named, fastest first. */
 function Failed({ error }: { error: unknown }) {
   const t = useT();
+  const emergency = useTopic("system").items.get("platform")?.emergency ?? null;
   const leases = useItems("engines").flatMap((engine) => millis(engine.lease_expires_at) ?? []);
   const lease = leases.length > 0 ? Math.max(...leases) : null;
   if (error instanceof ApiError) {
@@ -174,9 +194,11 @@ function Failed({ error }: { error: unknown }) {
     <Notice tone="crit" shape="cross" role="alert" testId="stop-error">
       <p>{t("stop.failed")}</p>
       <ol className="ways">
-        <li>
-          {t("stop.way.page")} <code>{`http://${location.hostname}:${EMERGENCY_PORT}/`}</code>
-        </li>
+        {emergency !== null && (
+          <li>
+            {t("stop.way.page")} <code>{emergency}</code>
+          </li>
+        )}
         <li>
           {t("stop.way.cli")} <code>watchkeeper stop --local</code>
         </li>
