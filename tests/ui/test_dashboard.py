@@ -420,6 +420,15 @@ def test_a_drill_stops_really_and_is_marked(signed_in, desk, expect):
     assert (body["drill"], body["level"]) == (True, "HALT")
 
 
+def test_an_overdue_drill_is_told_where_stops_are(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-stops").click()
+    expect(signed_in.get_by_test_id("stops-new")).to_be_visible()
+    expect(signed_in.get_by_test_id("drill-badge")).to_have_count(0)
+    due = {"last_at": "2026-10-01T00:00:00Z", "stop_id": "s1", "due_at": "2026-10-31T00:00:00Z", "overdue": True}
+    desk.call(desk.desk.publish, "system", "platform", {**desk.desk.items["system"]["platform"], "drill": due})
+    expect(signed_in.get_by_test_id("drill-badge")).to_contain_text("훈련 기한이 지났습니다")
+
+
 def test_the_report_of_a_stop_is_saved_in_the_language_of_the_page(signed_in, desk):
     stop = open_stop(signed_in, desk)
     with signed_in.expect_download() as download:

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 63cbdab4f1c44bd3bda7d0c9946d0f7cf101ec845fb489643f321decc8bad8fb */
+/* built from ui/src by `npm run build`; sources e8633727251a241b95475d6a39654097faaf12f6c5fe8a95002b8980c72638ed */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -579,6 +579,9 @@ var TK = (function(exports) {
 			"sound.on": "소리 켜짐",
 			"sound.off": "소리 꺼짐",
 			"sound.test": "소리를 켜고 들어 봅니다",
+			"drill.overdue": "훈련 기한이 지났습니다",
+			"drill.never": "훈련한 적 없음",
+			"drill.last": "마지막 훈련 {time}",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
 			"release.request": "해제 요청",
@@ -1033,6 +1036,9 @@ var TK = (function(exports) {
 			"sound.on": "Sound on",
 			"sound.off": "Sound off",
 			"sound.test": "Turn the sound on and hear it",
+			"drill.overdue": "A drill is overdue",
+			"drill.never": "never drilled",
+			"drill.last": "last drill {time}",
 			"release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
 			"release.needs_risk": "Releasing a stop needs the risk role.",
 			"release.request": "Request release",
@@ -2325,6 +2331,12 @@ var TK = (function(exports) {
 		loop_lag_ms: /* @__PURE__ */ optional(finite, 0),
 		database: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(["up", "down"]), "up"),
 		degraded: /* @__PURE__ */ optional(/* @__PURE__ */ array(text), []),
+		drill: orNull(/* @__PURE__ */ object({
+			last_at: orNull(time),
+			stop_id: orNull(text),
+			due_at: orNull(time),
+			overdue: orNull(/* @__PURE__ */ boolean())
+		})),
 		emergency: orNull(text)
 	});
 	var STOP_PHASES = [

@@ -84,6 +84,7 @@ export const SystemHealth = v.object({
   loop_lag_ms: v.optional(finite, 0),
   database: v.optional(v.picklist(["up", "down"]), "up"),
   degraded: v.optional(v.array(text), []),
+  drill: orNull(v.object({ last_at: orNull(time), stop_id: orNull(text), due_at: orNull(time), overdue: orNull(v.boolean()) })),
   emergency: orNull(text),
 });
 export type SystemHealth = v.InferOutput<typeof SystemHealth>;

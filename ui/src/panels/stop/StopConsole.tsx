@@ -10,7 +10,7 @@ import { Badge, Notice, Status } from "../../kit/Status";
 import { call, readDocument } from "../../link/rest";
 import { useWho } from "../../link/session";
 import { useNow } from "../../store/clock";
-import { live, useItems, useLink } from "../../store/live";
+import { live, useItems, useLink, useTopic } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
 import { toast } from "../../store/toasts";
 import { Stop, type StopResult } from "../../wire/items";
@@ -38,6 +38,7 @@ export function StopConsole({ stopId }: { stopId: string | null }) {
     <div className="stack">
       <div className="page-head">
         <h1>{t("stops.title")}</h1>
+        <DrillBadge />
         <Button testId="stops-new" onClick={() => openStopDialog()}>
           <Icon shape="octagon" size={12} /> {t("stops.new")}
         </Button>
@@ -45,6 +46,19 @@ export function StopConsole({ stopId }: { stopId: string | null }) {
       {shown ? <StopBoard stop={shown} /> : stopId !== null ? <Fetched stopId={stopId} /> : <NoStop />}
       <StopHistory stops={stops} current={shown?.stop_id ?? null} />
     </div>
+  );
+}
+
+/** A stop that nobody has practised for a month may not go as it should. */
+function DrillBadge() {
+  const t = useT();
+  const drill = useTopic("system").items.get("platform")?.drill;
+  if (!drill || drill.overdue === null) return null;
+  const last = drill.last_at === null ? t("drill.never") : t("drill.last", { time: dateTime(drill.last_at) });
+  return (
+    <Badge tone={drill.overdue ? "warn" : "idle"} shape={drill.overdue ? "triangle" : "check"} testId="drill-badge">
+      {drill.overdue ? `${t("drill.overdue")} · ${last}` : last}
+    </Badge>
   );
 }
 
