@@ -122,13 +122,14 @@ def format_trading_reason(reason: str, action: str, symbol: str) -> str:
 @attrs.frozen(kw_only=True)
 class OwnProcess:
     """The platform's own process: CPU in percent of one core, memory in percent of the machine's, lag in ms. ``drill``:
-    what is known of the last one."""
+    what is known of the last one; ``emergency``: where the emergency page is."""
 
     cpu_usage: float
     memory_usage: float
     loop_lag_ms: float
     database_up: bool
     drill: DrillStatus | None = None
+    emergency: Text | None = None
 
 
 def aggregate_engine_health(
@@ -150,4 +151,5 @@ def aggregate_engine_health(
         database="up" if own.database_up else "down",
         degraded=[f"{p.part}: {p.reason}"[:2000] for p in parts],
         drill=own.drill,
+        emergency=own.emergency,
     )
