@@ -129,7 +129,7 @@ class OwnProcess:
     loop_lag_ms: float
     database_up: bool
     drill: DrillStatus | None = None
-    emergency: Text | None = None
+    emergency: str | None = None
 
 
 def aggregate_engine_health(
