@@ -15,6 +15,7 @@ nothing of them is lost with one.
 """
 
 import os
+import resource
 import secrets
 import signal
 import uuid
@@ -93,6 +94,8 @@ ENGINES_FILE = "engines.json"
 DRAIN_SECONDS = 9.0
 START_SECONDS = 15.0
 MAX_LINKS = 4096
+DESCRIPTORS = 16_384
+"""Both listeners full, and room for files and the database."""
 MAX_UI_CLIENTS = 1000
 RESTARTS = Backoff(base=0.05, max_delay=1.0)
 INTENSITY, PERIOD = 30, 60.0
@@ -107,6 +110,7 @@ async def run_platform(
 
     ``task_status`` gets the services when everything listens. Raises Refused and Failed, each with one clear line.
     """
+    _allow_descriptors()
     with home_of_one(settings.home):
         # Asked before anything is made: a refusal leaves nothing behind, and is one line.
         for address, name in ((settings.http, "WATCHKEEPER_HTTP"), (settings.engines, "WATCHKEEPER_ENGINES")):
@@ -120,6 +124,14 @@ async def run_platform(
             if embedded is not None:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(embedded.stop)
+
+
+def _allow_descriptors() -> None:
+    """As many connections as the listeners may hold, where the system lets this account: often 1024 by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _start(embedded: EmbeddedPostgres | None) -> str:

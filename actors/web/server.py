@@ -1,7 +1,8 @@
 """The web listener as an actor: Hypercorn's trio worker on a socket prepared here.
 
-Two things of Hypercorn are changed. It cannot time out a send, so the socket itself gives up a peer that takes nothing
+Three things of Hypercorn are changed. It cannot time out a send, so the socket itself gives up one that takes nothing
 for 3 s. And it always accepts permessage-deflate, by which 200 kB become 400 MiB: here no extension is ever accepted.
+Its connections are unbounded in number and in the time they say nothing: see ``bounded``.
 """
 
 import logging
@@ -20,6 +21,7 @@ from actors.live.client import Drain
 from actors.platform.services import Services
 from actors.requests import UI_CLIENTS
 from actors.web.app import Face, build_app
+from actors.web.bounded import install
 from actors.web.doors import own_origins
 from actors.web.live import add_link
 from actors.web.login import recall_denials
@@ -40,6 +42,7 @@ class _NoDeflate(PerMessageDeflate):
 
 
 vars(hypercorn.protocol.ws_stream)["PerMessageDeflate"] = _NoDeflate
+install()
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,33 @@
+"""Who is put out of a full house, and in which order."""
+
+import trio
+
+from actors.web.bounded import Guests
+
+
+def test_one_silent_guest_too_many_puts_out_the_oldest_and_nobody_who_is_served():
+    guests = Guests(silent_limit=3, limit=100)
+    scopes = [trio.CancelScope() for _ in range(6)]
+    for scope in scopes[:3]:
+        assert guests.enter(scope)
+    guests.asked(scopes[0])
+    assert guests.enter(scopes[3])
+    assert not any(scope.cancel_called for scope in scopes)
+    assert guests.enter(scopes[4])
+    assert [scope.cancel_called for scope in scopes] == [False, True, False, False, False, False]
+    guests.leave(scopes[1])
+    assert (guests.count, len(guests.silent)) == (4, 3)
+
+
+def test_a_full_house_takes_another_guest_only_in_the_place_of_a_silent_one():
+    guests = Guests(silent_limit=10, limit=2)
+    served, silent, late, later = (trio.CancelScope() for _ in range(4))
+    assert guests.enter(served)
+    guests.asked(served)
+    assert guests.enter(silent)
+    assert guests.enter(late)
+    assert silent.cancel_called
+    guests.leave(silent)
+    guests.asked(late)
+    assert not guests.enter(later)
+    assert not served.cancel_called
