@@ -5,7 +5,7 @@ import trio
 from actors.web.bounded import Guests
 
 
-def test_one_silent_guest_too_many_puts_out_the_oldest_and_nobody_who_is_served():
+async def test_one_silent_guest_too_many_puts_out_the_oldest_and_nobody_who_is_served():
     guests = Guests(silent_limit=3, limit=100)
     scopes = [trio.CancelScope() for _ in range(6)]
     for scope in scopes[:3]:
@@ -19,7 +19,7 @@ def test_one_silent_guest_too_many_puts_out_the_oldest_and_nobody_who_is_served(
     assert (guests.count, len(guests.silent)) == (4, 3)
 
 
-def test_a_full_house_takes_another_guest_only_in_the_place_of_a_silent_one():
+async def test_a_full_house_takes_another_guest_only_in_the_place_of_a_silent_one():
     guests = Guests(silent_limit=10, limit=2)
     served, silent, late, later = (trio.CancelScope() for _ in range(4))
     assert guests.enter(served)
