@@ -104,6 +104,7 @@ class Desk:
         self.mute = False
         self.refuse_stop = False
         self.releases, self.total = {}, {}
+        self.command_status = "applied"
         self.role = "admin"
         self.token_seconds = 900
         self.session_over = False
@@ -557,6 +558,27 @@ def application(desk: Desk) -> QuartTrio:
             "approved_by": None,
             "history": [],
         }
+
+    @app.post("/api/stops/<stop_id>/continue")
+    async def go_on(stop_id):
+        for row in desk.items["stops"][stop_id]["results"]:
+            desk.progress(stop_id, row["engine_id"], row["phase"], error=None)
+        return desk.items["stops"][stop_id]
+
+    @app.post("/api/engines/<engine_id>/strategies/<strategy_id>/<action>")
+    async def command(engine_id, strategy_id, action):
+        done = {
+            "status": desk.command_status,
+            "strategy_status": None,
+            "error": None,
+            "reason": "no answer within 10 s",
+        }
+        if desk.command_status == "applied":
+            done["strategy_status"] = "paused" if action == "pause" else "active"
+            key = f"{engine_id}/{strategy_id}"
+            (known,) = (s for s in desk.items["engines"][engine_id]["strategies"] if s["id"] == strategy_id)
+            desk.publish("strategies", key, {**known, "status": done["strategy_status"]})
+        return done
 
     @app.get("/api/stops/<stop_id>/release")
     async def waiting_release(stop_id):

@@ -2,10 +2,15 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import pytest
+
+from wire.codec import unstructure
+from wire.errors import InvalidField
+from wire.quarantine import quarantined
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
@@ -224,6 +229,21 @@ def test_a_malformed_record_is_counted_and_quarantined_as_plain_text(signed_in, 
     desk.call(lambda: desk.desk.publish_many("trades", [bad]))
     expect(signed_in.get_by_test_id("terminal-malformed")).to_have_text("형식 오류 1건")
     expect(signed_in.get_by_test_id("terminal-quarantined")).to_contain_text("<img src=x")
+
+
+def test_a_row_that_the_platform_set_aside_stands_in_its_place_with_what_was_wrong(signed_in, desk, expect):
+    row = quarantined(
+        {"category": "Trade", "message": "<b>x</b>"},
+        InvalidField("a Trade needs one", field="reason"),
+        id="q1",
+        at=datetime.now(UTC),
+    )
+    desk.call(lambda: desk.desk.publish_many("trades", [{**unstructure(row), "engine_id": "alpha"}]))
+    signed_in.get_by_test_id("nav-terminal").click()
+    shown = signed_in.get_by_test_id("terminal-quarantined")
+    expect(shown).to_contain_text("reason: a Trade needs one")
+    expect(shown).to_contain_text("<b>x</b>")
+    expect(signed_in.get_by_test_id("terminal-malformed")).to_have_count(0)
 
 
 def test_thousands_of_records_make_few_elements_and_the_newest_is_in_view(signed_in, desk, expect):
@@ -481,6 +501,41 @@ def test_a_new_stop_is_heard_and_a_critical_alert_until_it_is_acknowledged(page,
     assert page.evaluate("window.tones.length") == 0
     page.get_by_test_id("sound-toggle").click()
     heard(page, 2)
+
+
+def test_an_unfinished_stop_waits_for_a_person_in_another_session(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    expect(signed_in.get_by_test_id("stop-continue")).to_have_count(0)
+    desk.call(desk.desk.progress, stop, "alpha", "cancelled", error="error_confirmation_needed: another session")
+    expect(signed_in.get_by_test_id("stop-continue")).to_contain_text("alpha")
+    signed_in.get_by_test_id("stop-continue-confirm").click()
+    expect(signed_in.get_by_test_id("stop-continue")).to_have_count(0)
+    assert last(desk, "POST", f"/api/stops/{stop}/continue")
+
+
+# --- strategies ---------------------------------------------------------------------------------------------------
+
+
+def test_a_strategy_is_paused_by_a_click_and_resumed_with_reason_and_password(signed_in, desk, expect):
+    signed_in.get_by_test_id("nav-strategies").click()
+    signed_in.get_by_test_id("strategy-pause").click()
+    expect(signed_in.get_by_test_id("strategy-resume")).to_be_visible()
+    signed_in.get_by_test_id("strategy-resume").click()
+    signed_in.get_by_test_id("resume-reason").fill("점검 끝")
+    signed_in.get_by_test_id("stepup-password").fill("wrong")
+    signed_in.get_by_test_id("resume-submit").click()
+    expect(signed_in.get_by_test_id("release-error")).to_contain_text("error_bad_credentials")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("resume-submit").click()
+    expect(signed_in.get_by_test_id("strategy-pause")).to_be_visible()
+    assert last(desk, "POST", ".*/resume")[3]["reason"] == "점검 끝"
+
+
+def test_an_engine_that_does_not_answer_a_pause_is_said(signed_in, desk, expect):
+    desk.call(setattr, desk.desk, "command_status", "expired")
+    signed_in.get_by_test_id("nav-strategies").click()
+    signed_in.get_by_test_id("strategy-pause").click()
+    expect(signed_in.get_by_test_id("toast-crit").first).to_contain_text("error_command_expired")
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources e8633727251a241b95475d6a39654097faaf12f6c5fe8a95002b8980c72638ed */
+/* built from ui/src by `npm run build`; sources 16a7c9c05558d2836df0ce9c60a7c113a3e3abf84f94b4deb80a7427313ece30 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -582,6 +582,14 @@ var TK = (function(exports) {
 			"drill.overdue": "훈련 기한이 지났습니다",
 			"drill.never": "훈련한 적 없음",
 			"drill.last": "마지막 훈련 {time}",
+			"strategy.pause": "일시정지",
+			"strategy.resume": "다시 가동",
+			"strategy.resume.title": "다시 가동: {name}",
+			"strategy.resume.reason": "다시 가동하는 사유",
+			"stop.continue": "이번 장에서 계속 실행",
+			"stop.continue.means": "장이 바뀌었습니다. 확인하기 전에는 남은 청산 주문을 내지 않습니다: {engines}",
+			"error.error_command_expired": "엔진이 제때 답하지 않았습니다",
+			"error.error_command_failed": "엔진이 실행하지 못했습니다",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
 			"release.request": "해제 요청",
@@ -1039,6 +1047,14 @@ var TK = (function(exports) {
 			"drill.overdue": "A drill is overdue",
 			"drill.never": "never drilled",
 			"drill.last": "last drill {time}",
+			"strategy.pause": "Pause",
+			"strategy.resume": "Resume",
+			"strategy.resume.title": "Resume {name}",
+			"strategy.resume.reason": "Why it may go on",
+			"stop.continue": "Go on in this session",
+			"stop.continue.means": "Another trading session has begun. No order leaves for what is left before you confirm: {engines}",
+			"error.error_command_expired": "The engine did not answer in time",
+			"error.error_command_failed": "The engine could not do it",
 			"release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
 			"release.needs_risk": "Releasing a stop needs the risk role.",
 			"release.request": "Request release",
@@ -2430,7 +2446,8 @@ var TK = (function(exports) {
 			"warning",
 			"error",
 			"critical"
-		]))
+		])),
+		quarantined: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false)
 	}), /* @__PURE__ */ forward(/* @__PURE__ */ check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"), ["reason"]));
 	var Alert = /* @__PURE__ */ object({
 		id: text,
@@ -2483,6 +2500,7 @@ var TK = (function(exports) {
 		RiskLimits: () => RiskLimits,
 		SecretState: () => SecretState,
 		StopPreview: () => StopPreview,
+		StrategyCommandResult: () => StrategyCommandResult,
 		StrategyParameters: () => StrategyParameters,
 		SystemPreferences: () => SystemPreferences,
 		TIMEFRAMES: () => TIMEFRAMES,
@@ -2594,6 +2612,20 @@ var TK = (function(exports) {
 		user_id: text,
 		at: time,
 		request_id: text,
+		error: orNull(text),
+		reason: orNull(text)
+	});
+	var StrategyCommandResult = /* @__PURE__ */ object({
+		status: /* @__PURE__ */ picklist([
+			"applied",
+			"failed",
+			"expired"
+		]),
+		strategy_status: orNull(/* @__PURE__ */ picklist([
+			"active",
+			"paused",
+			"error"
+		])),
 		error: orNull(text),
 		reason: orNull(text)
 	});

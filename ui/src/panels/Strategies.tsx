@@ -11,6 +11,7 @@ import { StrategyParameters } from "../wire/rest";
 import { parametersKey } from "./parameters/change";
 import { ParameterForm } from "./parameters/ParameterForm";
 import { ParameterHistory } from "./parameters/ParameterHistory";
+import { StrategyControl } from "./StrategyControl";
 import { openStopDialog } from "./stop/ask";
 import { errorText, lastKnown, strategyLook } from "./words";
 import { Button } from "../kit/Button";
@@ -124,9 +125,12 @@ function StrategyDetail({ strategy }: { strategy: Strategy }) {
           </>
         }
         end={
-          <Button small testId="strategy-stop-open" onClick={() => openStopDialog(`strategy:${strategy.engine_id}/${strategy.id}`)}>
-            <Icon shape="octagon" size={10} /> {t("strategy.stop_this")}
-          </Button>
+          <>
+            <StrategyControl strategy={strategy} offline={offline || away.has(strategy.engine_id)} />
+            <Button small testId="strategy-stop-open" onClick={() => openStopDialog(`strategy:${strategy.engine_id}/${strategy.id}`)}>
+              <Icon shape="octagon" size={10} /> {t("strategy.stop_this")}
+            </Button>
+          </>
         }
         testId="strategy-detail"
       >

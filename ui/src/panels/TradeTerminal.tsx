@@ -180,6 +180,23 @@ function Row({ row, chosen, onChoose }: { row: LogRow; chosen: boolean; onChoose
     );
   }
   const { log } = row;
+  if (log.quarantined) {
+    return (
+      <button type="button" className="terminal-row terminal-bad" aria-pressed={chosen} onClick={() => onChoose(chosen ? null : row)} data-testid="terminal-quarantined">
+        <time className="terminal-time" dateTime={log.timestamp} title={utc(log.timestamp)}>
+          {clock(log.timestamp)}
+        </time>
+        <span className={`terminal-category category-${log.category}`}>{t(`category.${log.category}`)}</span>
+        <span className="terminal-engine">{log.engine_id}</span>
+        <span className="terminal-text">
+          <span>
+            <Icon shape="triangle" size={10} /> {t("terminal.quarantined", { issue: log.reason ?? "" })}
+          </span>
+          <span className="terminal-reason mono">{log.message}</span>
+        </span>
+      </button>
+    );
+  }
   return (
     <button type="button" className={`terminal-row severity-${log.severity ?? "info"}`} aria-pressed={chosen} onClick={() => onChoose(chosen ? null : row)} data-testid="terminal-row">
       <time className="terminal-time" dateTime={log.timestamp} title={utc(log.timestamp)}>

@@ -159,6 +159,7 @@ export const TradeLog = v.pipe(
     symbol: orNull(text),
     order_id: orNull(text),
     severity: orNull(v.picklist(["info", "warning", "error", "critical"])),
+    quarantined: v.optional(v.boolean(), false),
   }),
   v.forward(
     v.check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"),

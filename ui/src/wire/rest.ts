@@ -93,6 +93,13 @@ export const ParameterVersion = v.object({
 });
 export type ParameterVersion = v.InferOutput<typeof ParameterVersion>;
 
+export const StrategyCommandResult = v.object({
+  status: v.picklist(["applied", "failed", "expired"]),
+  strategy_status: orNull(v.picklist(["active", "paused", "error"])),
+  error: orNull(text),
+  reason: orNull(text),
+});
+
 const RELEASE_STATES = ["requested", "approved", "released", "void"] as const;
 
 export const Release = v.object({

@@ -1,22 +1,23 @@
 import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useState } from "react";
 import { isKey } from "../../i18n";
 import { clock, dateTime, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
-import { CheckField, TextField, WhosePassword } from "../../kit/Field";
+import { CheckField, TextField } from "../../kit/Field";
 import { Icon } from "../../kit/icons";
 import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { call } from "../../link/rest";
 import { stepUp, useSession, useWho } from "../../link/session";
+import { Proof, proofOf } from "../Proof";
 import { useNow } from "../../store/clock";
 import { live } from "../../store/live";
 import { useT } from "../../store/preferences";
 import { may } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { Release } from "../../wire/rest";
-import { errorText, scopeWord } from "../words";
+import { scopeWord } from "../words";
 
 /** Ends a stop: one person asks, another one (or, at a desk of one, the same person after a minute) agrees. */
 export function ReleasePart({ stop }: { stop: Stop }) {
@@ -127,12 +128,6 @@ function useConfirmed(stop: Stop, path: string, body: () => object, onDone: () =
   });
 }
 
-function proofOf(event: FormEvent<HTMLFormElement>): { password: string; totp: string } {
-  event.preventDefault();
-  const form = new FormData(event.currentTarget);
-  return { password: String(form.get("password")), totp: String(form.get("totp") ?? "") };
-}
-
 function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   const t = useT();
   const [reason, setReason] = useState("");
@@ -211,23 +206,5 @@ function ApproveDialog({ stop, release, onClose }: { stop: Stop; release: Releas
         </div>
       </form>
     </Dialog>
-  );
-}
-
-function Proof({ error }: { error: unknown }) {
-  const t = useT();
-  const session = useSession();
-  const refused = error instanceof ApiError && error.status === 401;
-  return (
-    <>
-      {"user" in session && <WhosePassword username={session.user.username} />}
-      <TextField label={t("release.password")} name="password" type="password" autoComplete="current-password" required hint={t("release.password.hint")} testId="stepup-password" />
-      {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
-      {error !== null && (
-        <Notice tone="crit" shape="cross" role="alert" testId="release-error">
-          {errorText(error, t)}
-        </Notice>
-      )}
-    </>
   );
 }

@@ -8,17 +8,19 @@ import { Icon } from "../../kit/icons";
 import { Empty, Panel } from "../../kit/Panel";
 import { Badge, Notice, Status } from "../../kit/Status";
 import { call, readDocument } from "../../link/rest";
-import { useWho } from "../../link/session";
+import { useSession, useWho } from "../../link/session";
 import { useNow } from "../../store/clock";
 import { live, useItems, useLink, useTopic } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
 import { toast } from "../../store/toasts";
+import { may } from "../../wire/common";
 import { Stop, type StopResult } from "../../wire/items";
 import { listOf } from "../../wire/rest";
 import { errorText, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
 import { openStopDialog } from "./ask";
 import { ReleasePart } from "./Release";
 
+const CONFIRMATION = "error_confirmation_needed";
 const REPORTS = [
   ["html", "text/html"],
   ["md", "text/markdown"],
@@ -172,10 +174,34 @@ function StopBoard({ stop }: { stop: Stop }) {
           </table>
         </div>
       )}
+      <ContinuePart stop={stop} />
       <ReleasePart stop={stop} />
       <ReportPart stop={stop} />
       {stop.timeline.length > 0 && <Timeline stop={stop} />}
     </Panel>
+  );
+}
+
+/** Another trading session has begun: nothing is sent for what is left before a person has said it again. */
+function ContinuePart({ stop }: { stop: Stop }) {
+  const t = useT();
+  const session = useSession();
+  const waiting = stop.results.filter((result) => `${result.error ?? ""} ${result.flatness_reason ?? ""} ${result.residuals.map((each) => each.reason).join(" ")}`.includes(CONFIRMATION));
+  const go = useMutation({
+    mutationFn: () => call({ method: "POST", path: `/api/stops/${encodeURIComponent(stop.stop_id)}/continue`, body: {}, answer: Stop }),
+    onSuccess: ({ value }) => live.takeOne("stops", value, Date.now()),
+    onError: (error) => toast("crit", errorText(error, t)),
+  });
+  if (stop.released_at !== null || waiting.length === 0) return null;
+  return (
+    <div className="release-part" data-testid="stop-continue">
+      <Notice tone="warn">{t("stop.continue.means", { engines: waiting.map((result) => result.engine_id).join(", ") })}</Notice>
+      <div className="release-actions">
+        <Button kind="primary" testId="stop-continue-confirm" busy={go.isPending} disabled={!("user" in session) || !may(session.user.role, "operator")} onClick={() => go.mutate()}>
+          {t("stop.continue")}
+        </Button>
+      </div>
+    </div>
   );
 }
 
