@@ -1,6 +1,7 @@
-"""Writes docs/reference from the code: `python tools/reference.py`; a test tells when it is stale.
+"""Writes what is made from the message classes: `python tools/reference.py`; a test tells when it is stale.
 
-``wire.schema.json`` the frames of both links, ``openapi.json`` the REST face, ``asyncapi.json`` the links.
+``wire.schema.json`` the frames of both links, ``openapi.json`` the REST face, ``asyncapi.json`` the links, and the
+types of the dashboard.
 """
 
 import sys
@@ -15,10 +16,13 @@ from actors.web.routes import ROUTES  # noqa: E402
 from wire.asyncapi import asyncapi  # noqa: E402
 from wire.bundle import bundle  # noqa: E402
 
+from tools.typescript import typescript  # noqa: E402 isort: skip
+
 OUTPUTS: dict[str, Callable[[], str]] = {
     "docs/reference/wire.schema.json": lambda: text_of(bundle()),
     "docs/reference/openapi.json": lambda: text_of(openapi(ROUTES)),
     "docs/reference/asyncapi.json": lambda: text_of(asyncapi(program_version())),
+    "ui/src/wire/generated.ts": lambda: typescript(ROUTES),
 }
 
 

@@ -46,7 +46,7 @@ def define_frames(schemas: Schemas) -> None:
     """Adds every frame, the union of each direction, and the item of every topic."""
     for direction, (link, table) in DIRECTIONS.items():
         for kind, cls in table.items():
-            schemas.definitions[frame_name(link, kind)] = _frame(schemas, direction, kind, cls)
+            schemas.definitions[frame_name(link, kind)] = frame_schema(schemas, direction, kind, cls)
         schemas.definitions[direction] = {"oneOf": [schemas.named(frame_name(link, kind)) for kind in table]}
     for topic in ITEMS:
         schemas.definitions[item_name(topic)] = _item(schemas, topic)
@@ -61,7 +61,8 @@ def item_name(topic: Topic) -> str:
     return f"{topic.value.capitalize()}Item"
 
 
-def _frame(schemas: Schemas, direction: str, kind: str, cls: type) -> Schema:
+def frame_schema(schemas: Schemas, direction: str, kind: str, cls: type) -> Schema:
+    """One whole frame of a direction."""
     properties, required = _envelope(direction, cls)
     properties = {**properties, "type": {"const": kind}, "payload": schemas.of(cls)}
     return {"type": "object", "properties": properties, "required": required}

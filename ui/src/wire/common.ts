@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { Level, Role } from "./generated";
 
 /** A field that may be null or left out; it reads as null either way. */
 export const orNull = <S extends v.GenericSchema>(schema: S) => v.optional(v.nullable(schema), null);
@@ -15,12 +16,11 @@ export const time = v.pipe(
 );
 export const parameters = v.record(v.string(), finite);
 
-export const LEVELS = ["NORMAL", "REDUCE_ONLY", "HALT", "CANCEL", "FLATTEN"] as const;
-export type Level = (typeof LEVELS)[number];
+/** What is said in the same words by the platform comes from there; these lists are in rising order. */
+export const LEVELS = Level;
+export type { Level, Role } from "./generated";
 export const level = v.picklist(LEVELS);
-
-export const ROLES = ["viewer", "operator", "risk", "admin"] as const;
-export type Role = (typeof ROLES)[number];
+export const ROLES = Role;
 
 export function may(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);

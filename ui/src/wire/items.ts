@@ -1,6 +1,7 @@
 /** The items of the UI topics and the bodies that share their shape, as wire/rest.py and wire/messages.py define them. */
 import * as v from "valibot";
 import { count, finite, integer, level, orNull, parameters, text, time } from "./common";
+import * as wire from "./generated";
 
 export const ParameterSpec = v.object({
   type: v.picklist(["integer", "number"]),
@@ -9,7 +10,7 @@ export const ParameterSpec = v.object({
   step: v.pipe(finite, v.gtValue(0)),
   unit: v.optional(text, ""),
   title: v.optional(text, ""),
-  loosens: v.optional(v.picklist(["up", "down", "never"]), "never"),
+  loosens: v.optional(v.picklist(wire.Loosens), "never"),
 });
 export type ParameterSpec = v.InferOutput<typeof ParameterSpec>;
 
@@ -17,8 +18,8 @@ export const Strategy = v.object({
   engine_id: text,
   id: text,
   name: text,
-  status: v.picklist(["active", "paused", "error"]),
-  trading_state: v.optional(v.picklist(["NORMAL", "REDUCE_ONLY", "HALTED"]), "NORMAL"),
+  status: v.picklist(wire.StrategyState),
+  trading_state: v.optional(v.picklist(wire.TradingState), "NORMAL"),
   parameters: parameters,
   parameter_schema: v.optional(v.record(text, ParameterSpec), {}),
   version: v.optional(count, 0),
@@ -30,9 +31,9 @@ export const OpenStop = v.object({ stop_id: text, scope: text, level, stop_epoch
 export const EngineStatus = v.object({
   engine_id: text,
   name: text,
-  status: orNull(v.picklist(["starting", "running", "stopping", "stopped", "error"])),
-  connection: v.picklist(["connected", "suspect", "offline", "never"]),
-  trading_mode: orNull(v.picklist(["paper", "live"])),
+  status: orNull(v.picklist(wire.EngineState)),
+  connection: v.picklist(wire.Connection),
+  trading_mode: orNull(v.picklist(wire.TradingMode)),
   level,
   stops: v.array(OpenStop),
   halted_by_lease: v.optional(v.boolean(), false),
@@ -50,11 +51,11 @@ export const EngineStatus = v.object({
 });
 export type EngineStatus = v.InferOutput<typeof EngineStatus>;
 
-export const PROCESS_STATES = ["running", "degraded", "stopping", "error"] as const;
+export const PROCESS_STATES = wire.ProcessStatus;
 
 export const EngineHealth = v.object({
   engine_id: text,
-  connection: v.optional(v.picklist(["connected", "suspect", "offline", "never"]), "never"),
+  connection: v.optional(v.picklist(wire.Connection), "never"),
   cpu_usage: orNull(finite),
   memory_usage: orNull(finite),
   process_status: orNull(v.picklist(PROCESS_STATES)),
@@ -62,7 +63,7 @@ export const EngineHealth = v.object({
     process_age_ms: orNull(finite),
     market_data_age_ms: orNull(finite),
     order_channel_age_ms: orNull(finite),
-    broker_token: v.optional(v.picklist(["ok", "expiring", "invalid", "none"]), "none"),
+    broker_token: v.optional(v.picklist(wire.BrokerToken), "none"),
   }),
   lease_ms_left: orNull(finite),
   skew_ms: orNull(integer),
@@ -89,21 +90,8 @@ export const SystemHealth = v.object({
 });
 export type SystemHealth = v.InferOutput<typeof SystemHealth>;
 
-export const STOP_PHASES = [
-  "pending",
-  "sent",
-  "received",
-  "frozen",
-  "cancelled",
-  "flattened",
-  "verified",
-  "failed",
-  "timed_out",
-  "unreachable",
-  "superseded",
-  "released",
-] as const;
-export type StopPhase = (typeof STOP_PHASES)[number];
+export const STOP_PHASES = wire.StopPhase;
+export type StopPhase = wire.StopPhase;
 
 export const Residual = v.object({ symbol: text, quantity: integer, reason: text, until: orNull(time) });
 
@@ -115,7 +103,7 @@ export const StopResult = v.object({
   orders_cancelled: count,
   orders_remaining: orNull(count),
   positions_remaining: orNull(count),
-  flatness: v.optional(v.picklist(["FLAT", "NOT_FLAT", "UNKNOWN"]), "UNKNOWN"),
+  flatness: v.optional(v.picklist(wire.Flatness), "UNKNOWN"),
   flatness_as_of: orNull(time),
   flatness_reason: orNull(text),
   residuals: v.optional(v.array(Residual), []),
@@ -137,7 +125,7 @@ export const Stop = v.object({
   delivered: count,
   engines: count,
   durable: v.boolean(),
-  state: v.picklist(["running", "verified", "failed", "timed_out", "partial", "empty"]),
+  state: v.picklist(wire.StopState),
   results: v.array(StopResult),
   drill: v.optional(v.boolean(), false),
   cause: v.optional(text, "operator"),
@@ -151,14 +139,14 @@ export const TradeLog = v.pipe(
   v.object({
     engine_id: v.pipe(text, v.minLength(1)),
     id: v.pipe(text, v.minLength(1)),
-    category: v.picklist(["System", "Strategy", "Trade"]),
+    category: v.picklist(wire.LogCategory),
     message: text,
     timestamp: time,
     reason: orNull(text),
     strategy_id: orNull(text),
     symbol: orNull(text),
     order_id: orNull(text),
-    severity: orNull(v.picklist(["info", "warning", "error", "critical"])),
+    severity: orNull(v.picklist(wire.Severity)),
     quarantined: v.optional(v.boolean(), false),
   }),
   v.forward(
@@ -171,18 +159,18 @@ export type TradeLog = v.InferOutput<typeof TradeLog>;
 export const Alert = v.object({
   id: text,
   code: text,
-  severity: v.picklist(["info", "warning", "error", "critical"]),
+  severity: v.picklist(wire.Severity),
   reason: text,
   engine_id: orNull(text),
   stop_id: orNull(text),
-  state: v.picklist(["open", "acknowledged", "resolved"]),
+  state: v.picklist(wire.AlertState),
   raised_at: time,
   acknowledged_by: orNull(text),
   acknowledged_at: orNull(time),
 });
 export type Alert = v.InferOutput<typeof Alert>;
 
-export const UPDATE_STATES = ["pending", "applied", "failed", "expired", "applied_late"] as const;
+export const UPDATE_STATES = wire.UpdateStatus;
 
 export const UpdateResult = v.object({
   request_id: text,

@@ -1,6 +1,7 @@
 /** The bodies of the REST face that are not also topic items (wire/rest.py). */
 import * as v from "valibot";
 import { count, finite, integer, orNull, parameters, ROLES, text, time } from "./common";
+import * as wire from "./generated";
 import { ParameterSpec, TradeLog, UPDATE_STATES } from "./items";
 
 export const ErrorBody = v.object({ error: text, reason: v.optional(text, ""), field: orNull(text) });
@@ -14,8 +15,8 @@ export type TokenAnswer = v.InferOutput<typeof TokenAnswer>;
 export const SecretState = v.object({ set: v.boolean(), fingerprint: orNull(text), updated_at: orNull(time) });
 export type SecretState = v.InferOutput<typeof SecretState>;
 
-export const BROKERAGES = ["kis", "kiwoom", "samsung"] as const;
-export type Brokerage = (typeof BROKERAGES)[number];
+export const BROKERAGES = ["kis", "kiwoom", "samsung"] as const satisfies readonly wire.BrokerageType[];
+export type Brokerage = wire.BrokerageType;
 
 export const BrokerageAccount = v.object({
   id: text,
@@ -94,13 +95,13 @@ export const ParameterVersion = v.object({
 export type ParameterVersion = v.InferOutput<typeof ParameterVersion>;
 
 export const StrategyCommandResult = v.object({
-  status: v.picklist(["applied", "failed", "expired"]),
-  strategy_status: orNull(v.picklist(["active", "paused", "error"])),
+  status: v.picklist(wire.CommandStatus),
+  strategy_status: orNull(v.picklist(wire.StrategyState)),
   error: orNull(text),
   reason: orNull(text),
 });
 
-const RELEASE_STATES = ["requested", "approved", "released", "void"] as const;
+const RELEASE_STATES = wire.ReleaseState;
 
 export const Release = v.object({
   id: text,
@@ -130,7 +131,7 @@ export const StopPreview = v.object({
       blocked: v.optional(v.array(v.object({ symbol: text, reason: text })), []),
       as_of: orNull(time),
       age_ms: orNull(finite),
-      connection: v.picklist(["connected", "suspect", "offline", "never"]),
+      connection: v.picklist(wire.Connection),
     }),
   ),
   total: v.object({ ...Exposure.entries, unknown: v.optional(count, 0), oldest_ms: orNull(finite) }),

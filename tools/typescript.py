@@ -1,0 +1,104 @@
+"""TypeScript types of what the dashboard reads and writes, from the same definitions as everything else.
+
+An enum becomes a constant list and a type of one name. Only shapes: bounds are checked where messages are made.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from actors.web.table import Route
+from wire.bundle import frame_name, frame_schema
+from wire.items import ITEMS
+from wire.jsonschema import Schema, Schemas
+from wire.rest import ErrorBody
+from wire.ui import UI_DOWN, UI_UP
+
+HEAD = "/** Made from the platform's message classes by `make docs`; do not edit. Times: RFC 3339, money: won. */\n"
+_WORDS = re.compile(r"\^\(\?:([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)+)\)\$")
+_PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
+
+
+def typescript(routes: tuple[Route, ...]) -> str:
+    """The whole module: answers and items with all their fields, requests and frames as they may be sent."""
+    schemas = Schemas(at="#/")
+    schemas.of(ErrorBody)
+    for item in ITEMS.values():
+        schemas.of(item.cls, answer=True)
+        if item.or_else is not None:
+            schemas.of(item.or_else, answer=True)
+    for route in routes:
+        for what in (route.answer, *route.other.values()):
+            for cls in get_args(what) if get_origin(what) is list else (what,):
+                if cls not in (None, str, dict):
+                    schemas.of(cls, answer=True)
+    for route in routes:
+        if route.body is not None:
+            schemas.of(route.body)
+    names = {}
+    for direction, table in (("UiUp", UI_UP), ("UiDown", UI_DOWN)):
+        for kind, cls in table.items():
+            schemas.definitions[frame_name("ui", kind)] = frame_schema(schemas, direction, kind, cls)
+        names[direction] = " | ".join(frame_name("ui", kind) for kind in table)
+    parts = [HEAD, *(_definition(name, schema) for name, schema in sorted(schemas.definitions.items()))]
+    parts += [f"export type {direction} = {union};\n" for direction, union in names.items()]
+    return "\n".join([*parts, *_items()])
+
+
+def _items() -> Iterator[str]:
+    """What each topic carries."""
+    yield "export interface TopicItems {"
+    for topic, item in ITEMS.items():
+        of = " | ".join(_item_name(cls) for cls in (item.cls, item.or_else) if cls is not None)
+        owner = "{ engine_id: string }"
+        yield f"  {topic.value}: " + (f"({of}) & {owner};" if item.of_engine else f"{of};")
+    yield "}\n"
+
+
+def _item_name(cls: type) -> str:
+    return cls.__name__
+
+
+def _definition(name: str, schema: Schema) -> str:
+    doc = _doc(schema, "")
+    if "enum" in schema:
+        values = ", ".join(json.dumps(value) for value in schema["enum"])
+        return f"{doc}export const {name} = [{values}] as const;\nexport type {name} = (typeof {name})[number];\n"
+    if schema.get("type") == "object" and "properties" in schema:
+        return f"{doc}export interface {name} {_body(schema, '')}\n"
+    return f"{doc}export type {name} = {_type(schema)};\n"
+
+
+def _doc(schema: Mapping[str, Any], indent: str) -> str:
+    words = schema.get("description")
+    return f"{indent}/** {words.replace('``', '`').replace('*/', '* /')} */\n" if words else ""
+
+
+def _body(schema: Schema, indent: str) -> str:
+    required = schema.get("required", [])
+    lines = [
+        f"{indent}  {name}{'' if name in required else '?'}: {_type(field)};"
+        for name, field in schema["properties"].items()
+    ]
+    return "\n".join(["{", *lines, indent + "}"])
+
+
+def _type(schema: Schema) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return " | ".join(json.dumps(value) for value in schema["enum"])
+    if "anyOf" in schema:
+        return " | ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
+    kind = schema.get("type")
+    if kind == "array":
+        inner = _type(schema["items"])
+        return f"({inner})[]" if " " in inner else f"{inner}[]"
+    if kind == "object":
+        return f"Record<string, {_type(schema.get('additionalProperties', {}))}>"
+    if kind == "string" and (words := _WORDS.fullmatch(schema.get("pattern", ""))):
+        return " | ".join(json.dumps(word) for word in words[1].split("|"))
+    return _PLAIN.get(str(kind), "unknown")
