@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 16a7c9c05558d2836df0ce9c60a7c113a3e3abf84f94b4deb80a7427313ece30 */
+/* built from ui/src by `npm run build`; sources f2b19ef664ec1cebd27259b6968d5a79e2b9de1255726dbc6fc9bca01349d469 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -2099,6 +2099,129 @@ var TK = (function(exports) {
 			issues: dataset.issues
 		};
 	}
+	// src/wire/generated.ts
+	var AlertState = [
+		"open",
+		"acknowledged",
+		"resolved"
+	];
+	var BrokerToken = [
+		"ok",
+		"expiring",
+		"invalid",
+		"none"
+	];
+	/** EXPIRED: the engine did not answer in time; what the strategy is then is in its own status. */
+	var CommandStatus = [
+		"applied",
+		"failed",
+		"expired"
+	];
+	var Connection = [
+		"connected",
+		"suspect",
+		"offline",
+		"never"
+	];
+	var EngineState = [
+		"starting",
+		"running",
+		"stopping",
+		"stopped",
+		"error"
+	];
+	/** From the broker's own view. A failed, missing or unsynced read is UNKNOWN, never FLAT. */
+	var Flatness = [
+		"FLAT",
+		"NOT_FLAT",
+		"UNKNOWN"
+	];
+	/** How much a stop takes away, in rising order. NORMAL nothing · REDUCE_ONLY only orders that reduce a position · HALT send nothing · CANCEL and cancel working orders · FLATTEN and close positions by reduce-only orders. */
+	var Level = [
+		"NORMAL",
+		"REDUCE_ONLY",
+		"HALT",
+		"CANCEL",
+		"FLATTEN"
+	];
+	var LogCategory = [
+		"System",
+		"Strategy",
+		"Trade"
+	];
+	/** Which direction of change takes more risk, so that it needs the risk role. */
+	var Loosens = [
+		"up",
+		"down",
+		"never"
+	];
+	var ProcessStatus = [
+		"running",
+		"degraded",
+		"stopping",
+		"error"
+	];
+	var ReleaseState = [
+		"requested",
+		"approved",
+		"released",
+		"void"
+	];
+	/** viewer < operator < risk < admin; each may do what those before it may. */
+	var Role = [
+		"viewer",
+		"operator",
+		"risk",
+		"admin"
+	];
+	var Severity = [
+		"info",
+		"warning",
+		"error",
+		"critical"
+	];
+	/** Where an engine stands with a stop. "sent", "received", "frozen" and "verified" never stand for each other. */
+	var StopPhase = [
+		"pending",
+		"sent",
+		"received",
+		"frozen",
+		"cancelled",
+		"flattened",
+		"verified",
+		"failed",
+		"timed_out",
+		"unreachable",
+		"superseded",
+		"released"
+	];
+	var StopState = [
+		"running",
+		"verified",
+		"failed",
+		"timed_out",
+		"partial",
+		"empty"
+	];
+	/** Exactly these three (property 2). Whether a stop holds the strategy is said by `TradingState`. */
+	var StrategyState = [
+		"active",
+		"paused",
+		"error"
+	];
+	var TradingMode = ["paper", "live"];
+	var TradingState = [
+		"NORMAL",
+		"REDUCE_ONLY",
+		"HALTED"
+	];
+	var UpdateStatus = [
+		"pending",
+		"applied",
+		"failed",
+		"expired",
+		"applied_late"
+	];
 	// src/wire/common.ts
 	/** A field that may be null or left out; it reads as null either way. */
 	var orNull = (schema) => /* @__PURE__ */ optional(/* @__PURE__ */ nullable(schema), null);
@@ -2109,19 +2232,8 @@ var TK = (function(exports) {
 	/** RFC 3339 with offset; kept as text, since it is only ever shown or compared. */
 	var time = /* @__PURE__ */ pipe(/* @__PURE__ */ string(), /* @__PURE__ */ regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/), /* @__PURE__ */ check((at) => Number.isFinite(Date.parse(at))));
 	var parameters = /* @__PURE__ */ record(/* @__PURE__ */ string(), finite);
-	var level = /* @__PURE__ */ picklist([
-		"NORMAL",
-		"REDUCE_ONLY",
-		"HALT",
-		"CANCEL",
-		"FLATTEN"
-	]);
-	var ROLES = [
-		"viewer",
-		"operator",
-		"risk",
-		"admin"
-	];
+	var level = /* @__PURE__ */ picklist(Level);
+	var ROLES = Role;
 	function may(role, needed) {
 		return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 	}
@@ -2239,26 +2351,14 @@ var TK = (function(exports) {
 		step: /* @__PURE__ */ pipe(finite, /* @__PURE__ */ gtValue(0)),
 		unit: /* @__PURE__ */ optional(text, ""),
 		title: /* @__PURE__ */ optional(text, ""),
-		loosens: /* @__PURE__ */ optional(/* @__PURE__ */ picklist([
-			"up",
-			"down",
-			"never"
-		]), "never")
+		loosens: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(Loosens), "never")
 	});
 	var Strategy = /* @__PURE__ */ object({
 		engine_id: text,
 		id: text,
 		name: text,
-		status: /* @__PURE__ */ picklist([
-			"active",
-			"paused",
-			"error"
-		]),
-		trading_state: /* @__PURE__ */ optional(/* @__PURE__ */ picklist([
-			"NORMAL",
-			"REDUCE_ONLY",
-			"HALTED"
-		]), "NORMAL"),
+		status: /* @__PURE__ */ picklist(StrategyState),
+		trading_state: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(TradingState), "NORMAL"),
 		parameters,
 		parameter_schema: /* @__PURE__ */ optional(/* @__PURE__ */ record(text, ParameterSpec), {}),
 		version: /* @__PURE__ */ optional(count, 0)
@@ -2272,20 +2372,9 @@ var TK = (function(exports) {
 	var EngineStatus = /* @__PURE__ */ object({
 		engine_id: text,
 		name: text,
-		status: orNull(/* @__PURE__ */ picklist([
-			"starting",
-			"running",
-			"stopping",
-			"stopped",
-			"error"
-		])),
-		connection: /* @__PURE__ */ picklist([
-			"connected",
-			"suspect",
-			"offline",
-			"never"
-		]),
-		trading_mode: orNull(/* @__PURE__ */ picklist(["paper", "live"])),
+		status: orNull(/* @__PURE__ */ picklist(EngineState)),
+		connection: /* @__PURE__ */ picklist(Connection),
+		trading_mode: orNull(/* @__PURE__ */ picklist(TradingMode)),
 		level,
 		stops: /* @__PURE__ */ array(OpenStop),
 		halted_by_lease: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false),
@@ -2301,20 +2390,10 @@ var TK = (function(exports) {
 		equity: orNull(integer),
 		realized_pnl: orNull(integer)
 	});
-	var PROCESS_STATES = [
-		"running",
-		"degraded",
-		"stopping",
-		"error"
-	];
+	var PROCESS_STATES = ProcessStatus;
 	var EngineHealth = /* @__PURE__ */ object({
 		engine_id: text,
-		connection: /* @__PURE__ */ optional(/* @__PURE__ */ picklist([
-			"connected",
-			"suspect",
-			"offline",
-			"never"
-		]), "never"),
+		connection: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(Connection), "never"),
 		cpu_usage: orNull(finite),
 		memory_usage: orNull(finite),
 		process_status: orNull(/* @__PURE__ */ picklist(PROCESS_STATES)),
@@ -2322,12 +2401,7 @@ var TK = (function(exports) {
 			process_age_ms: orNull(finite),
 			market_data_age_ms: orNull(finite),
 			order_channel_age_ms: orNull(finite),
-			broker_token: /* @__PURE__ */ optional(/* @__PURE__ */ picklist([
-				"ok",
-				"expiring",
-				"invalid",
-				"none"
-			]), "none")
+			broker_token: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(BrokerToken), "none")
 		}),
 		lease_ms_left: orNull(finite),
 		skew_ms: orNull(integer),
@@ -2355,20 +2429,7 @@ var TK = (function(exports) {
 		})),
 		emergency: orNull(text)
 	});
-	var STOP_PHASES = [
-		"pending",
-		"sent",
-		"received",
-		"frozen",
-		"cancelled",
-		"flattened",
-		"verified",
-		"failed",
-		"timed_out",
-		"unreachable",
-		"superseded",
-		"released"
-	];
+	var STOP_PHASES = StopPhase;
 	var Residual = /* @__PURE__ */ object({
 		symbol: text,
 		quantity: integer,
@@ -2383,11 +2444,7 @@ var TK = (function(exports) {
 		orders_cancelled: count,
 		orders_remaining: orNull(count),
 		positions_remaining: orNull(count),
-		flatness: /* @__PURE__ */ optional(/* @__PURE__ */ picklist([
-			"FLAT",
-			"NOT_FLAT",
-			"UNKNOWN"
-		]), "UNKNOWN"),
+		flatness: /* @__PURE__ */ optional(/* @__PURE__ */ picklist(Flatness), "UNKNOWN"),
 		flatness_as_of: orNull(time),
 		flatness_reason: orNull(text),
 		residuals: /* @__PURE__ */ optional(/* @__PURE__ */ array(Residual), []),
@@ -2407,14 +2464,7 @@ var TK = (function(exports) {
 		delivered: count,
 		engines: count,
 		durable: /* @__PURE__ */ boolean(),
-		state: /* @__PURE__ */ picklist([
-			"running",
-			"verified",
-			"failed",
-			"timed_out",
-			"partial",
-			"empty"
-		]),
+		state: /* @__PURE__ */ picklist(StopState),
 		results: /* @__PURE__ */ array(StopResult),
 		drill: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false),
 		cause: /* @__PURE__ */ optional(text, "operator"),
@@ -2430,53 +2480,29 @@ var TK = (function(exports) {
 	var TradeLog = /* @__PURE__ */ pipe(/* @__PURE__ */ object({
 		engine_id: /* @__PURE__ */ pipe(text, /* @__PURE__ */ minLength(1)),
 		id: /* @__PURE__ */ pipe(text, /* @__PURE__ */ minLength(1)),
-		category: /* @__PURE__ */ picklist([
-			"System",
-			"Strategy",
-			"Trade"
-		]),
+		category: /* @__PURE__ */ picklist(LogCategory),
 		message: text,
 		timestamp: time,
 		reason: orNull(text),
 		strategy_id: orNull(text),
 		symbol: orNull(text),
 		order_id: orNull(text),
-		severity: orNull(/* @__PURE__ */ picklist([
-			"info",
-			"warning",
-			"error",
-			"critical"
-		])),
+		severity: orNull(/* @__PURE__ */ picklist(Severity)),
 		quarantined: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false)
 	}), /* @__PURE__ */ forward(/* @__PURE__ */ check((log) => log.category !== "Trade" || (log.reason ?? "").trim() !== "", "a Trade needs a reason"), ["reason"]));
 	var Alert = /* @__PURE__ */ object({
 		id: text,
 		code: text,
-		severity: /* @__PURE__ */ picklist([
-			"info",
-			"warning",
-			"error",
-			"critical"
-		]),
+		severity: /* @__PURE__ */ picklist(Severity),
 		reason: text,
 		engine_id: orNull(text),
 		stop_id: orNull(text),
-		state: /* @__PURE__ */ picklist([
-			"open",
-			"acknowledged",
-			"resolved"
-		]),
+		state: /* @__PURE__ */ picklist(AlertState),
 		raised_at: time,
 		acknowledged_by: orNull(text),
 		acknowledged_at: orNull(time)
 	});
-	var UPDATE_STATES = [
-		"pending",
-		"applied",
-		"failed",
-		"expired",
-		"applied_late"
-	];
+	var UPDATE_STATES = UpdateStatus;
 	var UpdateResult = /* @__PURE__ */ object({
 		request_id: text,
 		engine_id: text,
@@ -2616,25 +2642,12 @@ var TK = (function(exports) {
 		reason: orNull(text)
 	});
 	var StrategyCommandResult = /* @__PURE__ */ object({
-		status: /* @__PURE__ */ picklist([
-			"applied",
-			"failed",
-			"expired"
-		]),
-		strategy_status: orNull(/* @__PURE__ */ picklist([
-			"active",
-			"paused",
-			"error"
-		])),
+		status: /* @__PURE__ */ picklist(CommandStatus),
+		strategy_status: orNull(/* @__PURE__ */ picklist(StrategyState)),
 		error: orNull(text),
 		reason: orNull(text)
 	});
-	var RELEASE_STATES = [
-		"requested",
-		"approved",
-		"released",
-		"void"
-	];
+	var RELEASE_STATES = ReleaseState;
 	var Release = /* @__PURE__ */ object({
 		id: text,
 		stop_id: /* @__PURE__ */ optional(text, ""),
@@ -2678,12 +2691,7 @@ var TK = (function(exports) {
 			})), []),
 			as_of: orNull(time),
 			age_ms: orNull(finite),
-			connection: /* @__PURE__ */ picklist([
-				"connected",
-				"suspect",
-				"offline",
-				"never"
-			])
+			connection: /* @__PURE__ */ picklist(Connection)
 		})),
 		total: /* @__PURE__ */ object({
 			...Exposure.entries,
