@@ -8,11 +8,11 @@ import attrs
 
 from store.database import Connection
 from store.jsoncolumn import from_json, to_json
-from wire.rest import ChecklistItem, ReleaseState, ReleaseStep, Waiver
+from wire.rest import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
 
 _COLUMNS = (
     "id, stop_id, state, epoch, seen_epoch, requested_by, reason, resume, waive, checklist, requested_at, not_before,"
-    " approved_by, decided_at, history"
+    " approved_by, decided_at, history, reduced"
 )
 
 
@@ -36,6 +36,7 @@ class ReleaseRow:
     decided_at: datetime | None = None
     seen_epoch: int = 0
     history: list[ReleaseStep] = attrs.field(factory=list)
+    reduced: ReducedLimits | None = None
 
 
 async def request(conn: Connection, row: ReleaseRow) -> None:
@@ -47,11 +48,11 @@ async def request(conn: Connection, row: ReleaseRow) -> None:
     )
     await conn.execute(
         "insert into stop_releases (id, stop_id, state, epoch, requested_by, reason, resume, waive, checklist,"
-        " requested_at, not_before, seen_epoch, history)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        " requested_at, not_before, seen_epoch, history, reduced)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         *(row.id, row.stop_id, row.state.value, row.epoch, row.requested_by, row.reason, row.resume),
         *(to_json(row.waive), to_json(row.checklist), row.requested_at, row.not_before, row.seen_epoch),
-        to_json(row.history),
+        *(to_json(row.history), to_json(row.reduced) if row.reduced is not None else None),
     )
 
 
@@ -93,5 +94,6 @@ def _release(row: asyncpg.Record) -> ReleaseRow:
     fields["state"] = ReleaseState(row["state"])
     fields["waive"] = from_json(row["waive"], list[Waiver])
     fields["checklist"] = from_json(row["checklist"], list[ChecklistItem])
+    fields["reduced"] = from_json(row["reduced"], ReducedLimits) if row["reduced"] is not None else None
     fields["history"] = from_json(row["history"], list[ReleaseStep])
     return ReleaseRow(**fields)

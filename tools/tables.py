@@ -217,7 +217,14 @@ def roles_table() -> Iterator[str]:
     )
 
 
-BODIES = (rest.StopRequest, rest.ReleaseRequest, rest.Waiver, rest.ApproveRequest, rest.ParameterChange)
+BODIES = (
+    rest.StopRequest,
+    rest.ReleaseRequest,
+    rest.Waiver,
+    rest.ReducedLimits,
+    rest.ApproveRequest,
+    rest.ParameterChange,
+)
 ANSWERS = (
     rest.Stop,
     rest.EmergencyStopResult,

@@ -21,6 +21,8 @@ PROTOCOL = "1"
 SUBPROTOCOL = "watchkeeper-engine.v1"
 STRATEGY_COMMANDS = "strategy.commands"
 """The capability, in hello, of an engine that understands ``strategy_command``."""
+REDUCED_RELEASES = "release.reduced"
+"""The capability of an engine that keeps to ``reduced`` of a release."""
 MAX_FRAME_BYTES = 256 * 1024
 MAX_DEPTH = 16
 
@@ -536,13 +538,25 @@ class EmergencyStop:
 
 
 @message
+class Reduced:
+    """For so long after a release an order that does not reduce a position may be worth at most so much."""
+
+    for_ms: Annotated[int, C(unit="ms", ge=1, le=120 * 60_000)]
+    max_order_value: Annotated[int, C(unit="won", ge=1, le=10**12)]
+
+
+@message
 class Release:
-    """Ends the named stops as of ``epoch``; ``effective`` are those that still hold for this engine."""
+    """Ends the named stops as of ``epoch``; ``effective`` are those that still hold for this engine.
+
+    ``reduced``: for the strategies that the named stops covered, at engines that say they are capable of it.
+    """
 
     stop_ids: list[Identifier]
     epoch: Epoch
     effective: list[StopRecord]
     resume: bool
+    reduced: Reduced | None = None
 
 
 @message

@@ -486,11 +486,22 @@ class Waiver:
 
 
 @message
+class ReducedLimits:
+    """For the first minutes after a release: an order that does not reduce a position is worth at most so many won."""
+
+    minutes: Annotated[int, C(unit="min", ge=1, le=120)]
+    max_order_value: Annotated[int, C(unit="won", ge=1, le=10**12)]
+
+
+@message
 class ReleaseRequest:
+    """``resume``: strategies trade again; without it they come back paused. ``reduced``: carefully at first."""
+
     reason: Annotated[str, C(min_length=1, max_length=500)]
     epoch: Epoch
     waive: Annotated[list[Waiver], C(max_length=1000)] = attrs.field(factory=list)
     resume: bool = False
+    reduced: ReducedLimits | None = None
 
 
 @message
@@ -533,6 +544,7 @@ class ReleaseView:
     reason: Text
     waive: list[Waiver]
     resume: bool
+    reduced: ReducedLimits | None
     approved_by: Annotated[str, C(max_length=64)] | None
     history: list[ReleaseStep]
 

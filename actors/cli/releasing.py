@@ -31,17 +31,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ENGINE=WHY",
         help="release without this engine, which stays stopped",
     )
+    parser.add_argument(
+        "--reduced",
+        metavar="MIN:WON",
+        help="for the first minutes no opening order is worth more than so many won",
+    )
     parser.add_argument("--approve", action="store_true", help="approve what was asked for")
     parser.add_argument("--yes", action="store_true", help="approve without being asked again")
 
 
 def run(args: argparse.Namespace) -> int:
     waived = [_waiver(text) for text in args.waive]
-    if args.approve and (args.reason or waived or args.resume):
-        raise Refused("--approve takes the release as it was asked for: leave --reason, --waive and --resume out")
-    if not args.reason and (waived or args.resume):
+    reduced = _reduced(args.reduced)
+    if args.approve and (args.reason or waived or args.resume or reduced):
+        raise Refused("--approve takes the release as it was asked for: --reason and what goes with it are not for it")
+    if not args.reason and (waived or args.resume or reduced):
         raise Refused("a release needs --reason")
-    return trio.run(_release, args, waived)
+    wanted = {"reason": args.reason, "waive": waived, "resume": args.resume, "reduced": reduced}
+    return trio.run(_release, args, wanted)
+
+
+def _reduced(text: str | None) -> dict[str, int] | None:
+    if text is None:
+        return None
+    minutes, _, won = text.partition(":")
+    if not (minutes.isascii() and minutes.isdigit() and won.isascii() and won.isdigit()):
+        raise Refused("--reduced has to be MINUTES:WON, like 15:1000000")
+    return {"minutes": int(minutes), "max_order_value": int(won)}
 
 
 def _waiver(text: str) -> dict[str, str]:
@@ -51,12 +67,12 @@ def _waiver(text: str) -> dict[str, str]:
     return {"engine_id": engine, "reason": why}
 
 
-async def _release(args: argparse.Namespace, waived: list[dict[str, str]]) -> int:
+async def _release(args: argparse.Namespace, wanted: dict[str, Any]) -> int:
     async with platform_of(args) as platform:
         stop = await _stop(platform, args.stop_id)
         path = f"/api/stops/{quote(stop['stop_id'], safe='')}"
         if args.reason:
-            body = {"reason": args.reason, "epoch": stop["epoch"], "waive": waived, "resume": args.resume}
+            body = {**wanted, "epoch": stop["epoch"]}
             asked = (await with_fresh_proof(platform, f"{path}/release", body)).body
         else:
             asked = (await platform.call("GET", f"{path}/release")).body
@@ -102,6 +118,8 @@ def _show(stop: dict[str, Any], release: dict[str, Any]) -> None:
     line(f"stop {stop['stop_id']}: {stop['scope']} {stop['level']}, by {stop['user_id']}: {why}")
     line(f"release asked for by {release['requested_by']} at {release['requested_at']}: {release['reason']}")
     line("strategies trade again" if release["resume"] else "strategies come back paused")
+    if reduced := release["reduced"]:
+        line(f"for {reduced['minutes']} minutes only opening orders of at most {reduced['max_order_value']:,} won")
     for waiver in release["waive"]:
         line(f"without {waiver['engine_id']}, which stays stopped: {waiver['reason']}")
     for item in release["checklist"]:

@@ -209,7 +209,19 @@ class Desk:
             self.withdraw(order_id, purpose)
 
     def _would_refuse(self, order: Order) -> bool:
-        return self.gate.would_refuse(_intent(order), self.clock.now())
+        return self.gate.would_refuse(self._intent(order), self.clock.now())
+
+    def _intent(self, order: Order) -> Intent:
+        """An order is worth its limit or the last price, whichever is more."""
+        return Intent(
+            order_id=order.order_id,
+            purpose=order.purpose,
+            strategy_id=order.strategy_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            price=max(order.price, self.prices.of(order.symbol)) or None,
+        )
 
     # --- the last synchronous step ---
 
@@ -220,7 +232,7 @@ class Desk:
             raise GateClosed("the order is over")
         if order.purpose is Purpose.ORDER:
             self._check_limits(order)
-        self.gate.check(_intent(order), self.clock.now())
+        self.gate.check(self._intent(order), self.clock.now())
         if order.purpose is Purpose.ORDER:
             self.risk.triggers.ordered(self.clock.now())
         self._note(self.orders.written(order_id), quiet=True)
@@ -229,7 +241,7 @@ class Desk:
         order = self.orders.get(order_id)
         if order is None or order.is_final:
             raise GateClosed("the order is over")
-        intent = attrs.evolve(_intent(order), order_id=f"{order_id}/cancel", purpose=purpose)
+        intent = attrs.evolve(self._intent(order), order_id=f"{order_id}/cancel", purpose=purpose)
         self.gate.check(intent, self.clock.now())
 
     # --- answers ---
@@ -434,17 +446,6 @@ class Desk:
             self.gate.settle(order.order_id)
             self.over(order)
         self.changed()
-
-
-def _intent(order: Order) -> Intent:
-    return Intent(
-        order_id=order.order_id,
-        purpose=order.purpose,
-        strategy_id=order.strategy_id,
-        symbol=order.symbol,
-        side=order.side,
-        quantity=order.quantity,
-    )
 
 
 def _resting(order: Order, now: float) -> Resting:

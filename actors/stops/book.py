@@ -16,7 +16,16 @@ from actors.stops.parts import Instant, begun, lost, overdue, progressed, receiv
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
 from actors.stops.run import PLATFORM, Run, alert, named, reopened_words, unknown_words
-from wire.messages import LatchState, LocalStop, Release, StopPhase, StopProgress, TradingMode
+from wire.messages import (
+    REDUCED_RELEASES,
+    LatchState,
+    LocalStop,
+    Reduced,
+    Release,
+    StopPhase,
+    StopProgress,
+    TradingMode,
+)
 from wire.rest import Stop, StopRequest
 from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
 
@@ -95,10 +104,11 @@ class StopBook(StopLedger):
         *,
         mode: TradingMode | None = None,
         strategies: Iterable[str] | None = None,
+        capabilities: Iterable[str] = (),
     ) -> list[Effect]:
         """The engine is back. Its latch is merged first; then it is sent every stop it has not verified."""
         held = {r.stop_id: r for r in stops}
-        self.roster.heard(engine_id, mode, strategies)
+        self.roster.heard(engine_id, mode, strategies, capabilities)
         self.connected.add(engine_id)
         learned = learn(self.register, engine_id, held.values(), self._is_ours)
         self._names[engine_id] = learned.names
@@ -221,7 +231,15 @@ class StopBook(StopLedger):
     # --- release ---
 
     def plan_release(
-        self, stop_id: str, waived: Iterable[str], *, resume: bool, user_id: str, reason: str, now: Instant
+        self,
+        stop_id: str,
+        waived: Iterable[str],
+        *,
+        resume: bool,
+        user_id: str,
+        reason: str,
+        now: Instant,
+        reduced: Reduced | None = None,
     ) -> ReleasePlan:
         """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be."""
         run = self.runs[stop_id]
@@ -244,6 +262,7 @@ class StopBook(StopLedger):
             resume=resume,
             user_id=user_id,
             reason=reason,
+            reduced=reduced,
         )
 
     def kept_views(self, plan: ReleasePlan, now: Instant) -> list[Stop]:
@@ -362,12 +381,15 @@ class StopBook(StopLedger):
         return [SendStop(engine_id=engine_id, message=run.message()), StopChanged(stop_id=run.stop_id)]
 
     def _release_for(self, engine_id: str, run: Run, plan: ReleasePlan) -> SendRelease:
+        """An engine that came since it was asked for, and cannot keep to reduced limits, comes back paused."""
         names = self._names.get(engine_id, {})
         own = [theirs for theirs, ours in names.items() if ours == run.stop_id and theirs != ours]
+        unable = plan.reduced is not None and self.roster.incapable(REDUCED_RELEASES, [engine_id])
         message = Release(
             stop_ids=[run.stop_id, *own],
             epoch=plan.epoch,
             effective=self.effective(engine_id),
-            resume=plan.resume,
+            resume=plan.resume and not unable,
+            reduced=plan.reduced,
         )
         return SendRelease(engine_id=engine_id, message=message)

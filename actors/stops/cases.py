@@ -7,7 +7,7 @@ import attrs
 
 from actors.stops.parts import Instant
 from store.releases import ReleaseRow
-from wire.rest import ChecklistItem, ReleaseState, ReleaseStep, ReleaseView, Waiver
+from wire.rest import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, ReleaseView, Waiver
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +27,7 @@ class Case:
     resume: bool
     waive: list[Waiver]
     checklist: list[ChecklistItem]
+    reduced: ReducedLimits | None = None
     history: list[ReleaseStep] = attrs.field(factory=list)
 
     def stepped(self, state: ReleaseState, at: datetime, by: str | None = None, detail: str | None = None) -> "Case":
@@ -38,7 +39,7 @@ class Case:
         return self.stepped(ReleaseState.VOID, now.wall, detail=why)
 
     def asks_the_same_as(self, other: "Case") -> bool:
-        fields = ("stop_id", "epoch", "requested_by", "reason", "resume", "waive")
+        fields = ("stop_id", "epoch", "requested_by", "reason", "resume", "waive", "reduced")
         return all(getattr(self, f) == getattr(other, f) for f in fields)
 
     def view(self) -> ReleaseView:
@@ -62,6 +63,7 @@ def row_of(case: Case) -> ReleaseRow:
         requested_by=case.requested_by,
         reason=case.reason,
         resume=case.resume,
+        reduced=case.reduced,
         waive=case.waive,
         checklist=case.checklist,
         requested_at=case.requested_at.wall,
@@ -87,6 +89,7 @@ def case_of(row: ReleaseRow, now: Instant) -> Case:
         not_before=row.not_before,
         reason=row.reason,
         resume=row.resume,
+        reduced=row.reduced,
         waive=row.waive,
         checklist=row.checklist,
         history=row.history,
@@ -106,6 +109,7 @@ def view_of(row: ReleaseRow) -> ReleaseView:
         reason=row.reason,
         waive=row.waive,
         resume=row.resume,
+        reduced=row.reduced,
         approved_by=row.approved_by,
         history=row.history,
     )

@@ -157,6 +157,7 @@ class Coordinator(Actor):
             self._now(),
             mode=hello.trading_mode,
             strategies=[s.id for s in hello.strategies],
+            capabilities=hello.capabilities,
         )
         self._carry_out(effects)
         self._void_since(before)

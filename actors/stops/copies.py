@@ -164,6 +164,7 @@ async def _release(conn: Connection, term: int, note: ReleaseNote, kept: Sequenc
             "requested_by": case.requested_by,
             "reason": plan.reason,
             "resume": plan.resume,
+            "reduced": None if case.reduced is None else [case.reduced.minutes, case.reduced.max_order_value],
             "kept": {k.engine_id: k.stop_id for k in plan.kept},
         },
         at=at,

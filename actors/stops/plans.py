@@ -3,6 +3,7 @@
 import attrs
 
 from actors.stops.effects import Effect, Words
+from wire.messages import Reduced
 from wire.stops import Entry
 
 
@@ -37,3 +38,4 @@ class ReleasePlan:
     resume: bool
     user_id: str
     reason: str
+    reduced: Reduced | None = None

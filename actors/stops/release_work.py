@@ -19,6 +19,7 @@ from actors.stops.releasing import Synced, checklist
 from actors.stops.run import PLATFORM
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Reply
+from wire.messages import REDUCED_RELEASES, Reduced
 from wire.rest import ReleaseState, ReleaseView, Role
 
 RELEASE_SECONDS = 15.0
@@ -68,6 +69,7 @@ class Releases:
             self._synced,
             self._now(),
             seen_epoch=book.register.epoch,
+            unreduced=book.roster.incapable(REDUCED_RELEASES, book.connected),
         )
         if isinstance(case, Refusal):
             return case
@@ -144,7 +146,13 @@ class Releases:
     ) -> ReleaseView | Refusal:
         book, stop_id, now = self._shelf.book, case.stop_id, self._now()
         plan = book.plan_release(
-            stop_id, case.waived, resume=case.resume, user_id=who.user_id, reason=case.reason, now=now
+            stop_id,
+            case.waived,
+            resume=case.resume,
+            user_id=who.user_id,
+            reason=case.reason,
+            now=now,
+            reduced=_reduced(case),
         )
         note = ReleaseNote(plan=plan, case=case, approved_by=who, at=now.wall)
         self._written[stop_id] = case
@@ -208,6 +216,12 @@ class Releases:
         if run is not None:
             run.note(self._now(), event, detail=detail)
             self._keeping.changed(stop_id)
+
+
+def _reduced(case: Case) -> Reduced | None:
+    if case.reduced is None:
+        return None
+    return Reduced(for_ms=case.reduced.minutes * 60_000, max_order_value=case.reduced.max_order_value)
 
 
 def _not_now(reason: str) -> Refusal:

@@ -7,7 +7,7 @@ or a new matching stop voids whatever was asked before it.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
 import attrs
@@ -56,15 +56,19 @@ class ReleaseDesk:
         now: Instant,
         *,
         seen_epoch: int = 0,
+        unreduced: Collection[str] = (),
     ) -> Case | Refusal:
         """``desk``: the ids of all enabled users who may release. The same person asking the same again waits on.
-        ``seen_epoch``: the register's highest one at this moment."""
+        ``seen_epoch``: the register's highest one at this moment; ``unreduced``: engines that cannot keep to reduced
+        limits."""
         refusal = refuse_release(run, entry, request.epoch, who)
         if refusal is not None or run is None:
             return refusal or _unknown()
         if stray := [w.engine_id for w in request.waive if w.engine_id not in run.parts]:
             reason = f"this stop does not concern {named(stray)}"
             return Refusal(status=422, error="error_unknown_engine", reason=reason, field="waive")
+        if request.reduced is not None and (unable := _unwaived(unreduced, run, request.waive)):
+            return refuse_reduced(unable)
         items = checklist(run, request.waive, request.reason, synced)
         if (failed := failing(items)) is not None:
             return failed
@@ -79,6 +83,7 @@ class ReleaseDesk:
             not_before=now.wall + timedelta(seconds=COOLING_OFF_SECONDS) if set(desk) <= {who.user_id} else None,
             reason=request.reason,
             resume=request.resume,
+            reduced=request.reduced,
             waive=list(request.waive),
             checklist=items,
         ).stepped(ReleaseState.REQUESTED, now.wall, who.user_id, request.reason)
@@ -187,6 +192,16 @@ def refuse_release(run: Run | None, entry: Entry | None, epoch: int, who: Princi
         reason = f"the stop is at epoch {run.epoch} now: it was raised since you looked"
         return Refusal(status=412, error="error_epoch", reason=reason, field="epoch")
     return None
+
+
+def _unwaived(engine_ids: Collection[str], run: Run, waive: Iterable[Waiver]) -> list[str]:
+    waived = {w.engine_id for w in waive}
+    return [e for e in run.parts if e in engine_ids and e not in waived]
+
+
+def refuse_reduced(engine_ids: Iterable[str]) -> Refusal:
+    reason = f"reduced limits are not known to {named(engine_ids)}: waive them, or release without"
+    return Refusal(status=409, error="error_unsupported", reason=reason, field="reduced")
 
 
 def _second_person(case: Case, who: Principal, desk: set[str], now: Instant) -> Refusal | None:

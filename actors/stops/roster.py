@@ -18,6 +18,7 @@ class KnownEngine:
     account_id: str | None
     mode: TradingMode | None = None
     strategies: frozenset[str] | None = None
+    capabilities: frozenset[str] = frozenset()
 
 
 class Roster:
@@ -36,15 +37,26 @@ class Roster:
     def remove(self, engine_id: str) -> None:
         self.engines.pop(engine_id, None)
 
-    def heard(self, engine_id: str, mode: TradingMode | None, strategies: Iterable[str] | None) -> None:
+    def heard(
+        self,
+        engine_id: str,
+        mode: TradingMode | None,
+        strategies: Iterable[str] | None,
+        capabilities: Iterable[str] = (),
+    ) -> None:
         """What the engine said of itself in its hello."""
         known = self.engines.get(engine_id) or KnownEngine(account_id=None)
         held = None if strategies is None else frozenset(strategies)
-        self.engines[engine_id] = attrs.evolve(known, mode=mode, strategies=held)
+        self.engines[engine_id] = attrs.evolve(known, mode=mode, strategies=held, capabilities=frozenset(capabilities))
 
     def account(self, engine_id: str) -> str | None:
         known = self.engines.get(engine_id)
         return known.account_id if known else None
+
+    def incapable(self, capability: str, engine_ids: Iterable[str]) -> list[str]:
+        """Those of the engines that did not name the capability in their last hello."""
+        nothing = KnownEngine(account_id=None)
+        return [e for e in engine_ids if capability not in self.engines.get(e, nothing).capabilities]
 
     def concerned(self, scope: Scope) -> list[str]:
         return sorted(e for e, known in self.engines.items() if scope.concerns(e, known.account_id))

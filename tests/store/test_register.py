@@ -17,6 +17,7 @@ from wire.messages import Flatness, ParameterSpec, StopPhase
 from wire.rest import (
     ChecklistItem,
     EmergencyStopResult,
+    ReducedLimits,
     ReleaseState,
     ReleaseStep,
     Stop,
@@ -200,6 +201,7 @@ def a_request(release_id, stop_id="S1"):
         checklist=[ChecklistItem(name="flat", ok=True, detail="")],
         requested_at=NOW,
         not_before=NOW + timedelta(seconds=60),
+        reduced=ReducedLimits(minutes=15, max_order_value=1_000_000) if release_id == "2" else None,
     )
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from wire.errors import InvalidField
 from wire.messages import (
+    STRATEGY_COMMANDS,
     EngineState,
     EngineStatusReport,
     ErrorCategory,
@@ -52,7 +53,7 @@ from wire.stops import Level, Scope
 
 log = logging.getLogger("wire.sdk")
 
-_CAPABILITIES = ["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel"]
+_CAPABILITIES = ["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel", STRATEGY_COMMANDS]
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ answer is booked; a stop reports how many there were.
     FLATTEN         no                    no                in its scope        reduces, in its scope
 
 Caution is not a stop: it holds while something the engine must know is not known, and ends by itself.
+For a while after a release with reduced limits a strategy's order that does not reduce may be worth only so much.
 A cancel of a stop's own order (UNWIND) always passes: it can only take away what the engine itself put there.
 """
 
@@ -45,6 +46,16 @@ class Intent:
     symbol: str
     side: Side
     quantity: int
+    price: int | None = None
+    """In won, by which the order is valued. None: not known."""
+
+
+@attrs.frozen(kw_only=True)
+class Reduction:
+    """Until ``until`` (engine's clock) an order that does not reduce may be worth at most ``max_order_value`` won."""
+
+    until: float
+    max_order_value: int
 
 
 Reducible = Callable[[str | None, str, Side], int]
@@ -66,6 +77,7 @@ class Gate:
         self.fenced: str | None = None  # why nothing may open whatever the register says, e.g. a foreign platform
         self.caution: str | None = None  # why only reducing orders may leave whatever the register says
         self.paused: set[str] = set()
+        self.reduced: dict[str, Reduction] = {}
 
     # --- the stops ---
 
@@ -132,7 +144,7 @@ class Gate:
             case Purpose.CANCEL:
                 return None if level <= Level.REDUCE_ONLY else f"stopped at {level.value}"
             case Purpose.ORDER:
-                return self._strategy_refusal(intent, level, now)
+                return self._strategy_refusal(intent, level, now) or self._too_large(intent, now)
 
     def _strategy_refusal(self, intent: Intent, level: Level, now: float) -> str | None:
         if level >= Level.HALT:
@@ -144,6 +156,18 @@ class Gate:
         if level is Level.REDUCE_ONLY or self.caution is not None:
             return self._reducing(intent)
         return None
+
+    def _too_large(self, intent: Intent, now: float) -> str | None:
+        """In the first minutes after a release: small orders, and those that reduce."""
+        limit = self.reduced.get(intent.strategy_id or "")
+        if limit is None or now >= limit.until or self._reducing(intent) is None:
+            return None
+        if intent.price is None:
+            return "reduced after a release, and the order's value is not known"
+        worth = intent.quantity * intent.price
+        if worth <= limit.max_order_value:
+            return None
+        return f"reduced after a release: {worth:,} won is more than {limit.max_order_value:,} an order"
 
     def _reducing(self, intent: Intent) -> str | None:
         room = self._reducible(intent.strategy_id, intent.symbol, intent.side)

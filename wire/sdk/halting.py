@@ -6,6 +6,7 @@ gate is carried out by the stop executor, from ``Stopping``.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Protocol
 
 from wire.messages import (
@@ -17,6 +18,7 @@ from wire.messages import (
     LocalStop,
     LocalStopCause,
     LogCategory,
+    Reduced,
     Release,
     ResultStatus,
     Severity,
@@ -29,16 +31,17 @@ from wire.messages import (
     TradeLog,
 )
 from wire.sdk.clock import Clock
-from wire.sdk.gate import Gate
+from wire.sdk.gate import Gate, Reduction
 from wire.sdk.identity import Identity
 from wire.sdk.keeper import Keeper
 from wire.sdk.latch import Latch, LatchedStop
 from wire.sdk.outlet import Outlet, new_id
-from wire.sdk.settings import Settings
+from wire.sdk.settings import KeptReduction, Settings
 from wire.sdk.stopping import Stopping
 from wire.stops import Level, Scope, ScopeKind, StopRecord, StopSnapshot
 
 _TIMEOUT_MS = 30_000
+_LONGEST_REDUCTION = 7200.0
 
 
 class Trading(Protocol):
@@ -97,6 +100,7 @@ class Halting:
         corrupt latch halts the engine: what it held is not known."""
         self._gate.register = self.latch.register()
         self._gate.paused = set(self._settings.paused)
+        self._gate.reduced = {k: self._reduction(r) for k, r in self._settings.reduced.items()}
         for stop in self.latch.open_stops():
             self._outlet.send(self.stopping.begin(stop, self._clock.now(), 0))
             self._noted(stop.record.stop_id)
@@ -205,13 +209,15 @@ class Halting:
             if self._is_news(record):
                 at = self._clock.wall()
                 self._take(LatchedStop(record=record, reason="in force at the platform", user_id="platform", at=at))
-        self._let_go(message.stop_ids, message.epoch, resume=message.resume)
+        self._let_go(message.stop_ids, message.epoch, resume=message.resume, reduced=message.reduced)
 
-    def _let_go(self, stop_ids: Iterable[str], epoch: int, *, resume: bool) -> None:
+    def _let_go(self, stop_ids: Iterable[str], epoch: int, *, resume: bool, reduced: Reduced | None = None) -> None:
         named = [s for i in stop_ids if (s := self.latch.find(i)) is not None]
         ended = [s for s in named if s.record.stop_epoch <= epoch]
         ids = [s.record.stop_id for s in ended]
         was_open = [s for s in ended if s.is_open]
+        if reduced is not None:  # before the gate opens
+            self._reduce(ended, reduced)
         self.latch = self.latch.with_release(ids, epoch)
         self._gate.open(ids, epoch)
         self._gate.register = self._gate.register.at_least(epoch)
@@ -223,6 +229,34 @@ class Halting:
             self._log(f"RELEASED {', '.join(ids)}", None)
         self.wake()
         self.trading_changed()
+
+    def _reduce(self, stops: Iterable[LatchedStop], reduced: Reduced) -> None:
+        """What still holds from an earlier release is not loosened: the later end and the smaller value count."""
+        until = self._clock.wall() + timedelta(milliseconds=reduced.for_ms)
+        scopes = [s.record.scope for s in stops]
+        covered = [s for s in self._strategies if any(self._scope_holds(scope, s) for scope in scopes)]
+        for strategy_id in covered:
+            kept = KeptReduction(until=until, max_order_value=reduced.max_order_value)
+            known = self._settings.reduced.get(strategy_id)
+            if known is not None and known.until > self._clock.wall():
+                value = min(known.max_order_value, kept.max_order_value)
+                kept = KeptReduction(until=max(known.until, until), max_order_value=value)
+            self._settings.reduced[strategy_id] = kept
+            self._gate.reduced[strategy_id] = self._reduction(kept)
+        if covered:
+            self._settings_keeper.changed()
+            minutes = reduced.for_ms / 60_000
+            words = f"REDUCED for {minutes:g} min: orders of at most {reduced.max_order_value:,} won"
+            self._log(f"{words} ({', '.join(covered)})", None)
+
+    def _reduction(self, kept: KeptReduction) -> Reduction:
+        """On the engine's own clock. A wall clock that was set back cannot make it longer than it ever is."""
+        left = min((kept.until - self._clock.wall()).total_seconds(), _LONGEST_REDUCTION)
+        return Reduction(until=self._clock.now() + left, max_order_value=kept.max_order_value)
+
+    def _scope_holds(self, scope: Scope, strategy_id: str) -> bool:
+        identity = self._identity
+        return scope.covers(identity.engine_id, identity.account_id, strategy_id, None)
 
     def _pause(self, stops: Iterable[LatchedStop], *, paused: bool) -> None:
         self._keep_paused({s for s in self._strategies for stop in stops if self._holds(stop, s)}, paused=paused)
@@ -278,8 +312,7 @@ class Halting:
         scope = stop.record.scope
         if stop.record.level < Level.HALT or scope.kind is ScopeKind.SYMBOL:
             return False
-        identity = self._identity
-        return scope.covers(identity.engine_id, identity.account_id, strategy_id, None)
+        return self._scope_holds(scope, strategy_id)
 
     def _covers(self, scope: Scope, strategy_id: str, symbol: str) -> bool:
         identity = self._identity

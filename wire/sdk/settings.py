@@ -1,4 +1,5 @@
-"""What a person changed while the engine ran, kept over restarts: parameters, their versions, and who is paused.
+"""What a person changed while the engine ran, kept over restarts: parameters, their versions, who is paused, and who
+has to keep to small orders for a while.
 
 A request that was executed is remembered with its answer for a day, so that a repeated one is answered and not
 executed again.
@@ -33,6 +34,14 @@ class Executed:
     result: ParameterResult
 
 
+@attrs.frozen(kw_only=True)
+class KeptReduction:
+    """Small orders only, until then, in won."""
+
+    until: datetime
+    max_order_value: int
+
+
 class Settings:
     """One small file, replaced as a whole. ``save`` blocks and raises OSError; the rest is memory."""
 
@@ -40,6 +49,7 @@ class Settings:
         self._path = path
         self.tuned: dict[str, Tuned] = {}
         self.paused: set[str] = set()
+        self.reduced: dict[str, KeptReduction] = {}
         self.executed: dict[str, Executed] = {}
 
     def load(self) -> bool:
@@ -66,6 +76,9 @@ class Settings:
         plain = {
             "tuned": {k: {"parameters": t.parameters, "version": t.version} for k, t in self.tuned.items()},
             "paused": sorted(self.paused),
+            "reduced": {
+                k: {"until": r.until.isoformat(), "max_order_value": r.max_order_value} for k, r in self.reduced.items()
+            },
             "executed": {
                 k: {"at": e.at.isoformat(), "result": unstructure(e.result)} for k, e in self.executed.items()
             },
@@ -81,6 +94,10 @@ class Settings:
             k: Tuned(parameters=dict(t["parameters"]), version=t["version"]) for k, t in plain["tuned"].items()
         }
         self.paused = set(plain["paused"])
+        self.reduced = {
+            k: KeptReduction(until=datetime.fromisoformat(r["until"]), max_order_value=int(r["max_order_value"]))
+            for k, r in plain.get("reduced", {}).items()
+        }
         self.executed = {
             k: Executed(at=datetime.fromisoformat(e["at"]), result=structure(e["result"], ParameterResult))
             for k, e in plain["executed"].items()

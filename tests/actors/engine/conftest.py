@@ -200,10 +200,11 @@ class Platform:
             )
         )
 
-    def release(self, *stop_ids, resume=True):
+    def release(self, *stop_ids, resume=True, reduced=None):
         epoch = self.register.epoch + 1
         self.register = self.register.with_release(stop_ids, epoch)
-        self.send(Release(stop_ids=list(stop_ids), epoch=epoch, effective=self.snapshot().effective, resume=resume))
+        held = self.snapshot().effective
+        self.send(Release(stop_ids=list(stop_ids), epoch=epoch, effective=held, resume=resume, reduced=reduced))
 
     def send(self, message):
         self.session.send(message)

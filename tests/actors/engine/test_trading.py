@@ -16,6 +16,7 @@ from wire.conformance import (
     validate_trade_log,
 )
 from wire.messages import (
+    REDUCED_RELEASES,
     STRATEGY_COMMANDS,
     ErrorReport,
     Fill,
@@ -31,6 +32,7 @@ from wire.messages import (
     ParameterResult,
     ParameterUpdate,
     Positions,
+    Reduced,
     ResultStatus,
     Side,
     StopPhase,
@@ -130,6 +132,20 @@ async def test_a_release_without_resume_leaves_the_strategy_paused_and_one_with_
     await platform.hears_phase(P.VERIFIED, "two")
     platform.release("two", resume=True)
     await hears_fills(platform, count + 2)
+
+
+async def test_after_a_release_with_reduced_limits_nothing_large_is_bought(platform, broker, start_engine):
+    await start_engine(broker)
+    await hears_fills(platform, 2)
+    assert REDUCED_RELEASES in platform.hellos[0].capabilities
+    platform.stop("one", level=Level.FLATTEN)
+    await platform.hears_phase(P.VERIFIED, "one")
+    since = len(platform.heard)
+    platform.release("one", resume=True, reduced=Reduced(for_ms=4_000, max_order_value=1))
+    await platform.hears(lambda m: isinstance(m, TradeLog) and m.message.startswith("REDUCED"), since=since)
+    await trio.sleep(2.5)
+    assert not [m for m in platform.heard[since:] if filled(m)]
+    await hears_fills(platform, 1, since=since)  # the minutes are over
 
 
 async def test_a_strategy_is_paused_and_goes_on_by_commands_that_no_stop_has_overtaken(platform, broker, start_engine):

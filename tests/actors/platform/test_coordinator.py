@@ -21,8 +21,8 @@ from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import Flatness, Hello, LatchState, StopPhase, StopProgress, TradingMode
-from wire.rest import ReleaseRequest, ReleaseState, Role, StopRequest, StopState, Waiver
+from wire.messages import REDUCED_RELEASES, Flatness, Hello, LatchState, Reduced, StopPhase, StopProgress, TradingMode
+from wire.rest import ReducedLimits, ReleaseRequest, ReleaseState, Role, StopRequest, StopState, Waiver
 from wire.stops import Level, Register, Scope
 
 
@@ -128,7 +128,7 @@ class World:
         asked = TakeStop(principal=person(user), request=StopRequest(**fields))
         return await self.ref.ask(asked, timeout=5, urgent=True)
 
-    async def connect(self, engine, stops=(), latch=LatchState.PRESENT):
+    async def connect(self, engine, stops=(), latch=LatchState.PRESENT, capabilities=()):
         inbox = self.inboxes.setdefault(engine, deque())
         name = f"link-{engine}-{len(self.system.names())}"
         link = await self.system.start_child("desk", ChildSpec(id=name, factory=lambda: Link(inbox)))
@@ -140,7 +140,7 @@ class World:
             trading_mode=TradingMode.PAPER,
             stops=list(stops),
             latch=latch,
-            capabilities=[],
+            capabilities=list(capabilities),
             supported_brokerages=[],
             strategies=[],
         )
@@ -163,8 +163,9 @@ class World:
             self.ref.tell(Progressed(engine_id=engine, report=report))
         return await self.board.wait_for(stop.stop_id, lambda s: s.state is StopState.VERIFIED, timeout=5)
 
-    async def release(self, stop, *, waive=(), asks="kim", approves="lee"):
-        asked = ReleaseRequest(reason="looked", epoch=self.shelf.book.runs[stop.stop_id].epoch, waive=list(waive))
+    async def release(self, stop, *, waive=(), asks="kim", approves="lee", **more):
+        epoch = self.shelf.book.runs[stop.stop_id].epoch
+        asked = ReleaseRequest(reason="looked", epoch=epoch, waive=list(waive), **more)
         first = await self.ref.ask(
             RequestRelease(principal=person(asks), stop_id=stop.stop_id, request=asked), timeout=30
         )
@@ -472,6 +473,49 @@ async def test_an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_it
         await world.connect("E2")
         await trio.testing.wait_all_tasks_blocked()
         assert [str(m.scope) for _, m in world.inboxes["E2"]] == ["engine:E2"]
+
+
+CAREFUL = ReducedLimits(minutes=15, max_order_value=1_000_000)
+
+
+async def test_reduced_limits_go_to_the_engines_with_the_release(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1", capabilities=[REDUCED_RELEASES])
+        stop = await world.verify(await world.stop(), "E1")
+        view = await world.release(stop, resume=True, reduced=CAREFUL)
+        assert (view.state, view.reduced) == (ReleaseState.RELEASED, CAREFUL)
+        await trio.testing.wait_all_tasks_blocked()
+        _, release = world.inboxes["E1"][-1]
+        assert (release.resume, release.reduced) == (True, Reduced(for_ms=900_000, max_order_value=1_000_000))
+
+
+async def test_reduced_limits_that_an_engine_would_not_keep_to_are_refused_unless_it_is_waived(
+    open_world, autojump_clock
+):
+    async with open_world(engines=2) as world:
+        await world.connect("E1", capabilities=[REDUCED_RELEASES])
+        await world.connect("E2")
+        stop = await world.verify(await world.stop(), "E1", "E2")
+        refused = await world.release(stop, reduced=CAREFUL)
+        assert (refused.status, refused.error, refused.field) == (409, "error_unsupported", "reduced")
+        assert "E2" in refused.reason
+        view = await world.release(stop, reduced=CAREFUL, waive=[Waiver(engine_id="E2", reason="old")])
+        assert view.state is ReleaseState.RELEASED
+
+
+async def test_an_engine_that_came_back_older_since_it_was_asked_comes_back_paused(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1", capabilities=[REDUCED_RELEASES])
+        stop = await world.verify(await world.stop(level=Level.HALT), "E1")
+        epoch = world.shelf.book.runs[stop.stop_id].epoch
+        asked = ReleaseRequest(reason="looked", epoch=epoch, resume=True, reduced=CAREFUL)
+        await world.ref.ask(RequestRelease(principal=person("kim"), stop_id=stop.stop_id, request=asked), timeout=30)
+        held = world.shelf.book.runs[stop.stop_id].record()
+        await world.connect("E1", stops=[held])
+        assert (await world.approve(stop)).state is ReleaseState.RELEASED
+        await trio.testing.wait_all_tasks_blocked()
+        _, release = world.inboxes["E1"][-1]
+        assert release.resume is False
 
 
 def scope(text):

@@ -188,6 +188,7 @@ def release_view(stop_id: str, state: ReleaseState) -> ReleaseView:
         reason="over",
         waive=[],
         resume=False,
+        reduced=None,
         approved_by=None,
         history=[],
     )

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from actors.config import Address
-from actors.requests import WEB, ApproveRelease
+from actors.requests import WEB, ApproveRelease, RequestRelease
 from actors.web.server import WebServer, WhereAreYou
 from supervisor.spec import ChildSpec
 from wire.rest import StopState
@@ -110,7 +110,22 @@ async def test_a_release_is_asked_for_and_then_approved(watchkeeper, real, kit):
     assert (await watchkeeper("release", "s9", "--approve")).returncode == 3
 
 
-@pytest.mark.parametrize("wrong", [["--approve", "--reason", "x"], ["--approve", "--resume"], ["--waive", "E1=gone"]])
+async def test_a_release_may_begin_with_small_orders(watchkeeper, real, kit):
+    real.services.stops.put("s1", kit.stop_of())
+    await watchkeeper("release", "s1", "--reason", "all is well", "--resume", "--reduced", "15:1000000")
+    [asked] = [m.request for m in real.asked if isinstance(m, RequestRelease)]
+    assert (asked.resume, asked.reduced.minutes, asked.reduced.max_order_value) == (True, 15, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--reason", "x", "--reduced", "15"],
+        ["--approve", "--reason", "x"],
+        ["--approve", "--resume"],
+        ["--waive", "E1=gone"],
+    ],
+)
 async def test_a_release_is_either_asked_for_or_approved(watchkeeper, wrong):
     assert (await watchkeeper("release", "s1", *wrong)).returncode == 3
 

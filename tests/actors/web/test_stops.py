@@ -202,6 +202,22 @@ async def test_a_release_needs_a_password_given_within_five_minutes(desk):
     assert isinstance(desk.asked[0], RequestRelease)
 
 
+@pytest.mark.parametrize(
+    ("reduced", "field"),
+    [
+        ({"minutes": 0, "max_order_value": 1}, "reduced.minutes"),
+        ({"minutes": 121, "max_order_value": 1}, "reduced.minutes"),
+        ({"minutes": 15, "max_order_value": 0}, "reduced.max_order_value"),
+        ({"minutes": 15}, "reduced.max_order_value"),
+        ({"minutes": 15, "max_order_value": 1.5}, "reduced.max_order_value"),
+    ],
+)
+async def test_reduced_limits_have_a_time_and_a_value(desk, reduced, field):
+    body = {"reason": "over", "epoch": 7, "reduced": reduced}
+    answer = await desk.call("POST", "/api/stops/s1/release", role="risk", body=body)
+    assert (answer.status_code, (await answer.get_json())["field"]) == (422, field)
+
+
 async def test_an_approval_is_handed_to_the_coordinator_with_what_was_looked_at(desk):
     body = {"epoch": 7, "release_id": "rel1"}
     response = await desk.call("POST", "/api/stops/s1/approve", role="risk", body=body)

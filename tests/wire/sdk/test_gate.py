@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from wire.messages import Side
 from wire.sdk.errors import GateClosed
-from wire.sdk.gate import Gate, Intent, Purpose
+from wire.sdk.gate import Gate, Intent, Purpose, Reduction
 from wire.sdk.lease import Lease
 from wire.stops import Entry, Level, Scope
 
@@ -22,7 +22,7 @@ def make_gate(*, room=10, lease_until=NOW + 10, synced=True):
     return gate
 
 
-def intent(purpose=Purpose.ORDER, *, order_id="o1", strategy="s1", symbol="1", quantity=5):
+def intent(purpose=Purpose.ORDER, *, order_id="o1", strategy="s1", symbol="1", quantity=5, price=None):
     return Intent(
         order_id=order_id,
         purpose=purpose,
@@ -30,6 +30,7 @@ def intent(purpose=Purpose.ORDER, *, order_id="o1", strategy="s1", symbol="1", q
         symbol=symbol,
         side=Side.SELL,
         quantity=quantity,
+        price=price,
     )
 
 
@@ -165,3 +166,51 @@ def test_no_sequence_of_stops_and_releases_lets_an_order_through_while_a_coverin
     covering = [e.level for _, e in gate.register.open_stops() if e.scope.covers("E1", "A1", "s1", "1")]
     level = max(covering, default=Level.NORMAL)
     assert passes(gate, intent(quantity=1)) is (level <= Level.REDUCE_ONLY)
+
+
+# --- reduced after a release --------------------------------------------------------------------------------------
+
+
+def reduced_gate(*, room=0, until=NOW + 60, most=1_000):
+    gate = make_gate(room=room, lease_until=NOW + 1000)
+    gate.reduced["s1"] = Reduction(until=until, max_order_value=most)
+    return gate
+
+
+@pytest.mark.parametrize(("quantity", "price", "may"), [(10, 100, True), (10, 101, False), (1, 1_001, False)])
+def test_after_a_release_with_reduced_limits_only_small_orders_pass(quantity, price, may):
+    assert passes(reduced_gate(), intent(quantity=quantity, price=price)) is may
+
+
+def test_an_order_of_unknown_value_is_not_small():
+    assert not passes(reduced_gate(), intent(price=None))
+
+
+def test_an_order_that_reduces_a_position_may_be_as_large_as_the_position():
+    assert passes(reduced_gate(room=10), intent(quantity=10, price=1_000_000))
+    assert not passes(reduced_gate(room=10), intent(quantity=11, price=1_000_000))
+
+
+def test_reduced_limits_end_by_themselves_and_hold_for_their_strategy_alone():
+    gate = reduced_gate()
+    large = intent(quantity=100, price=1_000)
+    assert passes(gate, intent(strategy="s2", quantity=100, price=1_000))
+    assert not passes(gate, large, NOW + 59.9)
+    assert passes(gate, large, NOW + 60)
+
+
+@given(level=st.sampled_from(list(Level)), most=st.integers(1, 10**9), room=st.integers(0, 20))
+def test_reduced_limits_never_let_anything_through_that_would_not_pass_without(level, most, room):
+    def gate():
+        made = make_gate(room=room, lease_until=NOW + 1000)
+        if level is not Level.NORMAL:
+            made.close("x", Entry(Scope.everything(), level, 1))
+        return made
+
+    plain, reduced = gate(), gate()
+    reduced.reduced["s1"] = Reduction(until=NOW + 60, max_order_value=most)
+    for purpose in Purpose:
+        asked = intent(purpose, quantity=10, price=1_000)
+        assert passes(plain, asked) >= passes(reduced, asked)
+        if purpose is not Purpose.ORDER:
+            assert passes(plain, asked) == passes(reduced, asked)
