@@ -17,7 +17,7 @@ next. A handler that raises a `Refused` says no to the asker and the actor lives
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from supervisor.cell import IDLE, Ask, Cell, Stop, Tick
 from supervisor.context import Context, Reply, SideTask, Timer
@@ -47,14 +47,14 @@ class _Told(Generic[M_co]):
         return _mark(handler, self._message)
 
 
-class _Asked(Generic[Q_co]):
-    def __init__(self, message: type[Q_co]) -> None:
-        self._message = message
+if TYPE_CHECKING:
 
-    def __call__(
-        self: "_Asked[Request[R]]", handler: Callable[[A, Q_co], Awaitable[R]]
-    ) -> Callable[[A, Q_co], Awaitable[R]]:
-        return _mark(handler, self._message)
+    class _Asked(Generic[Q_co]):
+        """What `@handles` of a request is for the type checker: it knows the answer. At run time it is a `_Told`."""
+
+        def __call__(
+            self: "_Asked[Request[R]]", handler: Callable[[A, Q_co], Awaitable[R]]
+        ) -> Callable[[A, Q_co], Awaitable[R]]: ...
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,7 +66,7 @@ def _mark(handler: F, message: type[Any]) -> F:
 
 
 @overload
-def handles(message: type[Q]) -> _Asked[Q]: ...  # type: ignore[overload-overlap]  # a Request is told as it is asked
+def handles(message: type[Q]) -> "_Asked[Q]": ...  # type: ignore[overload-overlap]  # a Request is told as it is asked
 @overload
 def handles(message: type[M]) -> _Told[M]: ...
 def handles(message: type[Any]) -> Any:

@@ -291,10 +291,8 @@ class Context:
             self.unstash_all()
 
     def _cancel_tasks(self) -> Slot:
-        """Cancel the side tasks; the slot is resolved when none is left."""
+        """Cancel the side tasks, of which there are some; the slot is resolved when none is left."""
         self._tasks_gone = gone = Slot()
-        if not self._tasks:
-            gone.resolve(None)
         for side in tuple(self._tasks or ()):
             side.cancel()
         return gone
