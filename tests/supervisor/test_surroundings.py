@@ -162,6 +162,17 @@ async def test_who_unwatches_keeps_no_trace_of_whom_it_watched(event_log, autoju
     assert sizes == [(0, 0)]
 
 
+async def test_a_message_that_its_handler_has_stashed_is_still_the_one_in_hand(event_log, autojump_clock):
+    async def stash_and_wait(actor):
+        actor.context.stash()
+        await trio.sleep(2)
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        system.ref("a").tell(Do(stash_and_wait))
+        await trio.sleep(1)
+        assert system.ref("a").info().current == "Do"
+
+
 # the price of a life, counted in passes of the scheduler
 
 
@@ -257,6 +268,25 @@ def test_an_observer_of_dead_letters_that_fails_is_removed_and_named_in_the_log(
     assert [record.getMessage() for record in caplog.records] == [f"observer {bad!r} failed and was removed"]
     stop()
     stop()
+
+
+def test_an_observer_that_fails_inside_of_its_own_call_and_again_outside_is_removed_once():
+    letters, telemetry, depth = DeadLetters(now=lambda: 0.0), Telemetry(), []
+
+    def again(fact):
+        depth.append(fact)
+        if len(depth) == 1:
+            letters.add("a", 1, Why.FULL)
+        elif len(depth) == 3:
+            telemetry.emit(fact)
+        raise RuntimeError
+
+    letters.observe(again)
+    letters.add("a", 0, Why.FULL)
+    assert len(depth) == 2
+    telemetry.observe(again)
+    telemetry.emit(Report(at=0, event=Event.CHILD_STARTED, supervisor="s"))
+    assert len(depth) == 4
 
 
 # reports
