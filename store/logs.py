@@ -237,16 +237,28 @@ async def trade_logs(conn: Connection, query: LogQuery) -> LogPage:
     return LogPage(items=items, next=following)
 
 
-async def between(
-    conn: Connection, engines: Sequence[str], since: datetime, until: datetime, limit: int
+_AROUND = (
+    "select cursor, engine_id, id, category, message, at as timestamp, reason, strategy_id, symbol, order_id, severity,"
+    " quarantined from trade_logs where received_at >= $1 and received_at < $2 and engine_id = any($3::text[])"
+    " order by cursor"
+)
+
+
+async def last_before(
+    conn: Connection, engines: Sequence[str], since: datetime, at: datetime, limit: int
 ) -> list[LogRow]:
-    """What these engines told in that time, oldest first; by the moment it was received."""
-    rows = await conn.fetch(
-        "select cursor, engine_id, id, category, message, at as timestamp, reason, strategy_id, symbol, order_id,"
-        " severity from trade_logs where received_at between $1 and $2 and engine_id = any($3::text[])"
-        " order by cursor limit $4",
-        *(since, until, list(engines), limit),
-    )
+    """The newest lines of these engines that were received before ``at``, oldest first."""
+    return _log_rows(await conn.fetch(f"{_AROUND} desc limit $4", since, at, list(engines), limit))[::-1]
+
+
+async def first_after(
+    conn: Connection, engines: Sequence[str], at: datetime, until: datetime, limit: int
+) -> list[LogRow]:
+    """The first lines of these engines that were received from ``at`` on, oldest first."""
+    return _log_rows(await conn.fetch(f"{_AROUND} limit $4", at, until, list(engines), limit))
+
+
+def _log_rows(rows: Iterable[asyncpg.Record]) -> list[LogRow]:
     return [LogRow(**{**dict(row), "category": LogCategory(row["category"])}) for row in rows]
 
 

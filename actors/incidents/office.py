@@ -3,7 +3,7 @@ released. Nothing waits for it; while the database is away the newest report of 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
@@ -14,10 +14,12 @@ from actors.fleet.fleet import FleetBoard
 from actors.fleet.preview import previewed
 from actors.fleet.row import EngineRow
 from actors.incidents.report import (
-    LOG_LINES,
+    LINES_AFTER,
+    LINES_BEFORE,
     Before,
     IncidentReport,
     RunningStrategy,
+    Slice,
     Window,
     compose,
     is_complete,
@@ -31,7 +33,7 @@ from supervisor.actor import Actor, Reply, handles
 from supervisor.message import DEFERRED, Request
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.rest import LogRow, Stop, StopState
+from wire.rest import Stop, StopState
 from wire.stops import Scope
 
 SETTLE_SECONDS = 2.0
@@ -61,7 +63,7 @@ class ReportBook(Protocol):
 
     async def save(self, report: IncidentReport) -> None: ...
     async def saved(self, stop_id: str) -> IncidentReport | None: ...
-    async def log(self, window: Window, limit: int) -> list[LogRow]: ...
+    async def log(self, window: Window) -> Slice: ...
 
 
 class DatabaseReports:
@@ -79,8 +81,11 @@ class DatabaseReports:
         except WireError:
             return None
 
-    async def log(self, window: Window, limit: int) -> list[LogRow]:
-        return await self._db.run(logs.between, window.engines, window.since, window.until, limit)
+    async def log(self, window: Window) -> Slice:
+        before = await self._db.run(logs.last_before, window.engines, window.since, window.at, LINES_BEFORE + 1)
+        after = await self._db.run(logs.first_after, window.engines, window.at, window.until, LINES_AFTER + 1)
+        is_cut = len(before) > LINES_BEFORE or len(after) > LINES_AFTER
+        return Slice(before=before[-LINES_BEFORE:], after=after[:LINES_AFTER], is_cut=is_cut)
 
 
 class IncidentOffice(Actor):
@@ -137,12 +142,12 @@ class IncidentOffice(Actor):
 
     async def _made(self, stop: Stop) -> IncidentReport:
         """What cannot be read is missing and said to be."""
-        log: Sequence[LogRow] | None = None
+        log: Slice | None = None
         try:
             if stop.stop_id not in self._pictures:
                 saved = await self._book.saved(stop.stop_id)
                 self._remember(stop.stop_id, pictures(saved) if saved is not None else [])
-            log = await self._book.log(window(stop), LOG_LINES + 1)
+            log = await self._book.log(window(stop))
         except StoreError:
             pass
         return compose(stop, self._pictures.get(stop.stop_id, []), log, self._wall())

@@ -17,7 +17,8 @@ from wire.stops import Identifier
 
 LOG_BEFORE = timedelta(seconds=60)
 LOG_AFTER = timedelta(seconds=60)
-LOG_LINES = 500
+LINES_BEFORE = 100
+LINES_AFTER = 400
 STAGES = (
     StopPhase.SENT,
     StopPhase.RECEIVED,
@@ -92,27 +93,36 @@ class IncidentReport:
 
 @attrs.frozen(kw_only=True)
 class Window:
-    """Between which moments, and of which engines, the log belongs to a stop."""
+    """Between which moments, and of which engines, the log belongs to a stop; ``at``: when it was asked for."""
 
     engines: list[str]
     since: datetime
+    at: datetime
     until: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Slice:
+    """The lines nearest to the request, oldest first: at most ``LINES_BEFORE`` before it and ``LINES_AFTER`` after."""
+
+    before: Sequence[LogRow]
+    after: Sequence[LogRow]
+    is_cut: bool
 
 
 def is_complete(stop: Stop) -> bool:
     return stop.released_at is not None or stop.state is not StopState.RUNNING
 
 
-def compose(stop: Stop, before: Iterable[Before], log: Sequence[LogRow] | None, now: datetime) -> IncidentReport:
-    """``log`` may hold one line more than ``LOG_LINES``: then it is cut, and says so."""
+def compose(stop: Stop, before: Iterable[Before], log: Slice | None, now: datetime) -> IncidentReport:
     pictures = {picture.engine_id: picture for picture in before}
     return IncidentReport(
         stop=stop,
         made_at=now,
         complete=is_complete(stop),
         engines=[_engine(stop, result, pictures.get(result.engine_id)) for result in stop.results],
-        log=None if log is None else list(log[:LOG_LINES]),
-        log_is_cut=log is not None and len(log) > LOG_LINES,
+        log=None if log is None else [*log.before, *log.after],
+        log_is_cut=log is not None and log.is_cut,
     )
 
 
@@ -121,7 +131,8 @@ def window(stop: Stop) -> Window:
     ends = [event.at for event in stop.timeline if event.engine_id is not None] or [stop.requested_at]
     last = min(max(ends), stop.requested_at + timedelta(days=1))
     engines = [result.engine_id for result in stop.results]
-    return Window(engines=engines, since=stop.requested_at - LOG_BEFORE, until=last + LOG_AFTER)
+    at = stop.requested_at
+    return Window(engines=engines, since=at - LOG_BEFORE, at=at, until=last + LOG_AFTER)
 
 
 def pictures(report: IncidentReport) -> list[Before]:

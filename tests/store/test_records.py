@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from store import alerts, engines, idempotency, letters, links, logs, snapshots
+from store import alerts, engines, idempotency, incidents, letters, links, logs, snapshots
 from store.errors import Conflict
 from store.idempotency import Fresh, InProgress, OtherBody, Replay, Slot
 from store.letters import DeadLetter, LetterState
@@ -230,6 +230,40 @@ async def test_a_page_shows_what_was_asked_for(db):
     assert await ids(text="stop loss") == ["t"]
     assert await ids(text="50%_") == ["t"]
     assert await ids(text="5_%") == []
+
+
+@database
+async def test_the_lines_around_a_moment_are_those_nearest_to_it(db):
+    await keep(db, *(a_log(str(n)) for n in range(6)))
+    received = [row["received_at"] for row in await db.run(_when)]
+    at, day = received[0], timedelta(days=1)
+    after = await db.run(logs.first_after, ["E1", "E2"], at, at + day, 4)
+    assert [row.id for row in after] == ["0", "1", "2", "3"]
+    assert await db.run(logs.last_before, ["E1"], at - day, at, 4) == []
+    before = await db.run(logs.last_before, ["E1"], at, at + day, 2)
+    assert [row.id for row in before] == ["4", "5"]
+    assert await db.run(logs.first_after, ["E2"], at, at + day, 4) == []
+
+
+async def _when(conn):
+    return await conn.fetch("select received_at from trade_logs order by cursor")
+
+
+@database
+async def test_a_complete_report_is_never_replaced_by_one_that_is_not_or_is_older(db):
+    await db.run(_a_stop)
+    later = NOW + timedelta(seconds=1)
+    for made_at, complete, text in ((NOW, False, "1"), (later, True, "2"), (later, False, "3"), (NOW, True, "4")):
+        await db.run(incidents.save, "s1", made_at, complete, text)
+    assert await db.run(incidents.get, "s1") == "2"
+    assert await db.run(incidents.get, "s2") is None
+
+
+async def _a_stop(conn):
+    await conn.execute(
+        "insert into stops (stop_id, request_id, scope, level, stop_epoch, term, user_id, reason, cause, requested_at)"
+        " values ('s1', 'r1', 'all', 'HALT', 1, 1, 'u', '', 'operator', now())"
+    )
 
 
 @database

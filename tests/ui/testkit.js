@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources f2b19ef664ec1cebd27259b6968d5a79e2b9de1255726dbc6fc9bca01349d469 */
+/* built from ui/src by `npm run build`; sources fd36c9b85dcaf14cc2d617aced206ce544719c47420421e556c7c90c2d27a1b9 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

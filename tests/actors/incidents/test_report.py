@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from actors.incidents.document import blocks, markdown, page
-from actors.incidents.report import LOG_LINES, Before, RunningStrategy, compose, pictures, window
+from actors.incidents.report import Before, RunningStrategy, Slice, compose, pictures, window
 from actors.incidents.words import EN, KO
 from wire.codec import decode, encode
 from wire.messages import Flatness, LogCategory, Residual, StopPhase
@@ -99,8 +99,8 @@ def line(n):
     )
 
 
-def made(log=(), **changes):
-    return compose(stop(**changes), [before()], list(log), at(10))
+def made(log=(), *, is_cut=False, **changes):
+    return compose(stop(**changes), [before()], Slice(before=list(log), after=[], is_cut=is_cut), at(10))
 
 
 def test_each_stage_is_timed_from_the_request_and_counts_once():
@@ -128,11 +128,14 @@ def test_a_stop_that_still_runs_says_that_this_is_not_the_end():
     assert made(state=StopState.RUNNING, released_at=at(60)).complete
 
 
-def test_the_log_is_bounded_and_says_when_it_was_cut():
-    whole, cut = made(map(line, range(LOG_LINES))), made(map(line, range(LOG_LINES + 1)))
-    assert (len(whole.log), whole.log_is_cut) == (LOG_LINES, False)
-    assert (len(cut.log), cut.log_is_cut) == (LOG_LINES, True)
-    assert KO["log_cut"] in markdown(cut, "ko")
+def test_a_log_that_was_cut_says_so():
+    assert KO["log_cut"] not in markdown(made([line(1)]), "ko")
+    assert KO["log_cut"] in markdown(made([line(1)], is_cut=True), "ko")
+
+
+def test_lines_before_the_request_stand_before_those_after_it():
+    found = compose(stop(), [], Slice(before=[line(1)], after=[line(2), line(3)], is_cut=False), at(10))
+    assert [row.cursor for row in found.log] == [1, 2, 3]
 
 
 def test_a_log_that_could_not_be_read_is_not_an_empty_log():
@@ -143,7 +146,7 @@ def test_a_log_that_could_not_be_read_is_not_an_empty_log():
 
 def test_the_log_reaches_from_a_minute_before_to_a_minute_after_the_last_word_of_an_engine():
     found = window(stop())
-    assert (found.engines, found.since, found.until) == (["E1", "E2"], at(-60), at(69))
+    assert (found.engines, found.since, found.at, found.until) == (["E1", "E2"], at(-60), at(0), at(69))
     late = TimelineEvent(at=at(10 * 86400), event="verified", engine_id="E1")
     assert window(stop(timeline=[late])).until == at(86400 + 60)
 
