@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources fd36c9b85dcaf14cc2d617aced206ce544719c47420421e556c7c90c2d27a1b9 */
+/* built from ui/src by `npm run build`; sources 314cae16feae98a38bf0fc0423d67d1f789fc19a92b175c4000f910261317323 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

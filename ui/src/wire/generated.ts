@@ -573,11 +573,19 @@ export interface Readiness {
   degraded: Degraded[];
 }
 
+/** For the first minutes after a release: an order that does not reduce a position is worth at most so many won. */
+export interface ReducedLimits {
+  minutes: number;
+  max_order_value: number;
+}
+
+/** `resume`: strategies trade again; without it they come back paused. `reduced`: carefully at first. */
 export interface ReleaseRequest {
   reason: string;
   epoch: number;
   waive?: Waiver[];
   resume?: boolean;
+  reduced?: ReducedLimits | null;
 }
 
 export const ReleaseState = ["requested", "approved", "released", "void"] as const;
@@ -604,6 +612,7 @@ export interface ReleaseView {
   reason: string;
   waive: Waiver[];
   resume: boolean;
+  reduced: ReducedLimits | null;
   approved_by: string | null;
   history: ReleaseStep[];
 }
