@@ -78,6 +78,12 @@ def _show(items: list[dict[str, Any]], *, as_json: bool) -> None:
         if as_json:
             line(json.dumps(item, ensure_ascii=False))
             continue
-        reason = f" — {item['reason']}" if item["reason"] else ""
-        symbol = f" {item['symbol']}" if item["symbol"] else ""
-        line(f"{item['timestamp']} {item['engine_id']} {item['category']}{symbol}: {item['message']}{reason}")
+        line(line_of(item))
+
+
+def line_of(item: dict[str, Any]) -> str:
+    """One line for a person; a line of the engine that was not valid says so."""
+    reason = f" — {item['reason']}" if item["reason"] else ""
+    symbol = f" {item['symbol']}" if item["symbol"] else ""
+    kind = f"quarantined {item['category']}" if item.get("quarantined") else item["category"]
+    return f"{item['timestamp']} {item['engine_id']} {kind}{symbol}: {item['message']}{reason}"

@@ -143,8 +143,11 @@ def _parameters(route: Route) -> list[Schema]:
 
 
 def takes_key(route: Route) -> bool:
-    """Every change by a person may be named by an Idempotency-Key."""
-    return route.method in ("POST", "PATCH", "DELETE") and route.caller is Caller.PERSON
+    """Whether repeating the request under the same Idempotency-Key changes nothing: it does for every change.
+
+    What is remembered by the database, or has a request_id of its own that the key stands for.
+    """
+    return route.remember or (route.method != "GET" and (route.if_match or route.grace))
 
 
 def _query(query: Query) -> Schema:

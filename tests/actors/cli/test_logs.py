@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.cli.following import line_of
 from actors.logs import JsonLines, PlainLines
 from wire.redaction import redact
 
@@ -75,3 +76,15 @@ def test_a_stream_that_is_no_terminal_gets_json():
     handler.setFormatter(JsonLines())
     handler.emit(record("hello", ms=3))
     assert json.loads(out.getvalue())["ms"] == 3
+
+
+LINE = {
+    "timestamp": "2026-11-20T05:30:00Z", "engine_id": "E1", "category": "Trade", "symbol": "005930",
+    "message": "BUY 005930", "reason": "crossed", "quarantined": False,
+}  # fmt: skip
+
+
+def test_a_line_of_an_engine_says_who_what_and_why_and_a_malformed_one_that_it_is():
+    assert line_of(LINE) == "2026-11-20T05:30:00Z E1 Trade 005930: BUY 005930 — crossed"
+    bad = {**LINE, "quarantined": True, "symbol": None, "message": '{"id":"x"}', "reason": "payload.id: is required"}
+    assert line_of(bad) == '2026-11-20T05:30:00Z E1 quarantined Trade: {"id":"x"} — payload.id: is required'
