@@ -16,13 +16,14 @@ from actors.web.routes import ROUTES  # noqa: E402
 from wire.asyncapi import asyncapi  # noqa: E402
 from wire.bundle import bundle  # noqa: E402
 
-from tools.typescript import typescript  # noqa: E402 isort: skip
+from tools.typescript import enums, shapes  # noqa: E402 isort: skip
 
 OUTPUTS: dict[str, Callable[[], str]] = {
     "docs/reference/wire.schema.json": lambda: text_of(bundle()),
     "docs/reference/openapi.json": lambda: text_of(openapi(ROUTES)),
     "docs/reference/asyncapi.json": lambda: text_of(asyncapi(program_version())),
-    "ui/src/wire/generated.ts": lambda: typescript(ROUTES),
+    "ui/src/wire/enums.ts": lambda: enums(ROUTES),
+    "ui/src/wire/generated.ts": lambda: shapes(ROUTES),
 }
 
 

@@ -1,6 +1,7 @@
-"""TypeScript types of what the dashboard reads and writes, from the same definitions as everything else.
+"""TypeScript of what the dashboard reads and writes, from the same definitions as everything else.
 
-An enum becomes a constant list and a type of one name. Only shapes: bounds are checked where messages are made.
+Two modules: ``enums`` with a constant list and a type of one name for each enum, which the bundle contains; ``types``
+with the shapes, of which no byte reaches the bundle. Bounds are checked where messages are made.
 """
 
 import json
@@ -20,8 +21,26 @@ _WORDS = re.compile(r"\^\(\?:([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)+)\)\$")
 _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 
-def typescript(routes: tuple[Route, ...]) -> str:
-    """The whole module: answers and items with all their fields, requests and frames as they may be sent."""
+def enums(routes: tuple[Route, ...]) -> str:
+    found = _schemas(routes).definitions
+    return "\n".join([HEAD, *(_enum(name, found[name]) for name in sorted(found) if "enum" in found[name])])
+
+
+def shapes(routes: tuple[Route, ...]) -> str:
+    """Answers and items with all their fields, requests and frames as they may be sent."""
+    found = _schemas(routes).definitions
+    lists = sorted(name for name in found if "enum" in found[name])
+    parts = [HEAD, f'import type {{ {", ".join(lists)} }} from "./enums";\n']
+    parts += [_definition(name, found[name]) for name in sorted(found) if name not in lists]
+    for direction, table in UI:
+        parts.append(f"export type {direction} = {' | '.join(frame_name('ui', kind) for kind in table)};\n")
+    return "\n".join([*parts, *_items()])
+
+
+UI: tuple[tuple[str, Mapping[str, type]], ...] = (("UiUp", UI_UP), ("UiDown", UI_DOWN))
+
+
+def _schemas(routes: tuple[Route, ...]) -> Schemas:
     schemas = Schemas(at="#/")
     schemas.of(ErrorBody)
     for item in ITEMS.values():
@@ -36,14 +55,10 @@ def typescript(routes: tuple[Route, ...]) -> str:
     for route in routes:
         if route.body is not None:
             schemas.of(route.body)
-    names = {}
-    for direction, table in (("UiUp", UI_UP), ("UiDown", UI_DOWN)):
+    for direction, table in UI:
         for kind, cls in table.items():
             schemas.definitions[frame_name("ui", kind)] = frame_schema(schemas, direction, kind, cls)
-        names[direction] = " | ".join(frame_name("ui", kind) for kind in table)
-    parts = [HEAD, *(_definition(name, schema) for name, schema in sorted(schemas.definitions.items()))]
-    parts += [f"export type {direction} = {union};\n" for direction, union in names.items()]
-    return "\n".join([*parts, *_items()])
+    return schemas
 
 
 def _items() -> Iterator[str]:
@@ -60,11 +75,14 @@ def _item_name(cls: type) -> str:
     return cls.__name__
 
 
+def _enum(name: str, schema: Schema) -> str:
+    values = ", ".join(json.dumps(value) for value in schema["enum"])
+    constant = f"export const {name} = [{values}] as const;\nexport type {name} = (typeof {name})[number];\n"
+    return _doc(schema, "") + constant
+
+
 def _definition(name: str, schema: Schema) -> str:
     doc = _doc(schema, "")
-    if "enum" in schema:
-        values = ", ".join(json.dumps(value) for value in schema["enum"])
-        return f"{doc}export const {name} = [{values}] as const;\nexport type {name} = (typeof {name})[number];\n"
     if schema.get("type") == "object" and "properties" in schema:
         return f"{doc}export interface {name} {_body(schema, '')}\n"
     return f"{doc}export type {name} = {_type(schema)};\n"

@@ -8,6 +8,9 @@ const here = import.meta.dirname;
 const out = resolve(here, "../actors/web/static");
 const SOURCES = ["index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "public", "src"];
 
+/** Generated shapes, of which nothing reaches the bundle. */
+const TYPES_ONLY = "src/wire/generated.ts";
+
 function files(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path).flatMap((name) => files(join(path, name)));
@@ -17,7 +20,7 @@ function files(path: string): string[] {
 function sourceHash(): string {
   const sum = createHash("sha256");
   const paths = SOURCES.flatMap((name) => files(join(here, name)));
-  const named = paths.map((path) => [relative(here, path).split(sep).join("/"), path] as const);
+  const named = paths.map((path) => [relative(here, path).split(sep).join("/"), path] as const).filter(([name]) => name !== TYPES_ONLY);
   for (const [name, path] of named.sort((a, b) => (a[0] < b[0] ? -1 : 1))) {
     sum.update(`${name}\0${readFileSync(path, "utf8").replaceAll("\r\n", "\n")}\0`);
   }

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 314cae16feae98a38bf0fc0423d67d1f789fc19a92b175c4000f910261317323 */
+/* built from ui/src by `npm run build`; sources 07f1f1768fee1bf6744eb8d7b99921abb51cc899af566c68b4deddee46dcdb18 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -2099,7 +2099,8 @@ var TK = (function(exports) {
 			issues: dataset.issues
 		};
 	}
-	// src/wire/generated.ts
+	// src/wire/enums.ts
+	/** Made from the platform's message classes by `make docs`; do not edit. Times: RFC 3339, money: won. */
 	var AlertState = [
 		"open",
 		"acknowledged",

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { Level, Role } from "./generated";
+import { Level, Role } from "./enums";
 
 /** A field that may be null or left out; it reads as null either way. */
 export const orNull = <S extends v.GenericSchema>(schema: S) => v.optional(v.nullable(schema), null);
@@ -18,7 +18,7 @@ export const parameters = v.record(v.string(), finite);
 
 /** What is said in the same words by the platform comes from there; these lists are in rising order. */
 export const LEVELS = Level;
-export type { Level, Role } from "./generated";
+export type { Level, Role } from "./enums";
 export const level = v.picklist(LEVELS);
 export const ROLES = Role;
 

@@ -1,5 +1,7 @@
 /** Made from the platform's message classes by `make docs`; do not edit. Times: RFC 3339, money: won. */
 
+import type { AlertState, BrokerToken, BrokerageType, CommandStatus, Connection, EngineState, ErrorCategory, Flatness, GapCause, Level, LogCategory, Loosens, OrderStatus, ProcessStatus, ReleaseState, Role, Severity, Side, StopPhase, StopState, StrategyAction, StrategyState, Topic, TradingMode, TradingState, UpdateStatus } from "./enums";
+
 export interface Account {
   equity: number;
   cash: number;
@@ -21,9 +23,6 @@ export interface Alert {
   acknowledged_by: string | null;
   acknowledged_at: string | null;
 }
-
-export const AlertState = ["open", "acknowledged", "resolved"] as const;
-export type AlertState = (typeof AlertState)[number];
 
 export interface Alive {
   ok: boolean;
@@ -86,9 +85,6 @@ export interface BookmarkAck {
   offsets: Record<string, number>;
 }
 
-export const BrokerToken = ["ok", "expiring", "invalid", "none"] as const;
-export type BrokerToken = (typeof BrokerToken)[number];
-
 /** A broker account as it is read: secrets masked. */
 export interface BrokerageAccount {
   id: string;
@@ -121,9 +117,6 @@ export interface BrokerageCredentials {
   profile?: "real" | "mock";
 }
 
-export const BrokerageType = ["kiwoom", "kis", "samsung"] as const;
-export type BrokerageType = (typeof BrokerageType)[number];
-
 /** What is left out stays as it is. */
 export interface ChangedUser {
   password?: string | null;
@@ -143,13 +136,6 @@ export interface ChecklistItem {
   ok: boolean;
   detail: string;
 }
-
-/** EXPIRED: the engine did not answer in time; what the strategy is then is in its own status. */
-export const CommandStatus = ["applied", "failed", "expired"] as const;
-export type CommandStatus = (typeof CommandStatus)[number];
-
-export const Connection = ["connected", "suspect", "offline", "never"] as const;
-export type Connection = (typeof Connection)[number];
 
 export interface Degraded {
   part: string;
@@ -246,9 +232,6 @@ export interface EnginePreview {
   connection: Connection;
 }
 
-export const EngineState = ["starting", "running", "stopping", "stopped", "error"] as const;
-export type EngineState = (typeof EngineState)[number];
-
 /** One known engine, connected or not. `level` is the highest level that holds for the whole engine. */
 export interface EngineStatus {
   engine_id: string;
@@ -299,9 +282,6 @@ export interface ErrorBody {
   field?: string | null;
 }
 
-export const ErrorCategory = ["broker", "strategy", "risk", "data", "system", "link"] as const;
-export type ErrorCategory = (typeof ErrorCategory)[number];
-
 export interface ErrorReport {
   code: string;
   category: ErrorCategory;
@@ -338,19 +318,12 @@ export interface FillRow {
   at: string;
 }
 
-/** From the broker's own view. A failed, missing or unsynced read is UNKNOWN, never FLAT. */
-export const Flatness = ["FLAT", "NOT_FLAT", "UNKNOWN"] as const;
-export type Flatness = (typeof Flatness)[number];
-
 export interface Gap {
   topic: Topic;
   from_offset: number;
   to_offset: number;
   cause: GapCause;
 }
-
-export const GapCause = ["conflated", "released", "expired", "lost"] as const;
-export type GapCause = (typeof GapCause)[number];
 
 export interface HealthClocks {
   process_age_ms: number | null;
@@ -381,13 +354,6 @@ export interface LetterRow {
   decided_at: string | null;
 }
 
-/** How much a stop takes away, in rising order. NORMAL nothing · REDUCE_ONLY only orders that reduce a position · HALT send nothing · CANCEL and cancel working orders · FLATTEN and close positions by reduce-only orders. */
-export const Level = ["NORMAL", "REDUCE_ONLY", "HALT", "CANCEL", "FLATTEN"] as const;
-export type Level = (typeof Level)[number];
-
-export const LogCategory = ["System", "Strategy", "Trade"] as const;
-export type LogCategory = (typeof LogCategory)[number];
-
 /** A trade log as the platform stored it. `quarantined`: the engine's line was not valid; `message` is then a short excerpt of it and `reason` what was wrong. */
 export interface LogRow {
   cursor: number;
@@ -409,10 +375,6 @@ export interface LoginRequest {
   password: string;
   totp?: string | null;
 }
-
-/** Which direction of change takes more risk, so that it needs the risk role. */
-export const Loosens = ["up", "down", "never"] as const;
-export type Loosens = (typeof Loosens)[number];
 
 /** Messages waiting and the bound, where there is one. */
 export interface MailboxView {
@@ -462,10 +424,6 @@ export interface OrderRow {
   reason: string | null;
   at: string;
 }
-
-/** UNKNOWN: the broker's answer was lost and reconciliation has not yet told. */
-export const OrderStatus = ["pending", "accepted", "partially_filled", "filled", "cancelled", "rejected", "expired", "unknown"] as const;
-export type OrderStatus = (typeof OrderStatus)[number];
 
 /** `price` 0 is a market order; `filled` is the cumulative filled quantity. */
 export interface OrderUpdate {
@@ -554,9 +512,6 @@ export interface PreviewTotal {
   oldest_ms: number | null;
 }
 
-export const ProcessStatus = ["running", "degraded", "stopping", "error"] as const;
-export type ProcessStatus = (typeof ProcessStatus)[number];
-
 /** Has the fields of a trade log, so that every reader of logs can show it. `message`: the excerpt, JSON text. `reason`: what is wrong, by the name of the field. `timestamp`: when the platform got it. */
 export interface QuarantinedLog {
   id: string;
@@ -587,9 +542,6 @@ export interface ReleaseRequest {
   resume?: boolean;
   reduced?: ReducedLimits | null;
 }
-
-export const ReleaseState = ["requested", "approved", "released", "void"] as const;
-export type ReleaseState = (typeof ReleaseState)[number];
 
 /** A state that a request for a release came to. `by`: the person, null when it followed by itself. */
 export interface ReleaseStep {
@@ -641,10 +593,6 @@ export interface RiskLimitsInput {
   emergency_stop_loss?: number;
 }
 
-/** viewer < operator < risk < admin; each may do what those before it may. */
-export const Role = ["viewer", "operator", "risk", "admin"] as const;
-export type Role = (typeof Role)[number];
-
 export interface RollbackRequest {
   strategy_id: string;
   version: number;
@@ -676,12 +624,6 @@ export interface SecretStateInput {
   fingerprint?: string | null;
   updated_at?: string | null;
 }
-
-export const Severity = ["info", "warning", "error", "critical"] as const;
-export type Severity = (typeof Severity)[number];
-
-export const Side = ["buy", "sell"] as const;
-export type Side = (typeof Side)[number];
 
 export interface Snapshot {
   topic: Topic;
@@ -723,10 +665,6 @@ export interface Stop {
   timeline: TimelineEvent[];
 }
 
-/** Where an engine stands with a stop. "sent", "received", "frozen" and "verified" never stand for each other. */
-export const StopPhase = ["pending", "sent", "received", "frozen", "cancelled", "flattened", "verified", "failed", "timed_out", "unreachable", "superseded", "released"] as const;
-export type StopPhase = (typeof StopPhase)[number];
-
 /** A request for a stop. Everything is optional: an empty body stops everything and flattens. `drill`: the same stop with a label, of level HALT where the body names none; above HALT only where every engine it concerns trades on paper. */
 export interface StopRequest {
   request_id?: string | null;
@@ -735,13 +673,6 @@ export interface StopRequest {
   reason?: string;
   drill?: boolean;
 }
-
-export const StopState = ["running", "verified", "failed", "timed_out", "partial", "empty"] as const;
-export type StopState = (typeof StopState)[number];
-
-/** Pause: no order of the strategy leaves any more. Resume: it may trade again, as far as stops and lease allow. */
-export const StrategyAction = ["pause", "resume"] as const;
-export type StrategyAction = (typeof StrategyAction)[number];
 
 /** Why; a resume has to say it. */
 export interface StrategyCommandRequest {
@@ -771,10 +702,6 @@ export interface StrategyParameters {
   parameter_schema: Record<string, ParameterSpec>;
   updated_at: string | null;
 }
-
-/** Exactly these three (property 2). Whether a stop holds the strategy is said by `TradingState`. */
-export const StrategyState = ["active", "paused", "error"] as const;
-export type StrategyState = (typeof StrategyState)[number];
 
 export interface StrategyStatus {
   id: string;
@@ -842,10 +769,6 @@ export interface TokenAnswer {
   user: User | null;
 }
 
-/** What a dashboard may follow, and the items it then gets. */
-export const Topic = ["engines", "strategies", "health", "stops", "alerts", "errors", "parameters", "trades", "orders", "fills", "accounts", "positions", "tree", "system"] as const;
-export type Topic = (typeof Topic)[number];
-
 export interface TopicState {
   topic: Topic;
   epoch: string;
@@ -865,12 +788,6 @@ export interface TradeLog {
   order_id: string | null;
   severity: Severity | null;
 }
-
-export const TradingMode = ["paper", "live"] as const;
-export type TradingMode = (typeof TradingMode)[number];
-
-export const TradingState = ["NORMAL", "REDUCE_ONLY", "HALTED"] as const;
-export type TradingState = (typeof TradingState)[number];
 
 /** One actor of the supervision tree. `since`: when it got into its state. */
 export interface TreeNode {
@@ -997,9 +914,6 @@ export interface UpdateResult {
   error: string | null;
   reason: string | null;
 }
-
-export const UpdateStatus = ["pending", "applied", "failed", "expired", "applied_late"] as const;
-export type UpdateStatus = (typeof UpdateStatus)[number];
 
 export interface User {
   id: string;

@@ -1,7 +1,7 @@
 /** The items of the UI topics and the bodies that share their shape, as wire/rest.py and wire/messages.py define them. */
 import * as v from "valibot";
 import { count, finite, integer, level, orNull, parameters, text, time } from "./common";
-import * as wire from "./generated";
+import * as wire from "./enums";
 
 export const ParameterSpec = v.object({
   type: v.picklist(["integer", "number"]),

@@ -1,7 +1,7 @@
 /** The bodies of the REST face that are not also topic items (wire/rest.py). */
 import * as v from "valibot";
 import { count, finite, integer, orNull, parameters, ROLES, text, time } from "./common";
-import * as wire from "./generated";
+import * as wire from "./enums";
 import { ParameterSpec, TradeLog, UPDATE_STATES } from "./items";
 
 export const ErrorBody = v.object({ error: text, reason: v.optional(text, ""), field: orNull(text) });
