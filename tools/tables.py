@@ -223,6 +223,7 @@ BODIES = (
     rest.Waiver,
     rest.ReducedLimits,
     rest.ApproveRequest,
+    rest.StrategyCommandRequest,
     rest.ParameterChange,
 )
 ANSWERS = (
@@ -233,6 +234,10 @@ ANSWERS = (
     rest.ReleaseView,
     rest.ReleaseStep,
     rest.ChecklistItem,
+    rest.EnginePreview,
+    rest.PreviewTotal,
+    rest.StrategyCommandResult,
+    rest.DrillStatus,
     rest.UpdateResult,
     rest.StrategyParameters,
     rest.EngineStatus,

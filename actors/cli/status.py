@@ -28,7 +28,8 @@ async def _status(args: argparse.Namespace) -> int:
         line(f"degraded: {part['part']} since {part['since']}: {part['reason']}")
     for stop in stops:
         if stop["released_at"] is None:
-            line(f"open stop {stop['stop_id']}: {stop['scope']} {stop['level']}, {stop['state']}: {stop['reason']}")
+            what = "drill" if stop["drill"] else "stop"
+            line(f"open {what} {stop['stop_id']}: {stop['scope']} {stop['level']}, {stop['state']}: {stop['reason']}")
     show(("engine", "link", "mode", "level", "age", "positions", "orders", "version"), [_row(e) for e in engines])
     healthy = all(engine["connection"] == "connected" for engine in engines) and not ready["degraded"]
     return OK if healthy else FAILED

@@ -138,7 +138,7 @@ class StopKeeping:
             await trio.sleep(SAVE_SECONDS)
 
     async def _save_all(self) -> None:
-        await self._let_the_journal_go_first()
+        await self.journal_first(JOURNAL_HEAD_START_SECONDS)
         while self._to_save:
             stop_id = next(iter(self._to_save))
             del self._to_save[stop_id]
@@ -153,9 +153,9 @@ class StopKeeping:
             await self._records.settle_case(self._to_settle[0])
             self._to_settle.popleft()
 
-    async def _let_the_journal_go_first(self) -> None:
-        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits long."""
-        with trio.move_on_after(JOURNAL_HEAD_START_SECONDS):
+    async def journal_first(self, seconds: float) -> None:
+        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits longer."""
+        with trio.move_on_after(seconds):
             while self._to_journal:
                 await self._journal_empty.wait()
 

@@ -22,6 +22,7 @@ from supervisor.actor import Reply
 from wire.messages import REDUCED_RELEASES, Reduced
 from wire.rest import ReleaseState, ReleaseView, Role
 
+JOURNAL_SECONDS = 1.0
 RELEASE_SECONDS = 15.0
 """How long a release may take to become durable before it is given up: 503, and still stopped."""
 
@@ -59,6 +60,7 @@ class Releases:
     async def _requested(self, msg: RequestRelease) -> ReleaseView | Refusal:
         people = await self._records.risk_users()
         book, stop_id = self._shelf.book, msg.stop_id
+        await self._stop_is_kept(stop_id)
         waiting = self._shelf.desk.waiting(stop_id)
         case = self._shelf.desk.request(
             book.runs.get(stop_id),
@@ -90,6 +92,14 @@ class Releases:
             return _voided()
         self._note(stop_id, "release_requested", f"{msg.principal.username}: {case.reason}")
         return case.view()
+
+    async def _stop_is_kept(self, stop_id: str) -> None:
+        """A request is about a stop that the database has; one asked for at once may be ahead of it. The journal goes
+        first, as ever."""
+        if stop_id not in self._shelf.book.runs:
+            return
+        await self._keeping.journal_first(JOURNAL_SECONDS)
+        await self._records.save_stop(self._shelf.book.view(stop_id))
 
     def _forget(self, case: Case, why: str) -> None:
         """Nobody was told that it waits; what of it may have reached the database must not wait there either."""

@@ -259,7 +259,9 @@ class Halting:
         return scope.covers(identity.engine_id, identity.account_id, strategy_id, None)
 
     def _pause(self, stops: Iterable[LatchedStop], *, paused: bool) -> None:
-        self._keep_paused({s for s in self._strategies for stop in stops if self._holds(stop, s)}, paused=paused)
+        """A release lets those go on that stops have paused, and not those that a person has."""
+        held = {s for s in self._strategies for stop in stops if self._holds(stop, s)}
+        self._keep_paused(held if paused else held - self._settings.paused_by_hand, paused=paused)
 
     def _keep_paused(self, strategies: set[str], *, paused: bool) -> None:
         if paused:
@@ -273,8 +275,11 @@ class Halting:
     # --- single strategies ---
 
     def command(self, command: StrategyCommand) -> StrategyResult:
-        """A person pauses or resumes one strategy. A resume that was decided before a stop this engine has heard of, or
-        that a stop forbids, is refused: what a stop has paused goes on by a later word only."""
+        """A person pauses or resumes one strategy; such a pause ends by such a resume alone.
+
+        A resume that was decided before a stop this engine has heard of, or that a stop forbids, is refused: what a
+        stop has paused goes on by a later word only.
+        """
         strategy_id, pause = command.strategy_id, command.action is StrategyAction.PAUSE
         if strategy_id not in self._strategies:
             return refused_command(command, "error_unknown_strategy", "this engine has no such strategy")
@@ -283,7 +288,10 @@ class Halting:
             return refused_command(command, "error_stale_epoch", "a stop came after this was decided", was)
         if not pause and (level := self._gate.level_for(strategy_id, "")) > Level.NORMAL:
             return refused_command(command, "error_stopped", f"a stop holds it at {level.value}", was)
+        by_hand = self._settings.paused_by_hand
+        self._settings.paused_by_hand = by_hand | {strategy_id} if pause else by_hand - {strategy_id}
         self._keep_paused({strategy_id}, paused=pause)
+        self._settings_keeper.changed()
         self._log(f"{'PAUSED' if pause else 'RESUMED'} {strategy_id}", None)
         self.wake()
         self.trading_changed()

@@ -49,6 +49,7 @@ class Settings:
         self._path = path
         self.tuned: dict[str, Tuned] = {}
         self.paused: set[str] = set()
+        self.paused_by_hand: set[str] = set()
         self.reduced: dict[str, KeptReduction] = {}
         self.executed: dict[str, Executed] = {}
 
@@ -76,6 +77,7 @@ class Settings:
         plain = {
             "tuned": {k: {"parameters": t.parameters, "version": t.version} for k, t in self.tuned.items()},
             "paused": sorted(self.paused),
+            "paused_by_hand": sorted(self.paused_by_hand),
             "reduced": {
                 k: {"until": r.until.isoformat(), "max_order_value": r.max_order_value} for k, r in self.reduced.items()
             },
@@ -94,6 +96,7 @@ class Settings:
             k: Tuned(parameters=dict(t["parameters"]), version=t["version"]) for k, t in plain["tuned"].items()
         }
         self.paused = set(plain["paused"])
+        self.paused_by_hand = set(plain.get("paused_by_hand", ()))
         self.reduced = {
             k: KeptReduction(until=datetime.fromisoformat(r["until"]), max_order_value=int(r["max_order_value"]))
             for k, r in plain.get("reduced", {}).items()

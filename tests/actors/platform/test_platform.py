@@ -361,7 +361,6 @@ async def test_another_engine_s_token_renews_no_link(settings):
 
 async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_came_in_between(settings):
     async def ask(services, stop):
-        await within(5, lambda: services.db.run(stops.get, stop.stop_id))
         wanted = ReleaseRequest(reason="looked", epoch=stop.epoch, resume=True)
         asked = RequestRelease(principal=operator(), stop_id=stop.stop_id, request=wanted)
         return await services.system.ref(COORDINATOR).ask(asked, timeout=20)
@@ -388,6 +387,29 @@ async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_cam
         assert (await shown(services, again)) is None
         row = await services.db.run(releases.last, again.stop_id)
         assert (row.id, row.state) == (second.id, ReleaseState.VOID)
+
+
+async def test_two_operators_at_once_have_one_stop_of_the_higher_level_and_both_are_told(settings):
+    async with running(settings) as services, trio.open_nursery() as nursery:
+        engine = await enrol(services)
+        await nursery.start(engine.run, services)
+        with trio.fail_after(10):
+            await engine.welcomed.wait()
+        answers = {}
+
+        async def press(name, level):
+            answers[name] = await take(services, request_id=name, level=level, reason=name)
+
+        async with trio.open_nursery() as operators:
+            for n, level in enumerate((Level.HALT, Level.FLATTEN, Level.HALT, Level.CANCEL)):
+                operators.start_soon(press, f"operator-{n}", level)
+        (stop_id,) = {a.stop_id for a in answers.values()}
+        done = await services.stops.wait_for(stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10)
+        assert (done.state, done.level) == (StopState.VERIFIED, Level.FLATTEN)
+        assert engine.latch[stop_id].level is Level.FLATTEN
+        for name in answers:
+            assert (await take(services, request_id=name, level=Level.HALT)).stop_id == stop_id
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(settings, home, database_dsn):

@@ -138,6 +138,18 @@ def test_what_a_stop_has_paused_goes_on_by_a_later_word_only(engine):
     assert engine.gate.paused == {"rsi"}
 
 
+def test_what_a_person_has_paused_goes_on_by_no_release(engine, tmp_path):
+    engine.command(StrategyAction.PAUSE)
+    again = engine.restarted(tmp_path)
+    again.stop()
+    again.release(resume=True)
+    assert again.gate.paused == {"ma"}
+    assert again.command(StrategyAction.RESUME).strategy_status is StrategyState.ACTIVE
+    again.stop("y")
+    again.release("y", resume=True)
+    assert again.gate.paused == set()
+
+
 def test_a_pause_is_never_refused_for_a_stop_and_an_unknown_strategy_always(engine):
     engine.stop()
     assert engine.command(StrategyAction.PAUSE, epoch=0).status is ResultStatus.APPLIED
