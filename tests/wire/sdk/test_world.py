@@ -261,6 +261,8 @@ class World:
         self.detached = None
         known = {i: e for i, e in self.register.entries.items() if not e.is_open or self.chance.random() < 0.5}
         self.register = Register(entries=known, floor=self.register.epoch)
+        if self.chance.random() < 0.7:
+            self.crash()  # both at once: a whole machine went down
 
     def platform_takes(self, frame):
         for event in self.session.receive(frame, self.time):
@@ -395,7 +397,7 @@ class World:
                 self.grants_or_not,
                 self.wait,
             ],
-            [14, 14, 8, 6, 4, 1, 1.2, 0.4, 0.25, 0.1, 0.3, 0.15, 8],
+            [14, 14, 8, 6, 4, 1, 1.2, 0.4, 0.3, 0.25, 0.3, 0.15, 8],
         )[0]
         act()
         self.pump()
@@ -459,7 +461,7 @@ def test_whatever_happens_nothing_leaves_under_a_stop_and_nothing_acknowledged_i
     for seed in range(16):
         for what, count in story(seed, tmp_path / str(seed)).items():
             seen[what] = seen.get(what, 0) + count
-    assert min(seen.values()) >= 20, seen
+    assert min(seen.values()) >= 15, seen
 
 
 @pytest.mark.deep
@@ -503,12 +505,12 @@ def forget_requests_in_flight(monkeypatch):
 
 
 def release_everything_with_anything(monkeypatch):
-    monkeypatch.setattr(
-        "wire.sdk.halting.Halting._let_go",
-        lambda self, _ids, epoch, *, resume, real=Halting._let_go: real(
-            self, [s.record.stop_id for s in self.latch.stops], epoch, resume=resume
-        ),
-    )
+    let_go = Halting._let_go
+
+    def all_of_them(self, _ids, epoch, **more):
+        let_go(self, [s.record.stop_id for s in self.latch.stops], epoch, **more)
+
+    monkeypatch.setattr(Halting, "_let_go", all_of_them)
 
 
 def lose_the_level_on_a_merge(monkeypatch):
