@@ -19,7 +19,7 @@ async def main(credential: str, folder: Path) -> None:
     link.strategy("bot", name="Buys low", schema=SCHEMA, parameters={"size": 2})
 
     async def send(side: str, quantity: int, limit: int = 0, *, closing: bool = False) -> None:
-        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot"}
+        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot", "price": broker.price}
         order_id = uuid4().hex
         with link.sending(order_id, **order, closing=closing):  # raises GateClosed, or lets it go
             broker.send(order_id, side, quantity, limit)  # the bytes leave: nothing waits in between

@@ -21,7 +21,8 @@ class Bot:
         self.link.broker(read_account=self.broker.account, cancel_all=self.cancel_all, flatten=self.flatten)
 
     def send(self, side: str, quantity: int, limit: int = 0, *, closing: bool = False) -> None:
-        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot"}
+        price = self.broker.price
+        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot", "price": price}
         order_id = uuid4().hex
         with self.link.sending(order_id, **order, closing=closing):
             self.broker.send(order_id, side, quantity, limit)

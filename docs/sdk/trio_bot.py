@@ -19,7 +19,7 @@ async def main(credential: str, folder: Path) -> None:
     slicer = trio.CancelScope()
 
     async def send(side: str, quantity: int, limit: int = 0, *, closing: bool = False) -> None:
-        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot"}
+        order = {"symbol": SYMBOL, "side": side, "quantity": quantity, "strategy_id": "bot", "price": broker.price}
         order_id = uuid4().hex
         with link.sending(order_id, **order, closing=closing):
             broker.send(order_id, side, quantity, limit)

@@ -1,5 +1,6 @@
 """Keeps an engine's configuration that of the platform: fetched when it is new, handed to the engine's handler."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ from wire.sdk.work import Job, Lane, Outcome
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _TIMEOUT = 30.0
+
+log = logging.getLogger("wire.sdk")
 
 OnConfig = Callable[[PlatformConfig], Any]
 
@@ -54,6 +57,9 @@ class ConfigLane(Lane):
     def _got(self, outcome: Outcome, now: float) -> None:
         if outcome.error is None:
             self._fetched = outcome.value
+        elif isinstance(outcome.error, ConfigurationError):
+            log.error("%s", outcome.error.reason)  # asking again changes nothing before a person does
+            self._known = self._wanted
         else:
             self._again(now)
 

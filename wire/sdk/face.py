@@ -132,9 +132,14 @@ class Face:
         quantity: int,
         strategy_id: str | None = None,
         closing: bool = False,
+        price: int | None = None,
     ) -> None:
         """The last step before an order's bytes leave: counts it as in flight, or raises GateClosed. Whatever waits (a
-        throttle, a pool, a token) comes before it. ``closing``: an order that ``flatten`` was asked for."""
+        throttle, a pool, a token) comes before it.
+
+        ``closing``: an order that ``flatten`` was asked for. ``price``: won a share (at market the last price), by which
+        it is valued in the first minutes after a release with reduced limits; without it only reducing orders leave then.
+        """
         self._call(
             self._running().orders.check,
             order_id,
@@ -143,6 +148,7 @@ class Face:
             quantity=quantity,
             strategy_id=strategy_id,
             closing=closing,
+            price=price,
         )
 
     def check_cancel(self, order_id: str, *, symbol: str, strategy_id: str | None = None) -> None:
@@ -167,9 +173,18 @@ class Face:
         quantity: int,
         strategy_id: str | None = None,
         closing: bool = False,
+        price: int | None = None,
     ) -> Iterator[None]:
         """``check``, then ``settle`` when the block ends, or ``lost`` when it ends by an exception."""
-        self.check(order_id, symbol=symbol, side=side, quantity=quantity, strategy_id=strategy_id, closing=closing)
+        self.check(
+            order_id,
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            strategy_id=strategy_id,
+            closing=closing,
+            price=price,
+        )
         with self._answered(order_id):
             yield
 

@@ -30,11 +30,12 @@ class Ordering:
         quantity: int,
         strategy_id: str | None = None,
         closing: bool = False,
+        price: int | None = None,
     ) -> None:
         """The last synchronous step before an order's bytes leave: returns and counts it as in flight, or raises
         GateClosed. ``closing``: it was asked for by ``flatten``."""
         purpose = Purpose.STOP_ORDER if closing else Purpose.ORDER
-        self._pass(_intent(order_id, purpose, strategy_id, symbol, side, quantity))
+        self._pass(_intent(order_id, purpose, strategy_id, symbol, side, quantity, price))
 
     def check_cancel(self, order_id: str, *, symbol: str, strategy_id: str | None = None) -> None:
         """The same for a cancel, whoever wants it: under HALT nothing leaves, under CANCEL cancels must."""
@@ -82,12 +83,24 @@ class Ordering:
 
 
 def _intent(
-    order_id: str, purpose: Purpose, strategy_id: str | None, symbol: str, side: Side | str, quantity: int
+    order_id: str,
+    purpose: Purpose,
+    strategy_id: str | None,
+    symbol: str,
+    side: Side | str,
+    quantity: int,
+    price: int | None = None,
 ) -> Intent:
     """Raises InvalidField: an order that cannot be understood is not let through."""
-    plain = checked(OpenOrder, order_id=order_id, symbol=symbol, side=side, remaining=quantity, price=0)
+    plain = checked(OpenOrder, order_id=order_id, symbol=symbol, side=side, remaining=quantity, price=price or 0)
     if quantity < 1:
         raise InvalidField("must be at least 1 share", field="quantity")
     return Intent(
-        order_id=order_id, purpose=purpose, strategy_id=strategy_id, symbol=symbol, side=plain.side, quantity=quantity
+        order_id=order_id,
+        purpose=purpose,
+        strategy_id=strategy_id,
+        symbol=symbol,
+        side=plain.side,
+        quantity=quantity,
+        price=price or None,
     )

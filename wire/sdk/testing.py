@@ -29,6 +29,7 @@ from wire.messages import (
     LeaseExpiry,
     Limits,
     ParameterUpdate,
+    Reduced,
     Release,
     StopPhase,
     StopProgress,
@@ -216,12 +217,12 @@ class PracticePlatform:
 
         self._do(act)
 
-    def release(self, *stop_ids: str, resume: bool = True) -> None:
+    def release(self, *stop_ids: str, resume: bool = True, reduced: Reduced | None = None) -> None:
         def act() -> None:
             epoch = self._register.epoch + 1
             self._register = self._register.with_release(stop_ids, epoch)
             held = self._snapshot().effective
-            self._send(Release(stop_ids=list(stop_ids), epoch=epoch, effective=held, resume=resume))
+            self._send(Release(stop_ids=list(stop_ids), epoch=epoch, effective=held, resume=resume, reduced=reduced))
 
         self._do(act)
 

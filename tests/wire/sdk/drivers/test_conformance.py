@@ -19,6 +19,7 @@ from wire.messages import (
     LocalStopCause,
     ParameterResult,
     Positions,
+    Reduced,
     ResultStatus,
     StopPhase,
     StrategyStatusReport,
@@ -134,6 +135,21 @@ def test_a_stop_closes_the_gate_cancels_closes_and_is_verified(engine, platform,
     platform.release("x")
     alpha.wait_open()
     alpha.do(order()("o2"))
+
+
+def test_after_a_release_with_reduced_limits_only_small_orders_leave(engine, platform, account):
+    alpha = engine()
+    alpha.wait_open()
+    platform.stop("x", level=Level.HALT)
+    platform.phase(P.VERIFIED, "x")
+    platform.release("x", reduced=Reduced(for_ms=60_000, max_order_value=10_000))
+    alpha.wait_open()
+    order = {"symbol": "005930", "side": "buy", "strategy_id": "ma"}
+    with pytest.raises(GateClosed, match="value is not known"):
+        alpha.do(lambda link: link.check("o1", **order, quantity=1))
+    with pytest.raises(GateClosed, match="more than 10,000"):
+        alpha.do(lambda link: link.check("o2", **order, quantity=3, price=5_000))
+    alpha.do(lambda link: link.check("o3", **order, quantity=2, price=5_000))
 
 
 def test_closing_orders_pass_only_after_the_stop_and_never_open_anything(engine, platform, account, order):

@@ -1,0 +1,142 @@
+"""What only a synchronous engine can do wrong: wait in the wrong place, hang in a handler, call from anywhere."""
+
+import threading
+import time
+
+import pytest
+
+from wire.messages import ParameterResult, ResultStatus, StopPhase
+from wire.sdk import ConfigurationError, GateClosed, Level, Reading
+from wire.sdk.threads import EngineLink, LinkStalled
+
+P = StopPhase
+
+
+@pytest.fixture
+def link(platform, tmp_path):
+    credential = platform.credential(tmp_path / "engine.json")
+    link = EngineLink(credential, tmp_path / "state", name="Threaded", health_every=None, read_every=0.1)
+    link.strategy("ma", name="Averages")
+    link.broker(read_account=Reading)
+    return link
+
+
+def buy(link, order_id="o1"):
+    link.check(order_id, symbol="005930", side="buy", quantity=1, strategy_id="ma")
+
+
+def test_a_link_that_does_not_answer_is_a_closed_gate_and_the_order_is_never_counted(link, platform):
+    blocked, go_on = threading.Event(), threading.Event()
+    with link:
+        link.wait_open(timeout=10.0)
+        link.patience = 0.2
+        link._loop.call_soon_threadsafe(lambda: (blocked.set(), go_on.wait(10)))
+        blocked.wait(10)
+        with pytest.raises(LinkStalled) as stalled:
+            buy(link)
+        assert isinstance(stalled.value, GateClosed)
+        go_on.set()
+        link.patience = 5.0
+        platform.stop("x", level=Level.HALT)
+        assert platform.phase(P.FROZEN, "x").in_flight == 0
+
+
+def test_a_handler_that_hangs_delays_no_stop(link, platform):
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hang():
+        if hanging.is_set():
+            go_on.wait(20)
+        return Reading()
+
+    link.broker(read_account=hang)
+    with link:
+        link.wait_open(timeout=10.0)
+        hanging.set()
+        time.sleep(0.3)  # a read is under way
+        platform.stop("x", level=Level.HALT)
+        assert platform.phase(P.VERIFIED, "x", within=2.0).latched
+        with pytest.raises(GateClosed, match="HALT"):
+            buy(link)
+        go_on.set()
+
+
+def test_callbacks_run_in_the_links_thread_and_handlers_elsewhere(link, platform):
+    where = {}
+
+    def froze(_freeze):
+        where["freeze"] = threading.current_thread()
+        link.trade_log("System", "frozen, says the callback")
+        with pytest.raises(ConfigurationError, match="must not wait"):
+            link.wait_open(timeout=1.0)
+        where["told"] = True
+
+    def read():
+        where["read"] = threading.current_thread()
+        link.trade_log("System", "read, says the handler")
+        return Reading()
+
+    link.broker(read_account=read)
+    link.on_freeze(froze)
+    with link:
+        link.wait_open(timeout=10.0)
+        platform.stop("x", level=Level.HALT)
+        platform.phase(P.VERIFIED, "x")
+    assert where["told"]
+    assert where["freeze"] is link._thread
+    assert where["read"] not in (link._thread, threading.current_thread())
+
+
+def test_many_threads_may_trade_at_once_and_none_after_frozen(link, platform):
+    passed, go_on = [], threading.Event()
+
+    def trade(name):
+        for n in range(10_000):
+            if go_on.is_set():
+                return
+            try:
+                with link.sending(f"{name}-{n}", symbol="005930", side="buy", quantity=1, strategy_id="ma"):
+                    passed.append(time.monotonic())
+            except GateClosed:
+                continue
+
+    with link:
+        link.wait_open(timeout=10.0)
+        traders = [threading.Thread(target=trade, args=(f"t{n}",)) for n in range(4)]
+        for trader in traders:
+            trader.start()
+        time.sleep(0.2)
+        platform.stop("x", level=Level.HALT)
+        frozen = platform.phase(P.VERIFIED, "x", within=20.0)
+        count = len(passed)
+        time.sleep(0.2)
+        go_on.set()
+        for trader in traders:
+            trader.join(10)
+    assert count > 0
+    assert len(passed) - count <= frozen.in_flight
+
+
+def test_a_slow_apply_is_answered_as_busy_and_the_rest_goes_on(link, platform, monkeypatch):
+    monkeypatch.setattr("wire.sdk.strategies.APPLY_TIMEOUT", 0.2)
+    go_on = threading.Event()
+    link.strategy("slow", name="Slow", apply=lambda values: go_on.wait(10))
+    with link:
+        platform.until(lambda: platform.is_linked)
+        platform.update("slow", request_id="r1", version=1)
+        busy = platform.hears(ParameterResult, lambda r: r.request_id == "r1")
+        assert (busy.status, busy.error) == (ResultStatus.FAILED, "error_strategy_busy")
+        platform.update("ma", request_id="r2", version=1)
+        assert platform.hears(ParameterResult, lambda r: r.request_id == "r2").status is ResultStatus.APPLIED
+        go_on.set()
+
+
+def test_waiting_has_an_end(link, platform):
+    platform.lease_ms = 0
+    with link, pytest.raises(TimeoutError):
+        link.wait_open(timeout=0.3)
+
+
+def test_the_configuration_can_be_asked_for(link, platform):
+    with link:
+        assert link.config(timeout=10.0).account_id == "A1"
