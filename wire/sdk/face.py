@@ -137,8 +137,8 @@ class Face:
         """The last step before an order's bytes leave: counts it as in flight, or raises GateClosed. Whatever waits (a
         throttle, a pool, a token) comes before it.
 
-        ``closing``: an order that ``flatten`` was asked for. ``price``: won a share (at market the last price), by which
-        it is valued in the first minutes after a release with reduced limits; without it only reducing orders leave then.
+        ``closing``: an order that ``flatten`` was asked for. ``price``: won a share (at market the last price), which
+        values the order in the first minutes after a release with reduced limits; without it only reducing ones leave.
         """
         self._call(
             self._running().orders.check,
