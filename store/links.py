@@ -59,18 +59,20 @@ class Progress:
 
 
 async def advance(conn: Connection, progress: Iterable[Progress], now: datetime) -> set[str]:
-    """Moves the sessions that are still current, and returns their engines' ids."""
-    moved = set()
-    for step in progress:
-        row = await conn.fetchrow(
-            "update engine_links set last_recv = greatest(last_recv, coalesce($3, 0)),"
-            " next_seq = greatest(next_seq, coalesce($4, 0)), updated_at = $5"
-            " where engine_id = $1 and session = $2 returning engine_id",
-            *(step.engine_id, step.session, step.last_recv, step.next_seq, now),
-        )
-        if row is not None:
-            moved.add(step.engine_id)
-    return moved
+    """Moves the sessions that are still current, in one statement, and returns their engines' ids."""
+    steps = [(step.engine_id, step.session, step.last_recv, step.next_seq) for step in progress]
+    if not steps:
+        return set()
+    rows = await conn.fetch(
+        "update engine_links l set last_recv = greatest(l.last_recv, coalesce(s.last_recv, 0)),"
+        " next_seq = greatest(l.next_seq, coalesce(s.next_seq, 0)), updated_at = $5"
+        " from (select engine_id, session, max(last_recv) as last_recv, max(next_seq) as next_seq"
+        " from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) as s(engine_id, session, last_recv, next_seq)"
+        " group by engine_id, session) s where l.engine_id = s.engine_id and l.session = s.session returning l.engine_id",
+        *(list(column) for column in zip(*steps, strict=True)),
+        now,
+    )
+    return {row["engine_id"] for row in rows}
 
 
 def _link(row: asyncpg.Record) -> LinkRow:

@@ -92,6 +92,11 @@ class PlainConnection:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return None
 
+    @property
+    def behind_head(self) -> bytes:
+        """What has arrived after the head."""
+        return bytes(self._http.trailing_data[0])
+
     async def body(self, request: PlainRequest) -> PlainRequest:
         """The request with its body. Raises BadRequest (413) over 64 KiB."""
         parts: list[bytes] = []

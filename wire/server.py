@@ -1,7 +1,7 @@
 """The listener of the engine links: WebSockets at ``/ws/engine/{engine_id}`` and plain HTTP on the same port.
 
 Every connection has its own task, nursery and deadlines; nothing that happens on one of them reaches the listener or
-another connection. A handshake is judged by us before trio-websocket sees it, so a refusal is a plain HTTP answer.
+another connection. A handshake is judged before any WebSocket begins, so a refusal is a plain HTTP answer.
 """
 
 import logging
@@ -14,22 +14,14 @@ from typing import Any, cast
 
 import attrs
 import trio
-from trio_websocket import wrap_server_stream
 
+from wire import direct
 from wire.closing import CloseCode
+from wire.direct import is_key
 from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized, UnknownType, WireError
 from wire.messages import SUBPROTOCOL
 from wire.plain import BadRequest, PlainConnection, PlainRequest, PlainResponse
-from wire.sockets import (
-    MESSAGE_QUEUE,
-    RECEIVE_BYTES,
-    GuardedStream,
-    LinkClosed,
-    ReaderGuard,
-    Socket,
-    SocketLimits,
-    background,
-)
+from wire.sockets import Link, LinkClosed, SocketLimits, background
 from wire.stops import IDENTIFIER
 from wire.tokens import Claims
 
@@ -38,7 +30,11 @@ log = logging.getLogger(__name__)
 _PATH = re.compile(rf"/ws/engine/({IDENTIFIER})")
 
 Authorize = Callable[[str, str], Claims]
-Handler = Callable[[Socket, str, Claims], Awaitable[None]]
+Handler = Callable[[Link, str, Claims], Awaitable[None]]
+Driver = Callable[
+    [trio.Nursery, trio.abc.Stream, PlainConnection, PlainRequest, SocketLimits], Awaitable[Link | None]
+]
+"""Answers a handshake that was judged and drives the WebSocket: ``direct.accept``, or ``library.accept``."""
 HttpHandler = Callable[[PlainRequest], Awaitable[PlainResponse]]
 
 
@@ -76,7 +72,7 @@ class EngineListener:
     """``authorize(engine_id, token)`` returns the token's claims or raises Unauthorized, Forbidden, NotFound or
     Overloaded; that the subject is the engine of the path is checked here. ``handler(socket, engine_id, claims)`` owns
     an open link. When it returns or raises LinkClosed the link is closed; anything else it raises is a 1011 for the
-    peer. ``http`` answers all other requests.
+    peer. ``http`` answers all other requests; ``driver`` is what drives the WebSockets.
     """
 
     def __init__(
@@ -86,11 +82,13 @@ class EngineListener:
         handler: Handler,
         http: HttpHandler | None = None,
         limits: ServerLimits = ServerLimits(),  # frozen
+        driver: Driver = direct.accept,
     ) -> None:
         self._authorize = authorize
         self._handler = handler
         self._http = http
         self._limits = limits
+        self._driver = driver
         self._connections = 0
         self._handshakes: Counter[str] = Counter()
         self._accepted = self._refused = self._failed = 0
@@ -122,32 +120,38 @@ class EngineListener:
 
     async def _serve_one(self, stream: trio.abc.Stream, remote: str, finish_handshake: Callable[[], None]) -> None:
         async with background() as nursery:
-            opened = None
-            with trio.move_on_after(self._limits.handshake_timeout) as handshake:
-                plain = PlainConnection(stream, remote)
-                request = await self._head(plain)
-                if request is None:
-                    return
-                if not _wants_websocket(request):
-                    handshake.deadline = trio.current_time() + self._limits.http_timeout
-                    return await self._serve_plain(plain, request)
-                opened = await self._open(nursery, stream, plain, request)
+            opened = await self._shake_hands(nursery, stream, remote)
             finish_handshake()
             if opened is not None:
                 await self._run_handler(*opened)
+
+    async def _shake_hands(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, remote: str
+    ) -> tuple[Link, str, Claims] | None:
+        """The open link; None when the request was something else, and is answered. Keeps nothing of the request."""
+        with trio.move_on_after(self._limits.handshake_timeout) as handshake:
+            plain = PlainConnection(stream, remote)
+            request = await self._head(plain)
+            if request is None:
+                return None
+            if _wants_websocket(request):
+                return await self._open(nursery, stream, plain, request)
+            handshake.deadline = trio.current_time() + self._limits.http_timeout
+            await self._serve_plain(plain, request)
+        return None
 
     # --- WebSocket ------------------------------------------------------------------------------------------------
 
     async def _open(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, plain: PlainConnection, request: PlainRequest
-    ) -> tuple[Socket, str, Claims] | None:
+    ) -> tuple[Link, str, Claims] | None:
         try:
             engine_id, claims = self._admit(request)
         except WireError as error:
             self._refused += 1
             await plain.answer(_refusal(error))
             return None
-        socket = await self._accept(nursery, stream, plain.received, request.remote)
+        socket = await self._driver(nursery, stream, plain, request, self._limits.socket)
         if socket is None:
             return None
         self._accepted += 1
@@ -160,6 +164,8 @@ class EngineListener:
             raise NotFound("engines connect to /ws/engine/{engine_id}")
         if request.headers.get("sec-websocket-version") != "13" or request.method != "GET":
             raise UnknownType("the WebSocket version is 13", code="error_upgrade_required")
+        if not is_key(request.headers.get("sec-websocket-key", "")):
+            raise UnknownType("a WebSocket key is 16 bytes in base64", code="error_malformed")
         if SUBPROTOCOL not in _tokens(request, "sec-websocket-protocol"):
             raise UnknownType(f"the subprotocol is {SUBPROTOCOL}", code="error_upgrade_required")
         if request.bearer is None:
@@ -169,25 +175,7 @@ class EngineListener:
             raise Forbidden("the token is of another engine", code="error_engine_mismatch")
         return match[1], claims
 
-    async def _accept(
-        self, nursery: trio.Nursery, stream: trio.abc.Stream, received: bytes, remote: str
-    ) -> Socket | None:
-        limits = self._limits.socket
-        guarded = GuardedStream(stream, limits, replay=received)
-        reader = ReaderGuard(nursery)
-        with reader.handshake:
-            request = await wrap_server_stream(
-                cast("Any", reader),
-                guarded,
-                message_queue_size=MESSAGE_QUEUE,
-                max_message_size=limits.max_message_bytes,
-                receive_buffer_size=RECEIVE_BYTES,
-            )
-            connection = await request.accept(subprotocol=SUBPROTOCOL)
-            return Socket(connection, guarded, limits=limits, remote=remote)
-        return None
-
-    async def _run_handler(self, socket: Socket, engine_id: str, claims: Claims) -> None:
+    async def _run_handler(self, socket: Link, engine_id: str, claims: Claims) -> None:
         try:
             await self._handler(socket, engine_id, claims)
         except LinkClosed as end:

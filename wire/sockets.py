@@ -5,9 +5,10 @@ stream is aborted and never used again; after a close the TCP connection is ende
 reader task may raise, and never returns from a handshake that the peer breaks off, so it runs under a guard.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -107,8 +108,27 @@ class ReaderGuard:
             self.handshake.cancel()
 
 
+class Link(Protocol):
+    """What an open link can do, whoever drives it. One task may send while another receives.
+
+    ``post`` takes a text without waiting; while ``is_behind``, ``flush`` before the next. All raise LinkClosed once the
+    connection is over, but ``close``, which is bounded and never raises.
+    """
+
+    remote: str
+
+    @property
+    def is_behind(self) -> bool: ...
+    def post(self, text: str) -> None: ...
+    async def flush(self) -> None: ...
+    async def send(self, text: str) -> None: ...
+    async def receive(self) -> str: ...
+    async def receive_many(self) -> Sequence[str]: ...
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None: ...
+
+
 class Socket:
-    """One open WebSocket: text out, text in. One task may send while another receives."""
+    """One open WebSocket of either side, driven by trio-websocket."""
 
     def __init__(
         self, connection: WebSocketConnection, stream: GuardedStream, *, limits: SocketLimits, remote: str = ""
@@ -119,7 +139,21 @@ class Socket:
         self._limits = limits
         self._receiving: trio.CancelScope | None = None
         self._ended: LinkClosed | None = None
+        self._posted: deque[str] = deque()
         stream.on_violation = self._interrupt
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._posted)
+
+    def post(self, text: str) -> None:
+        """Nothing is written before ``flush``."""
+        self._check_open()
+        self._posted.append(text)
+
+    async def flush(self) -> None:
+        while self._posted:
+            await self.send(self._posted.popleft())
 
     async def send(self, text: str) -> None:
         """Raises LinkClosed. After 10 s without progress the connection is aborted (4029): half a frame is out."""
@@ -154,6 +188,10 @@ class Socket:
             raise LinkClosed(CloseCode.MALFORMED, CloseCode.MALFORMED.reason)
         raise self._why(None)
 
+    async def receive_many(self) -> Sequence[str]:
+        """The next message alone: trio-websocket tells of no others."""
+        return (await self.receive(),)
+
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Says goodbye, waits at most 2 s for the answer, and ends the TCP connection in any case. Never raises."""
         if self._stream.violation is not None:
@@ -162,7 +200,7 @@ class Socket:
             if self._ended is None:
                 self._ended = LinkClosed(code, reason)
                 with trio.move_on_after(self._limits.close_timeout):
-                    await self._connection.aclose(code, _fitting(reason))
+                    await self._connection.aclose(code, fitting(reason))
         except (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the connection ended first; it is aborted below all the same
         finally:
@@ -192,7 +230,8 @@ class Socket:
         return LinkClosed(closed.reason.code, closed.reason.reason or "")
 
 
-def _fitting(reason: str) -> str:
+def fitting(reason: str) -> str:
+    """As much of a reason as a close frame holds."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 

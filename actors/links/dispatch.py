@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from actors.fleet.fleet import EngineHeard, EngineReported
+from actors.fleet.fleet import EngineReported
 from actors.links.messages import LocallyStopped, Progressed, UpdateAnswered
 from actors.links.places import LinkDesk
 from actors.platform.log_writer import KeepAccount
@@ -46,8 +46,6 @@ def hand_on(desk: LinkDesk, engine_id: str, message: object) -> None:
         case Account():
             desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
             desk.log_writer.tell(KeepAccount(engine_id=engine_id, account=message))
-        case TradeLog() | OrderUpdate() | Fill() | ErrorReport() | StrategyResult():
-            desk.fleet.tell(EngineHeard(engine_id=engine_id))
 
 
 def to_keep(engine_id: str, event: Received, *, fallback: str) -> ToKeep | None:

@@ -1,20 +1,22 @@
 """One engine's connection as an actor: temporary, supervised, gone with its socket.
 
 Three tasks share one session (``wire.session``), which does no I/O itself. The reader always drains the socket; the
-writer always writes the next frame only, so a stop that arrives is the next one out; the mailbox takes what the other
-actors have for the engine and never waits. Nothing here waits for the database: messages are handed on at once, and
-acknowledged when the log writer says that they are committed.
+mailbox takes what the other actors have for the engine and never waits. Whoever has something for the engine writes it
+at once, as far as the socket takes it; the writer waits for the socket and for what time brings. One frame is given to
+the socket at a time, so a stop that arrives is the next one out. Nothing here waits for the database: messages are
+handed on at once, and acknowledged when the log writer says that they are committed.
 """
 
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Protocol, cast
 
 import trio
 
-from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineLost
+from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineHeard, EngineLost
 from actors.links.dispatch import hand_on, is_lossless, to_keep, to_quarantine
 from actors.links.messages import (
     CloseNow,
@@ -33,7 +35,7 @@ from actors.links.messages import (
     UpdateRefused,
 )
 from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
-from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun, SetAside
+from actors.platform.log_writer import Keep, KeepMany, Kept, NotStorable, SessionBegun, SetAside
 from actors.stops.effects import RaiseAlert
 from store.letters import DeadLetter
 from supervisor.actor import Actor, Reply, handles
@@ -88,10 +90,13 @@ class LinkEnded(Exception):
 
 
 class Socket(Protocol):
-    """``send`` and ``receive`` raise when the connection is over; ``close`` is bounded and never raises."""
+    """See ``wire.sockets.Link``. All but ``close`` raise when the connection is over."""
 
-    async def send(self, text: str) -> None: ...
-    async def receive(self) -> str | bytes: ...
+    @property
+    def is_behind(self) -> bool: ...
+    def post(self, text: str) -> None: ...
+    async def flush(self) -> None: ...
+    async def receive_many(self) -> Sequence[str | bytes]: ...
     async def close(self, code: int, reason: str) -> None: ...
 
 
@@ -116,6 +121,8 @@ class EngineLink(Actor):
         self._wall = wall
         self._place: Place = desk.place(engine_id)
         self._bell = trio.Event()
+        self._wakes_at = -inf
+        self._keeping: list[Keep] = []
         self._unwritten: list[tuple[str, int]] = []
         self._unconfirmed: deque[tuple[int, bool]] = deque()
         self._closing: CloseLink | None = None
@@ -154,16 +161,17 @@ class EngineLink(Actor):
     @handles(DeliverStop)
     async def on_stop(self, msg: DeliverStop) -> None:
         self._send_stop(msg.message)
+        self._go_on()
 
     @handles(DeliverRelease)
     async def on_release(self, msg: DeliverRelease) -> None:
         self._session.send(msg.message)
-        self._ring()
+        self._go_on()
 
     @handles(DeliverUpdate)
     async def on_update(self, msg: DeliverUpdate) -> None:
         self._session.send(msg.message, id=msg.message.request_id, expires_at=msg.expires_at)
-        self._ring()
+        self._go_on()
 
     @handles(DeliverCommand)
     async def on_command(self, msg: DeliverCommand) -> StrategyResult:
@@ -171,25 +179,26 @@ class EngineLink(Actor):
         while len(self._commands) > COMMANDS_AWAITED:
             self._commands.popitem(last=False)
         self._session.send(msg.command, id=msg.command.request_id, expires_at=msg.expires_at)
-        self._ring()
+        self._go_on()
         return cast("StrategyResult", DEFERRED)
 
     @handles(TellConfig)
     async def on_config(self, msg: TellConfig) -> None:
         self._session.send(ConfigChanged(config_version=msg.config_version))
-        self._ring()
+        self._go_on()
 
     @handles(NotStorable)
     async def on_not_storable(self, msg: NotStorable) -> None:
         if msg.connection == self._session.connection:
             nack = Nack(code="error_not_storable", reason=msg.reason, seq=msg.seq, re=msg.id)
             self._session.send(nack, re=msg.id)
-            self._ring()
+            self._go_on()
 
     @handles(Kept)
     async def on_kept(self, msg: Kept) -> None:
         if msg.connection == self._session.connection:
             self._confirm(msg.seq)
+            self._go_on()
 
     @handles(CloseNow)
     async def on_close(self, msg: CloseNow) -> None:
@@ -200,43 +209,58 @@ class EngineLink(Actor):
     @handles(Drain)
     async def on_drain(self, _: Drain) -> None:
         self._draining = True
-        self._ring()
+        self._bell.set()
 
     # --- the three tasks ------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
             while self._session.state is not State.CLOSED:
-                text = await self._socket.receive()
-                for event in self._session.receive(text, trio.current_time()):
-                    if isinstance(event, Received) and isinstance(event.message, Hello):
-                        await self._greet(event.message)
-                    else:
-                        self._on_event(event)
-                self._ring()
+                for text in await self._socket.receive_many():
+                    for event in self._session.receive(text, trio.current_time()):
+                        if isinstance(event, Received) and isinstance(event.message, Hello):
+                            await self._greet(event.message)
+                        else:
+                            self._on_event(event)
+                self._hand_over()
+                self._go_on()
         except self._ended:
             self.context.stop("the connection is over")
 
     async def _write(self) -> None:
         try:
             while True:
-                now = trio.current_time()
                 self._session.hold_token = self._holds_token()
-                self._on_events(self._session.tick(now))
-                stops = self._unwritten if self._session.state is State.LIVE else []
-                frames = self._session.take(now, limit=1)
-                if frames:
-                    await self._socket.send(frames[0])
+                self._on_events(self._session.tick(trio.current_time()))
+                self._post()
+                if self._socket.is_behind:
+                    await self._socket.flush()
                 elif self._closing is not None:
                     break
                 elif self._draining:
                     self._say_goodbye()
                 else:
-                    self._note_written(stops)
                     await self._wait_for_news()
         except self._ended:
             pass
         self.context.stop("the connection is over" if self._closing is None else self._closing.reason)
+
+    def _go_on(self) -> None:
+        """Writes what the socket takes; the writer is woken for what has to wait for the socket or for a moment."""
+        try:
+            self._post()
+        except self._ended:
+            self.context.stop("the connection is over")
+            return
+        if self._socket.is_behind or self._closing is not None or (self._session.deadline() or inf) < self._wakes_at:
+            self._bell.set()
+
+    def _post(self) -> None:
+        while not self._socket.is_behind:
+            if not (frames := self._session.take(trio.current_time(), limit=1)):
+                self._note_written()
+                return
+            self._socket.post(frames[0])
 
     def _say_goodbye(self) -> None:
         """Everything that could be written is: a stop that was taken before the drain has left."""
@@ -246,18 +270,18 @@ class EngineLink(Actor):
 
     async def _wait_for_news(self) -> None:
         deadline = self._session.deadline()
-        with trio.CancelScope(deadline=float("inf") if deadline is None else deadline):
+        self._wakes_at = inf if deadline is None else deadline
+        with trio.CancelScope(deadline=self._wakes_at):
             await self._bell.wait()
+        self._wakes_at = -inf
         self._bell = trio.Event()
 
-    def _ring(self) -> None:
-        self._bell.set()
-
-    def _note_written(self, stops: list[tuple[str, int]]) -> None:
+    def _note_written(self) -> None:
         """Nothing waits to be written any more, so these stops have left."""
-        for stop_id, epoch in stops:
-            self._desk.coordinator.tell(StopWritten(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
-        self._unwritten = [s for s in self._unwritten if s not in stops]
+        if self._unwritten and self._session.state is State.LIVE:
+            for stop_id, epoch in self._unwritten:
+                self._desk.coordinator.tell(StopWritten(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
+            self._unwritten.clear()
 
     # --- hello and welcome ----------------------------------------------------------------------------------------
 
@@ -292,7 +316,7 @@ class EngineLink(Actor):
         self._welcome(hello)
         self._desk.fleet.tell(EngineGreeted(engine_id=self.engine_id, hello=hello))
         self._desk.parameters.tell(EngineAdmitted(engine_id=self.engine_id, hello=hello, link=self.context.self_ref))
-        self._ring()
+        self._go_on()
 
     async def _end_older_link(self) -> None:
         older = self._place.link
@@ -341,7 +365,7 @@ class EngineLink(Actor):
         for event in events:
             self._on_event(event)
         if events:
-            self._ring()
+            self._bell.set()
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -429,17 +453,23 @@ class EngineLink(Actor):
             return
         self._unconfirmed.append((seq, True))
         kept = to_keep(self.engine_id, event, fallback=f"{self._session.session}.{seq}")
-        told = self._desk.log_writer.tell(
-            Keep(
-                engine_id=self.engine_id,
-                link=self.context.self_ref,
-                connection=event.connection,
-                session=self._session.session,
-                seq=seq,
-                received=kept,
-            )
+        keep = Keep(
+            engine_id=self.engine_id,
+            link=self.context.self_ref,
+            connection=event.connection,
+            session=self._session.session,
+            seq=seq,
+            received=kept,
         )
-        if not told:
+        self._keeping.append(keep)
+
+    def _hand_over(self) -> None:
+        """What was read at once goes to the log writer at once."""
+        if not self._keeping:
+            return
+        keeping, self._keeping = self._keeping, []
+        self._desk.fleet.tell(EngineHeard(engine_id=self.engine_id))
+        if not self._desk.log_writer.tell(KeepMany(keeps=keeping)):
             self._on_events(self._session.close(CloseCode.OVERLOADED))
         elif len(self._unconfirmed) > UNCOMMITTED_LIMIT:
             self._on_events(self._session.close(CloseCode.RATE_LIMITED))
@@ -456,23 +486,21 @@ class EngineLink(Actor):
         if isinstance(kept, DeadLetter):
             self._desk.log_writer.tell(SetAside(letter=kept))
             return
-        self._desk.log_writer.tell(
-            Keep(
-                engine_id=self.engine_id,
-                link=self.context.self_ref,
-                connection=self._session.connection,
-                session=self._session.session,
-                seq=event.seq,
-                received=kept,
-            )
+        keep = Keep(
+            engine_id=self.engine_id,
+            link=self.context.self_ref,
+            connection=self._session.connection,
+            session=self._session.session,
+            seq=event.seq,
+            received=kept,
         )
+        self._keeping.append(keep)  # in its place among the others: a commit confirms what came before it
 
     def _confirm(self, seq: int) -> None:
         """Everything up to ``seq`` is committed, and so is every conflated message right behind it."""
         while self._unconfirmed and (self._unconfirmed[0][0] <= seq or not self._unconfirmed[0][1]):
             seq = max(seq, self._unconfirmed.popleft()[0])
         self._session.committed(seq, trio.current_time(), connection=self._session.connection)
-        self._ring()
 
     def _send_stop(self, message: EmergencyStop) -> None:
         """Idempotent for the engine. Each sending is a letter of its own: a repetition must not die as a duplicate."""
@@ -481,7 +509,6 @@ class EngineLink(Actor):
         self._session.send(message, id=letter_id)
         self._unwritten.append((message.stop_id, message.stop_epoch))
         self._held.add(message.stop_id)
-        self._ring()
 
     def _on_acknowledged(self, letter_id: str) -> None:
         known = self._place.stop_letters.pop(letter_id, None)

@@ -29,7 +29,7 @@ from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized
 from wire.plain import PlainRequest, PlainResponse
 from wire.rest import EngineTokenRequest
 from wire.server import EngineListener, ServerLimits, open_listeners
-from wire.sockets import LinkClosed, Socket
+from wire.sockets import Link, LinkClosed
 from wire.tokens import ENGINE, Claims
 
 DRAIN_SECONDS = 3.0
@@ -113,7 +113,7 @@ class EngineDoor(Actor):
             raise Overloaded("the platform is going down", code="error_draining")
         return authorized(self._services, engine_id, token)
 
-    async def _serve_link(self, socket: Socket, engine_id: str, claims: Claims) -> None:
+    async def _serve_link(self, socket: Link, engine_id: str, claims: Claims) -> None:
         expires = datetime.fromtimestamp(claims.exp, UTC)
         spec = ChildSpec(
             id=f"{engine_id}.{next(self._numbers)}",

@@ -46,6 +46,7 @@ class Hub:
         self._streams = {topic: Stream(name, DELIVERY[topic]) for topic in Topic}
         self._memos = {topic: Memo() for topic in Topic}
         self._sleeping: set[Waker] = set()
+        self._dozing: set[Waker] = set()
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -68,9 +69,15 @@ class Hub:
         self._wake(topic)
 
     def _wake(self, topic: Topic) -> None:
-        urgent = topic in URGENT
-        for waker in self._sleeping:
-            waker.wake(urgent=urgent)
+        """The first item of a tick wakes the readers; those that follow cost nothing, unless they are urgent."""
+        if topic in URGENT:
+            for waker in (*self._sleeping, *self._dozing):
+                waker.wake(urgent=True)
+        elif self._sleeping:
+            for waker in self._sleeping:
+                waker.wake(urgent=False)
+            self._dozing |= self._sleeping
+            self._sleeping.clear()
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -93,6 +100,7 @@ class Hub:
                 await waker.hurried.wait()
         finally:
             self._sleeping.discard(waker)
+            self._dozing.discard(waker)
             waker.rearm()
 
     def stream(self, topic: Topic) -> Stream:

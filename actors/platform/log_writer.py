@@ -1,4 +1,4 @@
-"""Keeps what engines tell, in batches: one transaction for up to 200 messages or 20 ms, the links' progress included.
+"""Keeps what engines tell, in batches: one transaction for up to 1000 messages or 20 ms, the links' progress included.
 
 Only after the commit are the links told, so an ack means committed and never merely received. A message the database
 refuses is set aside as a dead letter and nacked; it does not hold up the others. While the database is away messages
@@ -16,7 +16,7 @@ import trio
 
 from actors.platform.degraded import DegradedParts
 from store import engines, letters, links, logs, snapshots
-from store.database import Database
+from store.database import Connection, Database
 from store.errors import Refused, StoreError
 from store.letters import DeadLetter
 from store.links import Progress
@@ -26,7 +26,7 @@ from supervisor.ref import Ref
 from wire.codec import encode
 from wire.messages import TYPE_OF, Account
 
-BATCH = 200
+BATCH = 1000
 GATHER_SECONDS = 0.02
 ACCOUNT_SECONDS = 5.0
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
@@ -45,6 +45,13 @@ class Keep:
     session: str
     seq: int
     received: Received | None
+
+
+@attrs.frozen(kw_only=True)
+class KeepMany:
+    """What a link has read at once, in order."""
+
+    keeps: Sequence[Keep]
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +97,7 @@ class NotStorable:
 class Ledger(Protocol):
     """The database as this actor needs it. Every method raises StoreError."""
 
-    async def begin(self, begun: SessionBegun, now: datetime) -> None: ...
+    async def begin(self, begun: Sequence[SessionBegun], now: datetime) -> None: ...
     async def commit(self, received: Sequence[Received], progress: Sequence[Progress], now: datetime) -> Committed: ...
     async def bury(self, letter: DeadLetter) -> None: ...
     async def note_account(self, engine_id: str, account: Account) -> None: ...
@@ -100,9 +107,9 @@ class DatabaseLedger:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def begin(self, begun: SessionBegun, now: datetime) -> None:
-        await self._db.run(links.begin, begun.engine_id, begun.session, begun.instance, now)
-        await self._db.run(engines.seen, begun.engine_id, begun.version, begun.trading_mode, now)
+    async def begin(self, begun: Sequence[SessionBegun], now: datetime) -> None:
+        """All of them, or with the first that is refused none."""
+        await self._db.run(_begin_all, begun, now, tx={})
 
     async def commit(self, received: Sequence[Received], progress: Sequence[Progress], now: datetime) -> Committed:
         return await self._db.run(logs.commit, received, progress, now, tx={})
@@ -112,6 +119,12 @@ class DatabaseLedger:
 
     async def note_account(self, engine_id: str, account: Account) -> None:
         await self._db.run(snapshots.save, engine_id, account)
+
+
+async def _begin_all(conn: Connection, begun: Sequence[SessionBegun], now: datetime) -> None:
+    for one in begun:
+        await links.begin(conn, one.engine_id, one.session, one.instance, now)
+        await engines.seen(conn, one.engine_id, one.version, one.trading_mode, now)
 
 
 class LogWriter(Actor):
@@ -140,6 +153,11 @@ class LogWriter(Actor):
     @handles(Keep)
     async def on_keep(self, msg: Keep) -> None:
         self._queue.append(msg)
+        self._bell.set()
+
+    @handles(KeepMany)
+    async def on_keep_many(self, msg: KeepMany) -> None:
+        self._queue.extend(msg.keeps)
         self._bell.set()
 
     @handles(SessionBegun)
@@ -178,11 +196,12 @@ class LogWriter(Actor):
 
     async def _write_some(self) -> None:
         """One batch. What fails stays in the queue, in its place."""
-        first = self._queue[0]
-        if isinstance(first, SessionBegun):
-            await self._begin(first)
-            self._queue.popleft()
+        if begun := self._beginnings():
+            await self._begin(begun)
+            for _ in begun:
+                self._queue.popleft()
             return
+        first = self._queue[0]
         if isinstance(first, SetAside):
             await self._ledger.bury(first.letter)
             self._queue.popleft()
@@ -199,6 +218,15 @@ class LogWriter(Actor):
         for one in committed.new:
             self._show(one)
 
+    def _beginnings(self) -> list[SessionBegun]:
+        """A fleet that comes back does so at once: its sessions begin in one transaction."""
+        begun: list[SessionBegun] = []
+        for item in self._queue:
+            if not isinstance(item, SessionBegun) or len(begun) == BATCH:
+                break
+            begun.append(item)
+        return begun
+
     def _next_batch(self) -> list[Keep]:
         batch: list[Keep] = []
         for item in self._queue:
@@ -207,12 +235,16 @@ class LogWriter(Actor):
             batch.append(item)
         return batch
 
-    async def _begin(self, begun: SessionBegun) -> None:
+    async def _begin(self, begun: Sequence[SessionBegun]) -> None:
         """A row that the database refuses (an engine deregistered meanwhile) is no reason to hold up the rest."""
         try:
             await self._ledger.begin(begun, self._wall())
         except Refused as error:
-            self.context.log.warning("the session of %s was not noted: %s", begun.engine_id, error)
+            if len(begun) > 1:
+                for one in begun:
+                    await self._begin([one])
+                return
+            self.context.log.warning("the session of %s was not noted: %s", begun[0].engine_id, error)
 
     def _tell(self, batch: Iterable[Keep], reasons: dict[tuple[str, str], str]) -> None:
         done: dict[tuple[Ref, int], int] = {}

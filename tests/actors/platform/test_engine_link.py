@@ -83,6 +83,22 @@ class Pipe:
         self.closed_with = None
         self.blocked = trio.Event()
         self.blocked.set()
+        self.posted = []
+
+    @property
+    def is_behind(self):
+        return bool(self.posted)
+
+    def post(self, text):
+        self.posted.append(text)
+
+    async def flush(self):
+        while self.posted:
+            await self.send(self.posted[0])
+            self.posted.pop(0)
+
+    async def receive_many(self):
+        return [await self.receive()]
 
     async def send(self, text):
         await self.blocked.wait()

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from actors.platform.degraded import DegradedParts
-from actors.platform.log_writer import BATCH, Keep, Kept, LogWriter, NotStorable, SessionBegun
+from actors.platform.log_writer import BATCH, Keep, KeepMany, Kept, LogWriter, NotStorable, SessionBegun
 from store.errors import BadValue, Unavailable
 from store.logs import Committed, Received, Rejected
 from supervisor.actor import Actor, handles
@@ -40,9 +40,9 @@ class Ledger:
         self.unknown = set()
 
     async def begin(self, begun, now):
-        if begun.engine_id in self.unknown:
+        if any(one.engine_id in self.unknown for one in begun):
             raise BadValue("no such engine")
-        self.begun.append(begun.session)
+        self.begun.append([one.session for one in begun])
 
     async def commit(self, received, progress, now):
         if self.away:
@@ -76,9 +76,13 @@ async def desk():
 
 
 def keep(desk, seq, *, stored=True, session="s1"):
+    desk.writer.tell(kept(desk, seq, stored=stored, session=session))
+
+
+def kept(desk, seq, *, stored=True, session="s1"):
     line = TradeLog(id=f"l{seq}", category=LogCategory.SYSTEM, message="line", timestamp=START)
     received = Received(engine_id="E1", id=line.id, at=START, message=line) if stored else None
-    desk.writer.tell(Keep(engine_id="E1", link=desk.link, connection=1, session=session, seq=seq, received=received))
+    return Keep(engine_id="E1", link=desk.link, connection=1, session=session, seq=seq, received=received)
 
 
 async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(desk, autojump_clock):
@@ -91,8 +95,7 @@ async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(de
 
 
 async def test_a_batch_is_bounded(desk, autojump_clock):
-    for seq in range(1, 2 * BATCH + 11):
-        keep(desk, seq)
+    desk.writer.tell(KeepMany(keeps=[kept(desk, seq) for seq in range(1, 2 * BATCH + 11)]))
     await trio.sleep(1)
     assert [len(ids) for ids, _ in desk.ledger.batches] == [BATCH, BATCH, 10]
 
@@ -127,13 +130,21 @@ async def test_nothing_is_confirmed_while_the_database_is_away_and_all_of_it_aft
     assert not desk.degraded.parts()
 
 
+async def test_a_fleet_that_comes_back_begins_its_sessions_at_once(desk, autojump_clock):
+    for n in range(50):
+        begun = SessionBegun(engine_id=f"E{n}", session=f"s{n}", instance="i", version="1", trading_mode="paper")
+        desk.writer.tell(begun)
+    await trio.sleep(1)
+    assert desk.ledger.begun == [[f"s{n}" for n in range(50)]]
+
+
 async def test_a_session_begins_before_its_first_message_and_a_refused_one_holds_up_nothing(desk, autojump_clock):
     desk.ledger.unknown = {"gone"}
-    for engine, session in (("gone", "s0"), ("E1", "s1")):
+    for engine, session in (("E0", "s0"), ("gone", "s9"), ("E1", "s1")):
         desk.writer.tell(
             SessionBegun(engine_id=engine, session=session, instance="i", version="1", trading_mode="paper")
         )
     keep(desk, 1)
     await trio.sleep(1)
-    assert desk.ledger.begun == ["s1"]
+    assert desk.ledger.begun == [["s0"], ["s1"]]
     assert desk.told == [Kept(connection=1, seq=1)]
