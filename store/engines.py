@@ -1,6 +1,7 @@
 """Engines that may connect: one per broker account."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 
 import asyncpg
@@ -82,10 +83,11 @@ async def rotate(conn: Connection, engine_id: str, hashed: bytes, public_key: st
     return bool(done)
 
 
-async def seen(conn: Connection, engine_id: str, version: str, trading_mode: str, at: datetime) -> None:
-    await conn.execute(
+async def seen(conn: Connection, engines: Iterable[tuple[str, str, str]], at: datetime) -> None:
+    """Each (engine id, version, trading mode) has said hello."""
+    await conn.executemany(
         "update engines set version = $2, trading_mode = $3, last_seen_at = $4 where engine_id = $1",
-        *(engine_id, version, trading_mode, at),
+        [(*engine, at) for engine in engines],
     )
 
 

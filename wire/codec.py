@@ -106,7 +106,8 @@ def _structure_datetime(value: Any, _: Any) -> datetime:
     if type(value) is not str or not _RFC3339.fullmatch(upper := value.upper()):
         raise InvalidField("must be an RFC 3339 time with an offset")
     try:
-        return datetime.fromisoformat(upper).astimezone(UTC)
+        time = datetime.fromisoformat(upper)
+        return time if time.tzinfo is UTC else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidField("must be an RFC 3339 time with an offset") from None
 

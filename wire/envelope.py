@@ -140,7 +140,7 @@ def _message(envelope: Envelope, known: Mapping[str, type], understood: frozense
     cls = known.get(envelope.type)
     if cls is None:
         raise UnknownType("this side does not know messages of that type", field="type")
-    if not understood.issuperset(set(envelope.crit).difference(ENVELOPE_FIELDS, _field_names(cls))):
+    if envelope.crit and not understood.issuperset(set(envelope.crit).difference(ENVELOPE_FIELDS, _field_names(cls))):
         raise UnknownCritical("crit names something this side does not understand", field="crit")
     try:
         content: object = structure(conformed(envelope.type, envelope.payload), cls)

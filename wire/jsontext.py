@@ -5,9 +5,11 @@ non-finite numbers, integers beyond 64 bits, NUL and lone surrogates. Python's `
 """
 
 import json
+import json.encoder
 import re
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from wire.errors import Malformed, TooLarge
 
@@ -53,7 +55,7 @@ def dump(value: Any) -> str:
     return text
 
 
-_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SUSPECT_ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -117,9 +119,40 @@ def _constant(_name: str) -> NoReturn:
     raise Malformed("a number is not finite")
 
 
-_loads = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-).decode
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+_scan = cast("Any", _decoder).scan_once
+
+
+def _loads(text: str) -> Any:
+    """``_decoder.decode``, without its search for white space around where there is none."""
+    if text[0] == "{":
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            return _decoder.decode(text)
+        if end == len(text):
+            return value
+    return _decoder.decode(text)
+
+
+def _make_dumps() -> Callable[[Any], str]:
+    """``_encoder.encode``, without making the C encoder anew for every text."""
+    library = cast("Any", json.encoder)
+    if library.c_make_encoder is None:  # an interpreter without the accelerator
+        return _encoder.encode
+    quote = library.encode_basestring
+    write = library.c_make_encoder(None, _encoder.default, quote, None, ":", ",", False, False, False)
+
+    def dumps(value: Any) -> str:
+        text: str = quote(value) if type(value) is str else "".join(write(value, 0))
+        return text
+
+    return dumps
+
+
+_dumps = _make_dumps()
 _loads_anything = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_bounded_integer, parse_float=_float, parse_constant=_constant, strict=False
 ).decode

@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Any, TypeVar, Union, cast, dataclass_transform, get_args, get_origin
 
 import attrs
@@ -44,7 +44,7 @@ class C:
     doc: str | None = None
 
     def check(self, value: Any) -> None:
-        """Raises InvalidField without naming the value."""
+        """Raises InvalidField without naming the value. ``_checker`` has shorter ways for the common cases."""
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             self._check_number(value)
         if isinstance(value, str | list | dict | tuple):
@@ -139,15 +139,20 @@ def _as_validator(checker: Checker) -> Callable[[Any, "attrs.Attribute[Any]", An
     return validate
 
 
-def _checker(annotation: Any) -> Checker | None:
-    """What must hold for a value of ``annotation``, or None when its type says everything."""
+def _checker(annotation: Any, *, alone: bool = True) -> Checker | None:
+    """What must hold for a value of ``annotation``, or None when its type says everything.
+
+    ``alone``: every value is of this type; otherwise it may be of another option of a union, which is left in peace.
+    """
     origin = get_origin(annotation)
     if origin is Annotated:
         constraints = [m for m in annotation.__metadata__ if isinstance(m, C)]
         inner = _checker(annotation.__origin__)
-        return _all([*([inner] if inner else []), *(c.check for c in constraints)])
+        own = [_check_of(annotation.__origin__, c) if alone else c.check for c in constraints]
+        return _all([*([inner] if inner else []), *own])
     if origin in (Union, types.UnionType):
-        options = [c for a in get_args(annotation) if a is not type(None) and (c := _checker(a))]
+        types_of = [a for a in get_args(annotation) if a is not type(None)]
+        options = [c for a in types_of if (c := _checker(a, alone=len(types_of) == 1))]
         return _unless_none(_all(options)) if options else None
     if origin in (list, tuple):
         item = _checker(get_args(annotation)[0])
@@ -160,6 +165,46 @@ def _checker(annotation: Any) -> Checker | None:
     if annotation is datetime:
         return _aware
     return None
+
+
+def _check_of(kind: Any, c: C) -> Checker:
+    """What ``c.check`` does for values of this type, without asking again and again what does not apply to it."""
+    if kind is str and c.pattern is not None and c.min_length is None and c.max_length is None:
+        return _matches(re.compile(c.pattern).fullmatch, c.pattern)
+    if kind is str and c.pattern is None:
+        return _has_length(c)
+    if kind is int:
+        return _lies_between(c)
+    return c.check
+
+
+def _matches(fullmatch: Callable[[str], object], pattern: str) -> Checker:
+    def check(value: Any) -> None:
+        if not fullmatch(value):
+            raise InvalidField(f"must match {pattern}")
+
+    return check
+
+
+def _has_length(c: C) -> Checker:
+    shortest, longest = c.min_length or 0, inf if c.max_length is None else c.max_length
+
+    def check(value: Any) -> None:
+        if not shortest <= len(value) <= longest:
+            c.check(value)
+
+    return check
+
+
+def _lies_between(c: C) -> Checker:
+    low, high = -inf if c.ge is None else c.ge, inf if c.le is None else c.le
+    above, below = -inf if c.gt is None else c.gt, inf if c.lt is None else c.lt
+
+    def check(value: Any) -> None:
+        if not (low <= value <= high and above < value < below):
+            c.check(value)
+
+    return check
 
 
 def _all(checkers: list[Checker]) -> Checker:

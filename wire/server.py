@@ -31,9 +31,7 @@ _PATH = re.compile(rf"/ws/engine/({IDENTIFIER})")
 
 Authorize = Callable[[str, str], Claims]
 Handler = Callable[[Link, str, Claims], Awaitable[None]]
-Driver = Callable[
-    [trio.Nursery, trio.abc.Stream, PlainConnection, PlainRequest, SocketLimits], Awaitable[Link | None]
-]
+Driver = Callable[[trio.Nursery, trio.abc.Stream, PlainConnection, PlainRequest, SocketLimits], Awaitable[Link | None]]
 """Answers a handshake that was judged and drives the WebSocket: ``direct.accept``, or ``library.accept``."""
 HttpHandler = Callable[[PlainRequest], Awaitable[PlainResponse]]
 

@@ -24,7 +24,6 @@ from wire.messages import (
     ParameterResult,
     Positions,
     StopProgress,
-    StrategyResult,
     StrategyStatusReport,
     TradeLog,
 )

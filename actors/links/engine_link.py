@@ -216,16 +216,30 @@ class EngineLink(Actor):
     async def _read(self) -> None:
         try:
             while self._session.state is not State.CLOSED:
-                for text in await self._socket.receive_many():
-                    for event in self._session.receive(text, trio.current_time()):
-                        if isinstance(event, Received) and isinstance(event.message, Hello):
-                            await self._greet(event.message)
-                        else:
-                            self._on_event(event)
-                self._hand_over()
+                texts = await self._socket.receive_many()
+                if self._session.state is State.LIVE:
+                    async with self._desk.turn:
+                        self._take_in(texts)
+                else:
+                    for text in texts:
+                        await self._take_greeting(text)
                 self._go_on()
         except self._ended:
             self.context.stop("the connection is over")
+
+    def _take_in(self, texts: Sequence[str | bytes]) -> None:
+        for text in texts:
+            for event in self._session.receive(text, trio.current_time()):
+                self._on_event(event)
+        self._hand_over()
+
+    async def _take_greeting(self, text: str | bytes) -> None:
+        for event in self._session.receive(text, trio.current_time()):
+            if isinstance(event, Received) and isinstance(event.message, Hello):
+                await self._greet(event.message)
+            else:
+                self._on_event(event)
+        self._hand_over()
 
     async def _write(self) -> None:
         try:

@@ -98,7 +98,12 @@ class Office:
 
 @attrs.define(kw_only=True, eq=False)
 class LinkDesk:
-    """``office`` is asked at each welcome; ``verify`` gives the end of a token's life, or raises WireError."""
+    """``office`` is asked at each welcome; ``verify`` gives the end of a token's life, or raises WireError.
+
+    ``turn`` is taken to work through what an engine has said: one engine in each pass of the scheduler, in the order
+    of their coming. When a whole fleet talks, what is not telemetry (a stop, a request, a screen) still gets its turn
+    after one chunk of one engine, and not after one of each.
+    """
 
     shelf: StopShelf
     office: Callable[[], Office]
@@ -113,6 +118,7 @@ class LinkDesk:
     limits: Limits = attrs.field(factory=lambda: Limits(window=WINDOW))
     on_expiry: LeaseExpiry = attrs.field(factory=LeaseExpiry)
     places: dict[str, Place] = attrs.field(factory=dict)
+    turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     def place(self, engine_id: str) -> Place:
         return self.places.setdefault(engine_id, Place())

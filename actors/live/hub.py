@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from actors.live.streams import Memo, Stream
-from wire.codec import encode
+from wire.codec import dump, encode
 from wire.messages import GapCause
 from wire.rest import Alert, AlertState, Stop
 from wire.ui import DELIVERY, Delivery, Subscription, Topic, TopicState
@@ -58,7 +58,7 @@ class Hub:
     def publish_from(self, topic: Topic, engine_id: str, message: Any, *, key: str | None = None) -> None:
         """The same for a message of an engine: its own fields and ``engine_id``."""
         fields = encode(message, nulls=True)
-        owner = f'{{"engine_id":{encode(engine_id)}'
+        owner = f'{{"engine_id":{dump(engine_id)}'
         text = f"{owner},{fields[1:]}" if fields != "{}" else f"{owner}}}"
         self._streams[topic].publish(key, text)
         self._wake(topic)

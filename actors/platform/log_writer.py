@@ -122,9 +122,8 @@ class DatabaseLedger:
 
 
 async def _begin_all(conn: Connection, begun: Sequence[SessionBegun], now: datetime) -> None:
-    for one in begun:
-        await links.begin(conn, one.engine_id, one.session, one.instance, now)
-        await engines.seen(conn, one.engine_id, one.version, one.trading_mode, now)
+    await links.begin_many(conn, [(one.engine_id, one.session, one.instance) for one in begun], now)
+    await engines.seen(conn, [(one.engine_id, one.version, one.trading_mode) for one in begun], now)
 
 
 class LogWriter(Actor):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 def main() -> None:
     here = Path(__file__).parent
-    known = sorted(path.stem for path in here.glob("*.py") if not path.stem.startswith("_"))
+    folders = [path.parent.name for path in here.glob("*/__init__.py")]
+    known = sorted([*folders, *(path.stem for path in here.glob("*.py") if not path.stem.startswith("_"))])
     wanted = sys.argv[1:] or known
     unknown = sorted(set(wanted) - set(known))
     if unknown:

@@ -119,7 +119,7 @@ async def test_a_deregistered_engine_frees_its_account_but_not_its_id(db, engine
 async def test_a_rotated_secret_replaces_the_old_one_and_keeps_the_public_key(db, engine):
     await db.run(engines.rotate, "E1", b"n" * 32, "key", NOW)
     await db.run(engines.rotate, "E1", b"m" * 32, None, NOW)
-    await db.run(engines.seen, "E1", "1.2", "paper", NOW)
+    await db.run(engines.seen, [("E1", "1.2", "paper")], NOW)
     row = await db.run(engines.get, "E1")
     assert (row.secret_hash, row.public_key, row.version) == (b"m" * 32, "key", "1.2")
     assert "mmm" not in repr(row)

@@ -37,7 +37,7 @@ from wire.messages import (
 from wire.plain import PlainRequest, PlainResponse
 from wire.server import EngineListener, open_listeners
 from wire.session import CloseLink, Detached, Event, Offer, PlatformSession, Received
-from wire.sockets import LinkClosed, Socket
+from wire.sockets import Link, LinkClosed
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 from wire.tokens import Claims, TokenKeys
 
@@ -63,7 +63,7 @@ class PracticePlatform:
         self._register = Register()
         self._session: PlatformSession | None = None
         self._detached: Detached | None = None
-        self._socket: Socket | None = None
+        self._socket: Link | None = None
         self._news = threading.Condition()
         self._wake = trio.Event()
 
@@ -108,7 +108,7 @@ class PracticePlatform:
         issued = self._keys.issue_engine(body["engine_id"])
         return PlainResponse.of_json(200, {"access_token": issued.token, "expires_in": issued.expires_in})
 
-    async def _handle(self, socket: Socket, engine_id: str, _claims: Claims) -> None:
+    async def _handle(self, socket: Link, engine_id: str, _claims: Claims) -> None:
         session = PlatformSession(engine_id, now=trio.current_time(), limits=self._limits)
         self._session, self._socket = session, socket
         try:
@@ -126,7 +126,7 @@ class PracticePlatform:
                 self._session = None
             self._tell(None)
 
-    async def _write(self, session: PlatformSession, socket: Socket) -> None:
+    async def _write(self, session: PlatformSession, socket: Link) -> None:
         while True:
             self._wake = trio.Event()
             while frames := session.take(trio.current_time()):

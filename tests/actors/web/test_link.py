@@ -10,6 +10,7 @@ from quart.testing.connections import WebsocketDisconnectError, WebsocketRespons
 from actors.live.client import Outbox, UiClient
 from actors.live.hub import Hub
 from actors.live.session import BURST, Close, Send, State, TokenRefused, UiSession, Welcome
+from actors.live.streams import RING
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
@@ -313,12 +314,12 @@ async def test_a_slow_reader_of_telemetry_gets_the_rest_with_an_explicit_gap(tmp
     async with kit.open_desk(tmp_path) as desk, dial(desk) as socket:
         await socket.send(hello(desk.token("viewer"), topics=("trades",)))
         await hear(socket, "snapshot")
-        for n in range(1, 2001):
+        for n in range(1, RING + 1501):
             desk.services.hub.publish_from(Topic.TRADES, "E1", trade(n))
         gap = (await hear(socket, "gap"))["payload"]
         delta = (await hear(socket, "delta"))["payload"]
         assert (gap["from_offset"], gap["to_offset"], gap["cause"]) == (1, 1500, "lost")
-        assert (delta["offset"], len(delta["items"])) == (2000, 500)
+        assert (delta["offset"], len(delta["items"])) == (RING + 1500, RING)
 
 
 async def test_while_the_platform_goes_down_browsers_are_told_to_come_back(desk):

@@ -44,10 +44,10 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def hello(engine_id: str, instance: str) -> bytes:
+def hello(engine_id: str) -> bytes:
     payload = {
         "protocol": "1",
-        "instance": instance,
+        "instance": "bench",
         "name": engine_id,
         "version": "1.0",
         "trading_mode": "paper",

@@ -137,15 +137,12 @@ class Load:
         for n in range(first, first + count):
             name = f"bench-{n:03}"
             token = self.server.tokens.get(name, "none")
-            sock = _open(
-                self.server.engine_port, dialect.upgrade(f"/ws/engine/{name}", dialect.ENGINE_PROTOCOL, token)
-            )
+            sock = _open(self.server.engine_port, dialect.upgrade(f"/ws/engine/{name}", dialect.ENGINE_PROTOCOL, token))
             engine = Engine(name, sock, dialect.Story(name, self.run))
             if self.server.is_product:
-                sock.sendall(dialect.hello(name, f"i-{self.run}"))
-                while b'"type":"welcome"' not in engine.tail:
-                    engine.tail += sock.recv(CHUNK)
-                engine.tail = b""
+                sock.sendall(dialect.hello(name))
+                if b'"type":"welcome"' not in (answer := sock.recv(CHUNK)):
+                    raise RuntimeError(f"{name} was not welcomed: {answer!r}")
             self.engines.append(engine)
             self._watch(sock, engine)
 

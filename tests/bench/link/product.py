@@ -7,7 +7,6 @@ listens and the tokens of ``--engines N`` enrolled engines and of an operator.
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,10 @@ from actors.logs import set_up_logging
 from actors.platform import platform
 from actors.platform.log_writer import DatabaseLedger
 from actors.platform.services import Services
-from actors.requests import ENGINE_LISTENER, WEB
+from actors.requests import ENGINE_LISTENER, FLEET, WEB, EngineEnrolled
 from actors.web.engines import enrol_engine
 from actors.web.server import WhereAreYou
+from store import engines as store_engines
 from store.links import Progress
 from store.logs import Committed, Received
 from wire.rest import EnrolRequest
@@ -45,12 +45,17 @@ class MemoryLedger(DatabaseLedger):
 
 
 async def _enrol(services: Services, engines: int) -> dict[str, str]:
-    for name in (f"bench-{n:03}" for n in range(engines)):
-        if services.enrolled.get(name) is None:
-            request = EnrolRequest(name=name, account_id=f"account-{name}", engine_id=name)
-            await enrol_engine(services, "bench", request)
+    names = [f"bench-{n:03}" for n in range(engines)]
+    for name in names[:-1]:
+        await services.db.run(store_engines.enrol, name, name, f"account-{name}", b"0" * 32, None)
+    # The last one goes the whole way, so that everybody gets to know them all.
+    last = EnrolRequest(name=names[-1], account_id=f"account-{names[-1]}", engine_id=names[-1])
+    await enrol_engine(services, "bench", last)
+    for known in services.enrolled.everyone():
+        told = EngineEnrolled(engine_id=known.engine_id, name=known.name, account_id=known.account_id)
+        await services.system.ref(FLEET).ask(told)
     tokens = {}
-    for name in (f"bench-{n:03}" for n in range(engines)):
+    for name in names:
         tokens[name] = services.tokens.issue_engine(name, lifetime=TOKEN_SECONDS).token
     return tokens
 
@@ -83,5 +88,4 @@ if __name__ == "__main__":
     if args.memory:
         vars(platform)["DatabaseLedger"] = MemoryLedger
     set_up_logging("ERROR")
-    started = time.monotonic()
     trio.run(main, args.home, args.engines)

@@ -93,7 +93,9 @@ def node() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text("{}")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", f"ws@{WS_VERSION}"], cwd=folder, check=True, **quiet)  # type: ignore[call-overload]
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", f"ws@{WS_VERSION}"], cwd=folder, check=True, **quiet
+        )  # type: ignore[call-overload]
     return folder
 
 

@@ -1,0 +1,130 @@
+"""The engine link and the dashboards beside other stacks: one load, separate processes, ratios from one run.
+
+Peers: the stack of the project's first design (FastAPI, uvicorn, pydantic) as it was written and tuned; the practical
+limit of Python (uvloop, a sans-I/O protocol, msgspec); Node with `ws`. The product is the real platform, with its
+acknowledgements kept in memory (as the peers keep nothing) and with them committed to PostgreSQL.
+
+Every figure is a median over rounds in which all servers take their turn, so a noisy machine is noisy for all; the
+absolute figures are only there to be read side by side. `BENCH_ROUNDS` sets the number of rounds (5).
+
+    python -m tests.bench link
+"""
+
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
+
+from tests.bench.link import load, servers
+from tests.bench.link.servers import Server
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+DASHBOARDS = (1, 10, 50)
+ENGINES = (10, 100, 500)
+STOPS_A_ROUND = 10
+SEED, OFF, ON = "seed", "product, memory", "product, PostgreSQL"
+
+Results = dict[tuple[str, str], list[float]]
+
+
+def main() -> None:
+    running = _start()
+    results: Results = defaultdict(list)
+    try:
+        for server in running:
+            results["memory", server.name].append(load.idle_memory(server, "memory") / 1000)
+        for number in range(ROUNDS):
+            print(f"round {number + 1} of {ROUNDS} ...", flush=True)
+            for server in running:
+                _round(server, number, results)
+        _report(results, [server.name for server in running])
+    finally:
+        for server in running:
+            server.end()
+
+
+def _start() -> list[Server]:
+    python, peers = str(servers.environment()), servers.HERE / "peers"
+    running = [
+        servers.start_peer(SEED, python, str(peers / "seed.py")),
+        servers.start_peer("seed, tuned", python, str(peers / "seed.py"), "--tuned"),
+        servers.start_peer("limit", python, str(peers / "limit.py")),
+    ]
+    if (folder := servers.node()) is not None:
+        running.append(servers.start_peer("node ws", "node", str(peers / "node.mjs"), str(folder)))
+    return [*running, servers.start_product(OFF, "--memory"), servers.start_product(ON)]
+
+
+def _round(server: Server, number: int, results: Results) -> None:
+    for dashboards in DASHBOARDS:
+        done = load.fan_out(server, f"f{number}.{dashboards}", dashboards)
+        for name in ("ingested", "delivered", "cpu", "server_busy", "busy", "gaps"):
+            results[f"{name} {dashboards}", server.name].append(getattr(done, name))
+    for engines in ENGINES:
+        times = load.stops(server, f"s{number}.{engines}", engines, STOPS_A_ROUND)
+        results[f"acked {engines}", server.name] += [t * 1000 for t in times.acked]
+        results[f"answered {engines}", server.name] += [t * 1000 for t in times.answered]
+    for stalled in (False, True):
+        seen = load.latencies(server, f"l{number}.{stalled:d}", stalled=stalled)
+        results[f"p99 {stalled:d}", server.name].append(_at(seen, 0.99) * 1000)
+
+
+def _report(results: Results, names: list[str]) -> None:
+    def table(title: str, keys: list[str], cell: Callable[[str, str], str]) -> None:
+        print(f"\n{title}\n{'':22}" + "".join(f"{key:>16}" for key in keys))
+        for name in names:
+            print(f"{name:22}" + "".join(f"{cell(key, name):>16}" for key in keys))
+
+    def beside_seed(key: str, name: str) -> str:
+        mine, seed = statistics.median(results[key, name]), statistics.median(results[key, SEED])
+        ratios = [a / b for a, b in zip(results[key, name], results[key, SEED], strict=True) if b]
+        return f"{mine:,.0f} ({statistics.median(ratios):.2f}x)" if seed else f"{mine:,.0f}"
+
+    def percentiles(key: str, name: str) -> str:
+        times = sorted(results[key, name])
+        return f"{_at(times, 0.5):.1f}/{_at(times, 0.99):.1f}"
+
+    def plain(key: str, name: str) -> str:
+        return f"{statistics.median(results[key, name]):.2f}"
+
+    table("messages taken in and acknowledged per second", [f"ingested {m}" for m in DASHBOARDS], beside_seed)
+    table("messages delivered to dashboards per second", [f"delivered {m}" for m in DASHBOARDS], beside_seed)
+    table("CPU seconds per 100,000 messages taken in", [f"cpu {m}" for m in DASHBOARDS], plain)
+    table("CPUs the server got", [f"server_busy {m}" for m in DASHBOARDS], plain)
+    table("CPUs the generator took (1 = it was the limit)", [f"busy {m}" for m in DASHBOARDS], plain)
+    table("stop: POST to the last acknowledgement sent, ms p50/p99", [f"acked {n}" for n in ENGINES], percentiles)
+    table("stop: POST to its answer, ms p50/p99", [f"answered {n}" for n in ENGINES], percentiles)
+    table("memory per idle engine connection, kB", ["memory"], plain)
+    table("delay of ten dashboards, p99 ms: alone, beside a stalled one", ["p99 0", "p99 1"], plain)
+    _goals(results)
+
+
+def _goals(results: Results) -> None:
+    def middle(key: str, name: str) -> float:
+        return statistics.median(results[key, name])
+
+    def ratio(key: str, name: str) -> float:
+        return statistics.median(a / b for a, b in zip(results[key, name], results[key, SEED], strict=True))
+
+    def tail(key: str, name: str) -> float:
+        return _at(sorted(results[key, name]), 0.99)
+
+    print("\ngoals, beside the seed in the same run")
+    for what, measured, goal, more in (
+        ("delivered, 10 dashboards", ratio("delivered 10", OFF), 5.0, True),
+        ("delivered, 50 dashboards", ratio("delivered 50", OFF), 12.0, True),
+        ("taken in, 1 dashboard", ratio("ingested 1", OFF), 1.0, True),
+        ("delivered, 10 dashboards, PostgreSQL", ratio("delivered 10", ON), 2.5, True),
+        ("delivered, 50 dashboards, PostgreSQL", ratio("delivered 50", ON), 6.0, True),
+        ("taken in, 1 dashboard, PostgreSQL", ratio("ingested 1", ON), 0.5, True),
+        ("stop of 500, to the last ack, p99", tail("acked 500", OFF) / tail("acked 500", SEED), 0.25, False),
+        ("stop of 500, to the answer, p99", tail("answered 500", OFF) / tail("answered 500", SEED), 0.25, False),
+        ("memory of an engine connection", middle("memory", OFF) / middle("memory", SEED), 0.5, False),
+        ("p99 beside a stalled dashboard", middle("p99 1", OFF) / middle("p99 0", OFF), 1.1, False),
+    ):
+        reached = measured >= goal if more else measured <= goal
+        print(f"{what:40} {measured:6.2f}x  goal {'>=' if more else '<='} {goal:g}x  {'reached' if reached else 'NOT'}")
+
+
+def _at(times: list[float], share: float) -> float:
+    return times[min(len(times) - 1, int(len(times) * share))] if times else float("nan")
