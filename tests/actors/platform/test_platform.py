@@ -474,6 +474,28 @@ async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engine
         assert answer.stop_id in {s.stop_id for s in kept}
 
 
+async def test_a_stop_recorded_beside_a_hanging_loop_is_the_open_one_of_its_scope_and_never_lower(settings, home):
+    async with running(settings) as services:
+        await enrol(services)
+        scope = Scope.of_engine("alpha")
+        first = await take(services, scope=scope, level=Level.FLATTEN)
+        answers = []
+
+        def ask():
+            for level in (Level.HALT, Level.CANCEL):
+                answers.append(trio.run(stop_locally, home, new_request(scope, level, "hang")))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(3.5)  # noqa: ASYNC251 - the loop is meant to hang
+        await trio.to_thread.run_sync(asking.join)
+        assert {a.words for a in answers} == {FROZEN_WORDS}
+        assert {a.stop_id for a in answers} == {first.stop_id}
+        found = await services.stops.wait_for(first.stop_id, lambda s: s.epoch > first.epoch, timeout=5)
+        assert found.level is Level.FLATTEN
+        assert len(services.stops.values()) == 1
+
+
 async def test_the_local_socket_is_private_and_answers_without_a_password(settings, home):
     async with running(settings):
         assert (home / "stop.sock").stat().st_mode & 0o777 == 0o600
