@@ -1,6 +1,7 @@
 """What engines put out, brought to the shapes that everything behind the link relies on. Pure functions.
 
-The codec decides what is valid; nothing here is more lenient, but for numeric error codes (``wire.errorcodes``).
+The codec decides what is valid on the link, and nothing here is more lenient, but for numeric error codes: in updates
+that did not come over a link they become words (``wire.errorcodes``).
 """
 
 from collections.abc import Iterable, Mapping

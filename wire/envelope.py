@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import attrs
 
 from wire.codec import dump, parse, structure, time_text, unstructure
-from wire.errorcodes import conformed
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
 from wire.jsontext import salvage
 from wire.messages import (
@@ -143,7 +142,7 @@ def _message(envelope: Envelope, known: Mapping[str, type], understood: frozense
     if envelope.crit and not understood.issuperset(set(envelope.crit).difference(ENVELOPE_FIELDS, _field_names(cls))):
         raise UnknownCritical("crit names something this side does not understand", field="crit")
     try:
-        content: object = structure(conformed(envelope.type, envelope.payload), cls)
+        content: object = structure(envelope.payload, cls)
     except InvalidField as error:
         raise error.within("payload") from None
     if isinstance(content, TradeLog) and envelope.id not in (None, content.id):

@@ -13,7 +13,7 @@ ERROR_CODES: Mapping[int, str] = {
 }
 """Numbers that engines use for what went wrong, in words."""
 
-NUMERIC_CODES: Mapping[str, str] = {"error_report": "code", "stop_progress": "error", "parameter_result": "error"}
+CODE_FIELDS: Mapping[str, str] = {"error_report": "code", "stop_progress": "error", "parameter_result": "error"}
 """Where a message of an engine has an error code."""
 
 _MAX_CODE = 64
@@ -35,7 +35,13 @@ def transform_error_code(code: object) -> str:
 
 def conformed(kind: str, payload: Any) -> Any:
     """The payload of an engine's message with its error code in words; everything else as it came."""
-    name = NUMERIC_CODES.get(kind)
+    code = meant_code(kind, payload)
+    return payload if code is None else {**payload, CODE_FIELDS[kind]: code}
+
+
+def meant_code(kind: str, payload: Any) -> str | None:
+    """What a message means that has a number for its code. The link refuses it; people are told this."""
+    name = CODE_FIELDS.get(kind)
     if name is None or type(payload) is not dict or type(payload.get(name)) is not int:
-        return payload
-    return {**payload, name: transform_error_code(payload[name])}
+        return None
+    return transform_error_code(payload[name])

@@ -111,6 +111,8 @@ class MessageType(Enum):
     RELEASE = "release"
     PARAMETER_UPDATE = "parameter_update"
     PARAMETER_RESULT = "parameter_result"
+    STRATEGY_COMMAND = "strategy_command"
+    STRATEGY_RESULT = "strategy_result"
     CONFIG_CHANGED = "config_changed"
 
 

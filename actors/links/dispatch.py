@@ -9,6 +9,7 @@ from actors.links.places import LinkDesk
 from actors.platform.log_writer import KeepAccount
 from store.letters import DeadLetter
 from store.logs import Received as ToKeep
+from wire.errorcodes import meant_code
 from wire.messages import (
     ENGINE_UP,
     LANES,
@@ -68,6 +69,8 @@ def to_quarantine(engine_id: str, event: Rejected, *, session: str, at: datetime
         return ToKeep(engine_id=engine_id, id=row.id, at=at, message=row)
     error = event.error
     reason = f"{error.field}: {error.reason}" if error.field else error.reason
+    if (meant := meant_code(event.type, event.payload)) is not None:
+        reason += f" (it means {meant})"
     return DeadLetter(
         id=str(uuid.uuid4()), engine_id=engine_id, kind=event.type, payload="{}", reason=f"not valid: {reason}", at=at
     )

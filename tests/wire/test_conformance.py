@@ -22,9 +22,9 @@ from wire.conformance import (
     validate_trade_log,
 )
 from wire.envelope import read_frame
-from wire.errorcodes import ERROR_CODES, conformed, transform_error_code
+from wire.errorcodes import ERROR_CODES, conformed, meant_code, transform_error_code
 from wire.errors import InvalidField
-from wire.messages import ENGINE_UP, ErrorReport, HealthUpdate, LogCategory, ProcessStatus, TradeLog
+from wire.messages import ENGINE_UP, HealthUpdate, LogCategory, ProcessStatus, TradeLog
 from wire.quarantine import MAX_EXCERPT, excerpt, quarantined
 from wire.rest import Connection, Degraded
 from wire.vocabulary import EngineProcess, EngineUpdate, SystemLimits, UpdateType
@@ -132,16 +132,17 @@ def frame_of(kind, payload):
     return read_frame(json.dumps(plain), ENGINE_UP)
 
 
-def test_a_numeric_code_in_a_frame_arrives_in_words_and_nothing_else_is_touched():
-    message = frame_of("error_report", ERROR).message
-    assert isinstance(message, ErrorReport)
-    assert message.code == "error_api_connection"
-    assert frame_of("error_report", {**ERROR, "code": 1001.0}).error.field == "payload.code"
-    assert frame_of("error_report", {**ERROR, "code": "no words"}).error.field == "payload.code"
-    assert conformed("trade_log", {"code": 1001}) == {"code": 1001}
+def test_a_numeric_code_is_refused_on_the_link_and_said_in_words_to_people():
+    for code in (1001, 1001.0, "1001", "no words", None):
+        assert frame_of("error_report", {**ERROR, "code": code}).error.field == "payload.code"
+    assert meant_code("error_report", ERROR) == "error_api_connection"
+    assert meant_code("stop_progress", {"error": 1002}) == "error_insufficient_balance"
+    for kind, payload in (("trade_log", ERROR), ("error_report", {"code": True}), ("error_report", [1001])):
+        assert meant_code(kind, payload) is None
     payload = dict(ERROR)
-    conformed("error_report", payload)
+    assert conformed("error_report", payload) == {**ERROR, "code": "error_api_connection"}
     assert payload == ERROR
+    assert conformed("trade_log", {"code": 1001}) == {"code": 1001}
 
 
 @pytest.mark.parametrize(

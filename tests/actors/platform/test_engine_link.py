@@ -38,6 +38,7 @@ from wire.messages import (
     Auth,
     ConfigChanged,
     EmergencyStop,
+    ErrorCategory,
     ErrorReport,
     Fill,
     Flatness,
@@ -50,6 +51,7 @@ from wire.messages import (
     LogCategory,
     ProcessStatus,
     ResultStatus,
+    Severity,
     Side,
     StopPhase,
     StopProgress,
@@ -956,6 +958,8 @@ def malform(text):
         frame["payload"].update(category="Order", token="canary", reason="\x1b[31mred")
     if frame["type"] == "fill":
         frame["payload"]["quantity"] = 0
+    if frame["type"] == "error_report":
+        frame["payload"]["code"] = 1001
     if frame["type"] == "health_update":
         frame["payload"]["memory_usage"] = 200
     return json.dumps(frame)
@@ -1010,6 +1014,21 @@ async def test_other_malformed_messages_are_dead_letters_and_those_with_successo
         assert letter.reason == "not valid: payload.quantity: must be at least 1"
         assert world.ledger.rows == {}
         assert engine.session.statistics().refused == 2
+
+
+async def test_an_error_with_a_number_for_its_code_is_set_aside_with_the_code_in_words(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", spoken=malform)
+        await world.connect(engine)
+        engine.say(
+            ErrorReport(
+                code="error_x", category=ErrorCategory.BROKER, reason="away", severity=Severity.ERROR, degraded=True
+            )
+        )
+        await trio.sleep(2)
+        (letter,) = world.ledger.letters
+        assert letter.kind == "error_report"
+        assert letter.reason.endswith("(it means error_api_connection)")
 
 
 async def test_of_a_flood_of_malformed_lines_a_bounded_number_is_kept_and_the_link_lives(open_world, autojump_clock):
