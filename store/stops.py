@@ -4,7 +4,7 @@ Every function that writes an epoch takes the ``term`` of the platform that writ
 platform has started since. They need a transaction (``tx={}``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -136,6 +136,12 @@ async def open_stops(conn: Connection) -> list[Stop]:
 async def everything(conn: Connection) -> list[Stop]:
     """Every stop ever, for the start."""
     return [_stop(row) for row in await conn.fetch(f"select {_COLUMNS} from stops order by cursor")]
+
+
+async def written(conn: Connection, stop_ids: Iterable[str]) -> set[str]:
+    """Which of these stops have reached the database."""
+    rows = await conn.fetch("select stop_id from stops where stop_id = any($1::text[])", list(stop_ids))
+    return {row["stop_id"] for row in rows}
 
 
 async def page(conn: Connection, after: int | None, limit: int, drill: bool | None = None) -> StopPage:

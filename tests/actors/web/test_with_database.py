@@ -13,7 +13,7 @@ from actors.requests import ConfigurationChanged, EngineEnrolled, EngineRemoved
 from actors.web.names import COOKIE
 from actors.web.preferences import loosened
 from actors.web.totp import code
-from store import alerts, audit, letters, logs, users
+from store import alerts, audit, letters, logs, platform, stops, users
 from wire.codec import encode
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState, RiskLimits
@@ -419,6 +419,24 @@ async def test_an_alert_that_nobody_outside_took_is_sent_again_by_a_person_once(
     assert (await (await real.call("GET", "/api/dead-letters", role="viewer")).get_json())["items"][1][
         "state"
     ] == "open"
+
+
+async def test_a_stop_is_listed_before_the_database_has_it(real, kit):
+    """The database is told last; a stop that counts already must not be missing where people look for it."""
+    term = (await real.db.run(platform.begin_term)).term
+    kept, fresh, drill = kit.stop_of("s-1", epoch=3), kit.stop_of("s-2", epoch=4), kit.stop_of("s-3", drill=True)
+    await real.db.run(stops.save, term, kept, tx={})
+    for stop in (fresh, drill):
+        real.services.stops.put(stop.stop_id, stop)
+
+    async def listed(query=""):
+        answer = await (await real.call("GET", f"/api/stops{query}", role="viewer")).get_json()
+        return [stop["stop_id"] for stop in answer["items"]], answer["next"]
+
+    assert await listed() == (["s-1", "s-2", "s-3"], None)
+    assert await listed("?drill=true") == (["s-3"], None)
+    assert await listed("?after=0&limit=1") == (["s-1", "s-2", "s-3"], None)
+    assert await listed("?newest=true&limit=1") == (["s-3"], None)
 
 
 async def test_the_report_of_a_stop_is_data_or_a_document_in_two_languages(real, kit):
