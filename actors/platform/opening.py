@@ -18,12 +18,13 @@ import trio
 
 from actors.config import PlatformSettings
 from actors.errors import Refused
-from store import platform, releases, settings, stops
+from store import links, platform, releases, settings, stops
 from store.database import Connection, Database
 from store.errors import JournalError, KeysError, MigrationError, StoreError, Unavailable
 from store.journal import StopJournal, read_journal
 from store.journal_records import JournalReading
 from store.keyring import KeyFile, KeyRing
+from store.links import LinkRow
 from store.migrate import migrate
 from store.releases import ReleaseRow
 from store.start import DatabaseReading, StartRegister, merge_at_start, read_database
@@ -48,7 +49,7 @@ class KeptStops:
 
 @attrs.define(kw_only=True)
 class Opened:
-    """``tenure`` None: the database could not be asked."""
+    """``tenure`` None: the database could not be asked. ``links``: where the sessions of an earlier platform stood."""
 
     keyring: KeyRing
     journal: StopJournal
@@ -56,6 +57,7 @@ class Opened:
     platform_id: str
     tenure: Tenure | None
     kept: KeptStops | None
+    links: list[LinkRow] = attrs.field(factory=list)
 
 
 @contextlib.contextmanager
@@ -112,7 +114,15 @@ async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     for finding in start.findings:
         log.warning("stopped at start: %s", finding)
     platform_id = _platform_id(database, reading, start)
-    return Opened(keyring=keyring, journal=journal, start=start, platform_id=platform_id, tenure=tenure, kept=kept)
+    return Opened(
+        keyring=keyring,
+        journal=journal,
+        start=start,
+        platform_id=platform_id,
+        tenure=tenure,
+        kept=kept,
+        links=await db.run(links.everyone) if tenure is not None else [],
+    )
 
 
 async def _office_within(db: Database, dsn: str, seconds: float) -> Tenure | None:

@@ -35,7 +35,7 @@ from actors.errors import Failed, Refused
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
 from actors.incidents.office import DatabaseReports, IncidentOffice, StopSeen
 from actors.links.listener import EngineDoor, authorized
-from actors.links.places import LinkDesk, Office
+from actors.links.places import LinkDesk, Office, Place
 from actors.parameters.parameters import ParameterDesk
 from actors.parameters.store import DatabaseParameters
 from actors.platform.auditor import Auditor, DatabaseChain
@@ -225,6 +225,7 @@ class _Parts:
     board: FleetBoard
     keeping: StopKeeping
     checkpoint: CheckpointFile
+    places: dict[str, Place]
     audits: deque[AuditStop] = attrs.field(factory=deque)
     sockets: EngineSockets = attrs.field(factory=EngineSockets)
 
@@ -259,6 +260,8 @@ class _Parts:
             board=board,
             keeping=keeping,
             checkpoint=CheckpointFile(settings.home / CHECKPOINT, opened.keyring.derive("audit checkpoint")),
+            # The epochs of sessions rise over restarts; the sessions themselves are not resumed.
+            places={link.engine_id: Place(epoch=link.epoch) for link in opened.links},
         )
 
     def tell(self, name: str) -> Callable[[object], object]:
@@ -374,6 +377,7 @@ class _Parts:
             verify=lambda engine_id, token: _token_end(s, engine_id, token),
             database_is_away=lambda: s.degraded.is_degraded(DATABASE) or s.db.down_since is not None,
             config_version=config_version,
+            places=self.places,
         )
 
     def _versions_changed(self) -> None:

@@ -40,7 +40,7 @@ from actors.requests import (
     TakeStop,
 )
 from actors.web.engines import enrol_engine
-from store import audit, incidents, logs, releases, stops
+from store import audit, incidents, links, logs, releases, stops
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
@@ -341,6 +341,26 @@ async def test_what_the_engine_s_door_refuses_is_http_with_a_status_and_a_reason
         assert (await refused("/api/auth/engine-token", "POST", b"{"))[0] == 400
         wrong = json.dumps({"engine_id": engine.engine_id, "secret": "s" * 43}).encode()
         assert (await refused("/api/auth/engine-token", "POST", wrong))[0] == 401
+
+
+async def test_the_epochs_of_an_engine_s_sessions_rise_over_restarts_as_the_database_counts_them(settings):
+    epochs = []
+    engine = None
+    for _ in range(2):
+        async with running(settings) as services, trio.open_nursery() as nursery:
+            engine = Engine("alpha", engine.secret) if engine is not None else await enrol(services)
+            await nursery.start(engine.run, services)
+            with trio.fail_after(10):
+                await engine.welcomed.wait()
+            epochs.append(engine.session.epoch)
+
+            async def noted(services=services, session=engine.session.session):
+                row = await services.db.run(links.get, "alpha")
+                return row is not None and row.session == session and row.epoch
+
+            assert await within(5, noted) == epochs[-1]
+            nursery.cancel_scope.cancel()
+    assert epochs == [1, 2]
 
 
 async def test_another_engine_s_token_renews_no_link(settings):
