@@ -216,7 +216,7 @@ class AioDriver:
         conversation, clock = self._conversation, self._clock
         while True:
             due = conversation.token_due_at()
-            await asyncio.sleep(30.0 if due is None else max(1.0, due - clock.now()))
+            await asyncio.sleep(_LOOK_EVERY if due is None else max(_LOOK_EVERY, due - clock.now()))
             if due is None or clock.now() < due:
                 continue
             try:

@@ -130,6 +130,14 @@ class Engine:
         Raises ConfigurationError when another process has the folder.
         """
         self._locked = lock(self._folder)
+        try:
+            self._take_up()
+        except BaseException:
+            os.close(self._locked)
+            self._locked = -1
+            raise
+
+    def _take_up(self) -> None:
         whole = self.outlet.open()
         intact = self.settings.load()
         self._join()

@@ -46,12 +46,13 @@ _LOOK_EVERY = 0.1
 
 
 class PracticePlatform:
-    """One engine at a time. ``lease_ms``, ``expiry`` and ``config`` may be changed while it runs."""
+    """One engine at a time. ``lease_ms``, ``expiry``, ``config`` and ``token_lives`` (seconds) may be changed meanwhile."""
 
     def __init__(self, *, heartbeat_ms: int = 100, port: int = 0) -> None:
         self.lease_ms = 15_000
         self.expiry = LeaseExpiry()
         self.platform_id = "practice"
+        self.token_lives = 900.0
         self.config: dict[str, Any] = {"config_version": 1, "account_id": "A1", "risk_limits": {}}
         self.config_version = 1
         self.hellos: list[Hello] = []
@@ -168,7 +169,7 @@ class PracticePlatform:
             stop=self._snapshot(),
             lease_ms=0,
             on_lease_expiry=self.expiry,
-            token_expires=datetime.now(UTC) + timedelta(seconds=900),
+            token_expires=datetime.now(UTC) + timedelta(seconds=self.token_lives),
             config_version=self.config_version,
         )
         for event in session.welcome(offer, trio.current_time(), detached=self._detached):

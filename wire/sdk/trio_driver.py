@@ -145,7 +145,7 @@ class TrioDriver:
         conversation, clock = self._conversation, self._clock
         while True:
             due = conversation.token_due_at()
-            await trio.sleep(30.0 if due is None else max(1.0, due - clock.now()))
+            await trio.sleep(_LOOK_EVERY if due is None else max(_LOOK_EVERY, due - clock.now()))
             if due is None or clock.now() < due:
                 continue
             try:

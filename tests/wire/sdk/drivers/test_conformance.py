@@ -8,6 +8,7 @@ import pytest
 from wire.errors import InvalidField
 from wire.messages import (
     Account,
+    Auth,
     ConfigChanged,
     ErrorReport,
     Fill,
@@ -22,6 +23,10 @@ from wire.messages import (
     Reduced,
     ResultStatus,
     StopPhase,
+    StrategyAction,
+    StrategyCommand,
+    StrategyResult,
+    StrategyState,
     StrategyStatusReport,
     TradeLog,
     TradingState,
@@ -374,6 +379,30 @@ def test_a_platform_that_refuses_the_secret_leaves_the_engine_halted(engine, pla
     with pytest.raises(GateClosed):
         alpha.do(order()("o1"))
     platform.until(lambda: "does not want" in (alpha.do(lambda link: link.why_closed()) or ""))
+
+
+def test_the_token_is_renewed_on_the_link_that_stands(engine, platform):
+    platform.token_lives = 1.0
+    engine()
+    platform.hears(Auth)
+    assert len(platform.hellos) == 1
+
+
+def test_a_strategy_is_paused_and_resumed(engine, platform, order):
+    alpha = engine()
+    alpha.wait_open()
+    for n, (action, status) in enumerate((("pause", StrategyState.PAUSED), ("resume", StrategyState.ACTIVE))):
+        command = StrategyCommand(
+            request_id=f"r{n}", strategy_id="ma", action=StrategyAction(action), stop_epoch=0, expires_ms=10_000
+        )
+        platform.send(command)
+        told = platform.hears(StrategyResult, lambda r, n=n: r.request_id == f"r{n}")
+        assert told.strategy_status is status
+        if status is StrategyState.PAUSED:
+            with pytest.raises(GateClosed, match="paused"):
+                alpha.do(order()("o1"))
+        else:
+            alpha.do(order()("o2"))
 
 
 def test_another_platform_than_its_own_gives_no_lease_but_its_stops_count(engine, platform, order):
