@@ -149,10 +149,10 @@ class AioDriver:
     async def run(self) -> None:
         """Returns when the platform does not want this engine any more; until then it dials again and again."""
         conversation = self._conversation
-        while not conversation.gave_up:
+        while not conversation.dialling.gave_up:
             await self._connect()
-            if not conversation.gave_up:
-                await asyncio.sleep(conversation.pause())
+            if not conversation.dialling.gave_up:
+                await asyncio.sleep(conversation.dialling.pause())
 
     async def _connect(self) -> None:
         """One connection from dialling to its end."""
@@ -163,13 +163,13 @@ class AioDriver:
             async with dial(credential.link_url, token.value) as socket:
                 await self._converse(socket)
         except DialRefused as error:
-            conversation.refused(error.status)
+            conversation.dialling.refused(error.status)
         except DialFailed as error:
-            conversation.away(str(error))
+            conversation.dialling.away(str(error))
         except PlatformAway as error:
-            conversation.away(error.reason)
+            conversation.dialling.away(error.reason)
         except Unwelcome as error:
-            conversation.give_up(error.reason)
+            conversation.dialling.give_up(error.reason)
 
     async def _converse(self, socket: Socket) -> None:
         conversation, tasks = self._conversation, Tasks()

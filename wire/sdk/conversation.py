@@ -5,7 +5,6 @@ before anything else is looked at, a lease counts only after the stops of its fr
 when what it changed is on stable storage. A driver dials, moves frames and asks ``Work`` what else is to be done.
 """
 
-import logging
 import random
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from functools import partial
 
 import attrs
 
-from wire.dialing import LinkClosed, may_reconnect, reconnect_delay
+from wire.dialing import LinkClosed, may_reconnect
 from wire.messages import (
     Auth,
     Clocks,
@@ -37,6 +36,7 @@ from wire.messages import (
     Welcome,
 )
 from wire.sdk.clock import Clock
+from wire.sdk.dialling import Dialling, Logger
 from wire.sdk.gate import Gate
 from wire.sdk.halting import Halting, refused_command
 from wire.sdk.keeper import Keeper
@@ -59,10 +59,8 @@ from wire.session import (
 from wire.stops import Level, StopSnapshot
 
 _FED = 1_000  # messages handed to the session at a time; the rest waits in the spool
-_FINAL = (403, 404, 426)  # a person must look; 401 is answered with a new token
 _TOKEN_PAUSE = 15.0
 
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 Done = Callable[[], None]
 
 
@@ -107,7 +105,6 @@ class Conversation:
 
     def __init__(self, parts: Parts, *, rng: random.Random | None = None) -> None:
         self._parts = parts
-        self._rng = rng or random.Random()
         self._session = EngineSession(
             parts.credential.engine_id, hello=parts.hello, vitals=self._vitals, lease_clock=parts.clock.now
         )
@@ -115,11 +112,8 @@ class Conversation:
         self._closing: CloseLink | None = None
         self._lost: LinkClosed | None = None
         self._foreign = False
-        self._attempt = 0
-        self._pause_asked: float | None = None
-        self._told_away = False
         self._token_not_before = 0.0
-        self.gave_up = ""
+        self.dialling = Dialling(parts.gate, parts.log, rng or random.Random())
         self.wake: Callable[[], None] = lambda: None
         parts.outlet.rewind()
         parts.outlet.wake = self._wake
@@ -154,35 +148,6 @@ class Conversation:
     def _now(self) -> float:
         return self._parts.clock.now()
 
-    # --- dialling ---
-
-    def refused(self, status: int) -> bool:
-        """The platform answered the handshake with a status. True when no retry can help."""
-        if status in _FINAL:
-            self.give_up(f"the platform refuses this engine's link ({status})")
-            return True
-        self.away(f"the platform refused the link for now ({status})")
-        return False
-
-    def away(self, reason: str) -> None:
-        """One clear line when it begins; the repetitions are details."""
-        level = logging.INFO if self._told_away else logging.WARNING
-        self._parts.log.log(level, "%s: trying again; when the lease runs out no order leaves", reason)
-        self._told_away = True
-
-    def give_up(self, reason: str) -> None:
-        self._parts.log.error("%s. This engine stays halted; restart it after that.", reason)
-        self._parts.gate.fenced = "the platform does not want this engine"
-        self.gave_up = reason
-
-    def pause(self) -> float:
-        """Seconds before the next attempt: full jitter, unless the platform asked for a time of its own."""
-        asked, self._pause_asked = self._pause_asked, None
-        attempt, self._attempt = self._attempt, self._attempt + 1
-        if asked is not None:
-            return asked
-        return reconnect_delay(attempt, resumable=self._session.is_resumable, rng=self._rng)
-
     # --- one connection ---
 
     def connected(self) -> None:
@@ -195,11 +160,11 @@ class Conversation:
         self._wake()
 
     def disconnected(self) -> None:
-        """The connection is over; whether another one is wanted is then told by ``gave_up``."""
+        """The connection is over; whether another one is wanted is then told by ``dialling.gave_up``."""
         self._session.disconnected()
         code = int(self._closing.code) if self._closing is not None else self._lost.code if self._lost else 1006
         if not may_reconnect(code):
-            self.give_up(f"the platform closed the link with {code}")
+            self.dialling.give_up(f"the platform closed the link with {code}")
 
     def receive(self, text: str) -> None:
         self._take(self._session.receive(text, self._now()))
@@ -288,14 +253,13 @@ class Conversation:
                 self._confirm_when_safe(event)
             case Goodbye(cause=cause, reconnect_after_ms=pause):
                 self._parts.log.info("the platform says goodbye: %s", cause)
-                self._pause_asked = None if pause is None else pause / 1000
+                self.dialling.asked_to_wait(pause)
 
     def _welcomed(self, welcome: Welcome) -> None:
         parts, halting = self._parts, self._parts.halting
         own = halting.latch.platform_id or parts.credential.platform_id
         self._foreign = own is not None and own != welcome.platform_id
-        self._told_away = False
-        self._attempt = 0
+        self.dialling.welcomed(resumable=True)
         self._adopt(welcome.stop)
         if self._foreign:
             self._session.revoke_lease()

@@ -46,7 +46,7 @@ _LOOK_EVERY = 0.1
 
 
 class PracticePlatform:
-    """One engine at a time. ``lease_ms``, ``expiry``, ``config`` and ``token_lives`` (seconds) may be changed meanwhile."""
+    """One engine at a time. ``lease_ms``, ``expiry``, ``config``, ``token_lives`` (seconds) may change meanwhile."""
 
     def __init__(self, *, heartbeat_ms: int = 100, port: int = 0) -> None:
         self.lease_ms = 15_000

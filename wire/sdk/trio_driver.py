@@ -77,10 +77,10 @@ class TrioDriver:
     async def run(self) -> None:
         """Returns when the platform does not want this engine any more; until then it dials again and again."""
         conversation = self._conversation
-        while not conversation.gave_up:
+        while not conversation.dialling.gave_up:
             await self._connect()
-            if not conversation.gave_up:
-                await trio.sleep(conversation.pause())
+            if not conversation.dialling.gave_up:
+                await trio.sleep(conversation.dialling.pause())
 
     async def _connect(self) -> None:
         """One connection from dialling to its end."""
@@ -91,13 +91,13 @@ class TrioDriver:
             async with dial(credential.link_url, token.value, timeout=DIAL_TIMEOUT) as socket:
                 await self._converse(socket)
         except DialRefused as error:
-            conversation.refused(error.status)
+            conversation.dialling.refused(error.status)
         except DialFailed as error:
-            conversation.away(str(error))
+            conversation.dialling.away(str(error))
         except PlatformAway as error:
-            conversation.away(error.reason)
+            conversation.dialling.away(error.reason)
         except Unwelcome as error:
-            conversation.give_up(error.reason)
+            conversation.dialling.give_up(error.reason)
 
     async def _converse(self, socket: Socket) -> None:
         conversation = self._conversation
