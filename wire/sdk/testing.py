@@ -36,7 +36,7 @@ from wire.messages import (
 )
 from wire.plain import PlainRequest, PlainResponse
 from wire.server import EngineListener, open_listeners
-from wire.session import CloseLink, Detached, Event, Offer, PlatformSession, Received
+from wire.session import CloseLink, Detached, Event, Offer, PlatformSession, Received, State
 from wire.sockets import Link, LinkClosed
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 from wire.tokens import Claims, TokenKeys
@@ -262,7 +262,9 @@ class PracticePlatform:
 
     @property
     def is_linked(self) -> bool:
-        return self._session is not None
+        """Whether an engine has been welcomed."""
+        session = self._session
+        return session is not None and session.state is State.LIVE
 
     def until(self, holds: Callable[[], Any], *, within: float = 10.0) -> Any:
         """The first true value of ``holds``. Raises TimeoutError."""
