@@ -132,7 +132,7 @@ def test_a_stop_closes_the_gate_cancels_closes_and_is_verified(engine, platform,
     assert (done.orders_cancelled, done.orders_remaining) == (1, 0)
     assert (done.positions_liquidated, done.positions_remaining, done.flatness) == (1, 0, Flatness.FLAT)
     assert done.latched
-    assert [(str(f.scope), f.level) for f in account.frozen] == [("all", Level.FLATTEN)]
+    assert {(str(f.scope), f.level) for f in account.frozen} == {("all", Level.FLATTEN)}
     assert (account.positions["005930"], account.orders) == (0, {})
     seen = [m.phase for m in platform.heard if hasattr(m, "phase") and m.stop_id == "x"]
     steps = [p for n, p in enumerate(seen) if p not in seen[:n] and p is not P.CANCELLED]  # one read may show both
