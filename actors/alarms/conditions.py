@@ -20,8 +20,8 @@ DISK_FREE_BYTES = 512 * 1024 * 1024
 REFUSALS = 5
 BUSY_SECONDS = 60.0
 """An engine that is busy for shorter, or a broker token that is renewed sooner, is nobody's business."""
-DEGRADED_SECONDS = 3.0
-"""Shorter than the five seconds within which an alert has to be out (RTS 6, article 16)."""
+DEGRADED_SECONDS = 1.0
+"""Little, because finding out takes seconds already: an alert has five seconds from the event (RTS 6, article 16)."""
 
 
 @attrs.frozen(kw_only=True)
