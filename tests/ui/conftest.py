@@ -602,7 +602,7 @@ def application(desk: Desk) -> QuartTrio:
             return refusal(409, "error_checklist", f"{left[0]['engine_id']} is not verified")
         desk.releases[stop_id] = {
             **release_view(stop_id, "requested"),
-            **{k: body[k] for k in ("reason", "waive", "resume")},
+            **{k: body.get(k) for k in ("reason", "waive", "resume", "reduced")},
         }
         return desk.releases[stop_id], 201
 

@@ -375,11 +375,18 @@ def test_a_release_needs_the_password_a_reason_and_a_waiver_for_what_is_unproved
     expect(signed_in.get_by_test_id("release-error")).to_contain_text("gamma is not verified")
     signed_in.get_by_test_id("release-waive-gamma").check()
     signed_in.get_by_test_id("release-waive-reason-gamma").fill("점검 중인 서버")
+    signed_in.get_by_test_id("release-reduce").check()
+    signed_in.get_by_test_id("release-reduce-minutes").fill("121")
+    expect(signed_in.get_by_test_id("release-submit")).to_be_disabled()
+    signed_in.get_by_test_id("release-reduce-minutes").fill("15")
+    signed_in.get_by_test_id("release-reduce-won").fill("2,000,000")
     signed_in.get_by_test_id("release-submit").click()
     expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("모든 엔진 검증")
     body = last(desk, "POST", f"/api/stops/{stop}/release")[3]
     assert body["waive"] == [{"engine_id": "gamma", "reason": "점검 중인 서버"}]
     assert body["resume"] is False
+    assert body["reduced"] == {"minutes": 15, "max_order_value": 2_000_000}
+    expect(signed_in.get_by_test_id("release-reduced")).to_contain_text("15분 동안 주문 한 건은 2,000,000원까지")
     signed_in.get_by_test_id("release-approve-open").click()
     expect(signed_in.get_by_test_id("approve-cancel")).to_be_focused()
     signed_in.get_by_test_id("stepup-password").fill("correct horse")

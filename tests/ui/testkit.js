@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 07f1f1768fee1bf6744eb8d7b99921abb51cc899af566c68b4deddee46dcdb18 */
+/* built from ui/src by `npm run build`; sources a998c362b242cb8318e342504983c56790b46ecb284c60432d84f098c6503649 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -590,6 +590,11 @@ var TK = (function(exports) {
 			"stop.continue.means": "장이 바뀌었습니다. 확인하기 전에는 남은 청산 주문을 내지 않습니다: {engines}",
 			"error.error_command_expired": "엔진이 제때 답하지 않았습니다",
 			"error.error_command_failed": "엔진이 실행하지 못했습니다",
+			"release.reduce": "처음에는 주문 한도를 낮춤",
+			"release.reduce.hint": "정한 시간 동안 이 금액보다 큰 주문은 나가지 않습니다. 보유를 줄이는 주문은 언제나 나갑니다.",
+			"release.reduce.minutes": "시간(분, 1–120)",
+			"release.reduce.won": "주문 한 건의 최대 금액(원)",
+			"release.reduced": "해제 뒤 {n}분 동안 주문 한 건은 {won}원까지",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
 			"release.request": "해제 요청",
@@ -1055,6 +1060,11 @@ var TK = (function(exports) {
 			"stop.continue.means": "Another trading session has begun. No order leaves for what is left before you confirm: {engines}",
 			"error.error_command_expired": "The engine did not answer in time",
 			"error.error_command_failed": "The engine could not do it",
+			"release.reduce": "Lower the order limit at first",
+			"release.reduce.hint": "For that time no order above this amount leaves; orders that reduce a position always do.",
+			"release.reduce.minutes": "Minutes (1–120)",
+			"release.reduce.won": "Largest order (won)",
+			"release.reduced": "For {n} minutes after the release no order above {won} won",
 			"release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
 			"release.needs_risk": "Releasing a stop needs the risk role.",
 			"release.request": "Request release",
@@ -2669,6 +2679,10 @@ var TK = (function(exports) {
 		})), []),
 		resume: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false),
 		approved_by: orNull(text),
+		reduced: orNull(/* @__PURE__ */ object({
+			minutes: count,
+			max_order_value: count
+		})),
 		history: /* @__PURE__ */ optional(/* @__PURE__ */ array(/* @__PURE__ */ object({
 			at: time,
 			state: /* @__PURE__ */ picklist(RELEASE_STATES),

@@ -116,6 +116,7 @@ export const Release = v.object({
   waive: v.optional(v.array(v.object({ engine_id: text, reason: text })), []),
   resume: v.optional(v.boolean(), false),
   approved_by: orNull(text),
+  reduced: orNull(v.object({ minutes: count, max_order_value: count })),
   history: v.optional(v.array(v.object({ at: time, state: v.picklist(RELEASE_STATES), by: orNull(text), detail: orNull(text) })), []),
 });
 export type Release = v.InferOutput<typeof Release>;

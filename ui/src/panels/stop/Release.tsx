@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { isKey } from "../../i18n";
-import { clock, dateTime, millis } from "../../i18n/format";
+import { clock, dateTime, grouped, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, TextField } from "../../kit/Field";
@@ -10,6 +10,7 @@ import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { call } from "../../link/rest";
 import { stepUp, useSession, useWho } from "../../link/session";
+import { numberOf } from "../parameters/change";
 import { Proof, proofOf } from "../Proof";
 import { useNow } from "../../store/clock";
 import { live } from "../../store/live";
@@ -52,6 +53,13 @@ export function ReleasePart({ stop }: { stop: Stop }) {
       {asking === "approve" && <ApproveDialog stop={stop} release={release} onClose={() => setAsking(null)} />}
     </div>
   );
+}
+
+/** Whole minutes and whole won, as the server takes them; null while they are not. */
+function limitsOf(minutes: string, won: string): { minutes: number; max_order_value: number } | null {
+  const [time, value] = [numberOf(minutes), numberOf(won)];
+  const whole = Number.isInteger(time) && Number.isInteger(value);
+  return whole && time !== null && value !== null && time >= 1 && time <= 120 && value >= 1 ? { minutes: time, max_order_value: value } : null;
 }
 
 const releaseKey = (stopId: string) => ["release", stopId];
@@ -109,6 +117,11 @@ function Checklist({ release }: { release: Release }) {
         ))}
       </ul>
       <p className="small soft">{t(release.resume ? "release.resumes" : "release.paused")}</p>
+      {release.reduced && (
+        <p className="small tone-warn" data-testid="release-reduced">
+          {t("release.reduced", { n: release.reduced.minutes, won: grouped(release.reduced.max_order_value) })}
+        </p>
+      )}
     </div>
   );
 }
@@ -132,11 +145,13 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   const t = useT();
   const [reason, setReason] = useState("");
   const [resume, setResume] = useState(false);
+  const [reduced, setReduced] = useState<{ minutes: string; won: string } | null>(null);
   const [waived, setWaived] = useState<Readonly<Record<string, string>>>({});
   const unproved = stop.results.filter((result) => result.phase !== "verified" && result.phase !== "released" && result.phase !== "superseded");
   const waive = Object.entries(waived).map(([engine_id, why]) => ({ engine_id, reason: why }));
-  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume }), onClose);
-  const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "");
+  const limits = reduced && limitsOf(reduced.minutes, reduced.won);
+  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume, ...(limits && { reduced: limits }) }), onClose);
+  const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "") && (reduced === null || limits !== null);
   return (
     <Dialog title={t("release.title", { scope: scopeWord(stop.scope, t) })} onClose={onClose} testId="release-dialog">
       <form onSubmit={(event) => request.mutate(proofOf(event))}>
@@ -168,6 +183,19 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
             </fieldset>
           )}
           <CheckField label={t("release.resume")} checked={resume} onChange={(event) => setResume(event.target.checked)} testId="release-resume" />
+          <CheckField
+            label={t("release.reduce")}
+            hint={t("release.reduce.hint")}
+            checked={reduced !== null}
+            onChange={(event) => setReduced(event.target.checked ? { minutes: "30", won: "1000000" } : null)}
+            testId="release-reduce"
+          />
+          {reduced && (
+            <div className="two">
+              <TextField label={t("release.reduce.minutes")} inputMode="numeric" value={reduced.minutes} onChange={(event) => setReduced({ ...reduced, minutes: event.target.value })} testId="release-reduce-minutes" />
+              <TextField label={t("release.reduce.won")} inputMode="numeric" value={reduced.won} onChange={(event) => setReduced({ ...reduced, won: event.target.value })} testId="release-reduce-won" />
+            </div>
+          )}
           <Proof error={request.error} />
         </div>
         <div className="dialog-foot">
