@@ -417,7 +417,8 @@ class Desk:
     def _announce(self, order: Order) -> None:
         verb = "CLOSE" if order.purpose is Purpose.STOP_ORDER else order.side.value.upper()
         category = LogCategory.TRADE if order.reason else LogCategory.SYSTEM
-        self.log(category, format_trading_reason(order.reason, verb, order.symbol), order.reason or None, order)
+        words = f"{order.quantity:,} at {f'{order.price:,}' if order.price else 'market'}"
+        self.log(category, format_trading_reason(words, verb, order.symbol), order.reason or None, order)
 
     def adopt(self, order: Order) -> None:
         """An order found at the broker that is not one of ours."""

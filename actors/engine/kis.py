@@ -56,6 +56,7 @@ CALL_TIMEOUT = 10.0
 _RATE_RETRIES = 5
 _READ_RETRIES = 2
 _PAGES = 20
+_WHOLE = 0.99  # of the total purchase value, which a whole list of holdings adds up to
 
 
 @attrs.frozen(kw_only=True)
@@ -241,6 +242,8 @@ class KisClient:
         held = tuple(h for h in holdings if h.quantity)
         if totals.stock_value > 0 and not held:
             raise BrokerUnavailable("the balance shows stocks in its total and none in its list")
+        if sum(h.cost for h in held) < totals.cost * _WHOLE:
+            raise BrokerUnavailable("the balance lists less than its total: a page is missing")
         return Balance(holdings=held, totals=totals)
 
     async def price(self, symbol: str) -> Price:

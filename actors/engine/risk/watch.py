@@ -27,10 +27,15 @@ class RiskWatch(Actor):
         self._stopping: dict[str, Trip] = {}
 
     async def started(self) -> None:
+        """Judged before anything can be sent: an engine begins with caution."""
+        self._judge()
         self.context.every(_Judge(), period=PERIOD)
 
     @handles(_Judge)
-    async def on_judge(self, _judge: _Judge) -> None:
+    async def on_judge(self, _message: _Judge) -> None:
+        self._judge()
+
+    def _judge(self) -> None:
         for stop_id in [i for i in self._stopping if self._halting.is_safe(i)]:
             self._desk.risk.triggers.tripped(self._stopping.pop(stop_id))
         self._carry_out(self._desk.risk.judge(facts_of(self._desk)))

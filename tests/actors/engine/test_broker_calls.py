@@ -36,6 +36,33 @@ ACCEPTED = {
 }
 
 
+def holdings(*costs, total):
+    """A balance whose rows cost these, of a total purchase value."""
+    rows = [
+        {
+            "pdno": f"00000{n}",
+            "hldg_qty": "1",
+            "ord_psbl_qty": "1",
+            "pchs_avg_pric": str(cost),
+            "pchs_amt": str(cost),
+            "prpr": "1",
+            "evlu_amt": "1",
+            "evlu_pfls_amt": "0",
+        }
+        for n, cost in enumerate(costs)
+    ]
+    totals = {
+        "dnca_tot_amt": "0",
+        "nxdy_excc_amt": "0",
+        "prvs_rcdl_excc_amt": "0",
+        "scts_evlu_amt": "1",
+        "tot_evlu_amt": "1",
+        "nass_amt": "1",
+        "pchs_amt_smtl_amt": str(total),
+    }
+    return ok({"rt_cd": "0", "msg_cd": "x", "msg1": "", "output1": rows, "output2": [totals]})
+
+
 def refusal(code, words="no", *, status=500):
     return Response(status=status, headers={}, body=json.dumps({"rt_cd": "1", "msg_cd": code, "msg1": words}).encode())
 
@@ -174,6 +201,13 @@ async def test_nothing_left_to_cancel_has_a_code_of_its_own(make):
     with pytest.raises(BrokerRefused) as refused:
         await client.cancel(number="1", branch="1", market=False, before_write=lambda: None)
     assert refused.value.code == "error_nothing_to_cancel"
+
+
+async def test_a_balance_whose_list_lacks_a_page_is_no_read(make):
+    _http, client = make(holdings(100, 200, total=300), holdings(100, total=300))
+    assert len((await client.balance()).holdings) == 2
+    with pytest.raises(BrokerUnavailable, match="a page is missing"):
+        await client.balance()
 
 
 async def test_no_error_repeats_a_key_or_the_account(make):

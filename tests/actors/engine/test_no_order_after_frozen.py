@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import attrs
 import h11
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.http import HttpClient
 from wire.kis.codes import Profile
-from wire.messages import EmergencyStop, LatchState, Side, StopPhase, StopProgress
+from wire.messages import EmergencyStop, LatchState, LocalStopCause, Side, StopPhase, StopProgress
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
@@ -51,6 +52,26 @@ class QuietBroker(Broker):
 
     async def _keep_reconciled(self):
         await trio.sleep_forever()
+
+
+class SlowThrottle(Throttle):
+    """The turn has come, and still something takes time before the bytes leave."""
+
+    def __init__(self, window, lags):
+        super().__init__(window)
+        self._lags, self._turns = lags, 0
+
+    async def acquire(self, *, urgent=False):
+        await super().acquire(urgent=urgent)
+        self._turns += 1
+        await trio.sleep(self._lags[self._turns % len(self._lags)])
+
+
+class OnceAsked(KisClient):
+    """A mistake: whoever waits for its turn when the gate closes has been let through already."""
+
+    async def place(self, *, before_write, **order):
+        return await super().place(**order, before_write=lambda: None)
 
 
 class Tokens:
@@ -121,13 +142,38 @@ levels = st.sampled_from([Level.REDUCE_ONLY, Level.HALT, Level.CANCEL, Level.FLA
     dial=st.lists(st.sampled_from([0.0, 0.01, 0.2]), min_size=1, max_size=3),
     answer=st.lists(st.sampled_from([0.0, 0.05, 0.4]), min_size=1, max_size=3),
     connections=st.integers(1, 4),
+    lag=st.lists(st.sampled_from([0.0, 0.02, 0.5]), min_size=1, max_size=3),
+    raised_after=st.one_of(st.none(), st.sampled_from([0.0, 0.05, 0.7])),
 )
 def test_after_frozen_no_order_leaves_but_those_that_reduce(tmp_path_factory, **case):
     """In flight is exactly what may still arrive; everything later reduces and fits into what is held."""
-    trio.run(run_case, tmp_path_factory.mktemp("engine"), case, clock=trio.testing.MockClock(autojump_threshold=0))
+    run(tmp_path_factory.mktemp("engine"), case)
 
 
-async def run_case(folder, case):
+def run(folder, case, client=KisClient):
+    trio.run(run_case, folder, case, client, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_an_engine_whose_orders_leave_behind_the_gate_is_found_out(tmp_path):
+    case = {
+        "decisions": [(0.0, Side.BUY, 1, "A00001")] * 3,
+        "stop_at": 0.5,
+        "scope": "all",
+        "level": Level.HALT,
+        "rate": 1,
+        "dial": [0.0],
+        "answer": [0.0],
+        "connections": 1,
+        "lag": [0.0],
+        "raised_after": None,
+    }
+    run(tmp_path, case)
+    (tmp_path / "again").mkdir()
+    with pytest.raises((AssertionError, BaseExceptionGroup)):
+        run(tmp_path / "again", case, OnceAsked)
+
+
+async def run_case(folder, case, make_client):
     outlet = Outlet(folder / "outbox", new_id=new_id)
     outlet.open()
     lease = Lease()
@@ -144,7 +190,8 @@ async def run_case(folder, case):
     async with trio.open_nursery() as nursery:
         exchange = Exchange(nursery, case["dial"], case["answer"])
         http = HttpClient(connect=exchange.connect, max_connections=case["connections"])
-        client = KisClient(ACCOUNT, http=http, tokens=Tokens(), throttle=Throttle(RateWindow(case["rate"])))
+        throttle = SlowThrottle(RateWindow(case["rate"]), case["lag"])
+        client = make_client(ACCOUNT, http=http, tokens=Tokens(), throttle=throttle)
         broker = ChildSpec(
             id="broker", factory=lambda: QuietBroker(desk=desk, client=client, symbols=(), publish=lambda _t: None)
         )
@@ -156,8 +203,12 @@ async def run_case(folder, case):
             for decision in case["decisions"]:
                 nursery.start_soon(decide, desk, *decision)
             await trio.sleep(case["stop_at"])
-            in_flight = stop(desk, halting(desk, folder), case)
+            stops = halting(desk, folder)
+            in_flight = stop(desk, stops, case)
             frozen = Frozen(desk.clock.now(), in_flight, len(passed))
+            if case["raised_after"] is not None:
+                await trio.sleep(case["raised_after"])
+                stops.stop_here(Level.FLATTEN, LocalStopCause.RISK, "raised meanwhile")
             await trio.sleep(30)
         nursery.cancel_scope.cancel()
     outlet.close()
