@@ -41,6 +41,10 @@ def test_a_halted_symbol_and_a_daily_loss(desk):
     a_tightened_limit_stops_an_engine_by_itself(desk, api)
 
 
+def alerted(api, code, engine):
+    return any((a["code"], a["engine_id"]) == (code, engine) for a in api.every("/api/alerts"))
+
+
 def what_cannot_be_sold_is_blocked_until_it_trades_again(desk, api, broker):
     held = desk.wait_until(lambda: len(h := broker.held("alpha")) >= 2 and h, "alpha holds two symbols", 60)
     symbol = next(iter(held))
@@ -59,7 +63,7 @@ def what_cannot_be_sold_is_blocked_until_it_trades_again(desk, api, broker):
     assert [(r["symbol"], r["reason"]) for r in blocked["residuals"]] == [(symbol, "trading in the symbol is halted")]
     assert (blocked["flatness"], blocked["positions_remaining"]) == ("NOT_FLAT", 1)
     assert set(broker.held("alpha")) == {symbol}  # the rest went on
-    assert any(a["code"] == "error_positions_blocked" for a in api.every("/api/alerts"))
+    desk.wait_until(lambda: alerted(api, "error_stop_failed", "alpha"), "a person is alerted", 10)
     broker.befall(symbol, "normal")
     done = desk.wait_until(lambda: (r := result())["phase"] == "verified" and r, "alpha is verified", 30)
     assert (done["success"], done["flatness"], done["residuals"]) == (True, "FLAT", [])
@@ -86,4 +90,4 @@ def a_tightened_limit_stops_an_engine_by_itself(desk, api):
     assert stop["reason"].startswith("daily_loss: the day's loss of")
     row = next(r for r in api.get("/api/engines/status") if r["engine_id"] == engine)
     assert row["level"] == "HALT"
-    assert any(a["code"] == "error_risk_daily_loss" and a["engine_id"] == engine for a in api.every("/api/alerts"))
+    desk.wait_until(lambda: alerted(api, "error_local_stop", engine), "a person is alerted", 10)

@@ -384,6 +384,9 @@ class Stopping:
         if self._unresolved(Scope(ScopeKind.SYMBOL, exposure.symbol)) or not self._asked_for(owner):
             return None  # closing while a request's fate is open could close twice
         block, seen = self._blocked_for(*owner), self._symbol(exposure.symbol)
+        if block is None and seen.state is not None and exposure.quantity < seen.state.lot:
+            self._judge(exposure, seen.state, now)  # the whole units are gone, and this is what was left of them
+            return None
         if (block is not None and not block.queues) or seen.wanted:
             return None
         attempts = self._closes.setdefault(owner, _Attempts())

@@ -25,7 +25,7 @@ from actors.simulator.customers import Customer
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.exchange import fees
-from wire.exchange.calendar import MarketTime, Pace
+from wire.exchange.calendar import CLOSE, DAY_END, MarketTime, Pace
 from wire.exchange.events import Traded
 from wire.exchange.exchange import Exchange
 from wire.exchange.market import Market, Symbol
@@ -178,7 +178,7 @@ class World:
     epoch: int = 0
 
     def advance(self, seconds):
-        pace = Pace(speed=self.speed, auction=1e9)
+        pace = Pace(speed=self.speed, auction=1e9, closed=(DAY_END - CLOSE) / self.speed)
         self.exchange.move_to(pace.advance(self.exchange.now, seconds, self.exchange.market.calendar))
 
     def move_to(self, second):
@@ -352,6 +352,7 @@ def open_world(tmp_path, make_exchange):
 
 
 @pytest.fixture
-async def world(open_world, autojump_clock):
+async def world(open_world):
+    """To be asked for together with ``autojump_clock``, which counts only where a test names it itself."""
     async with open_world() as world:
         yield world

@@ -16,7 +16,7 @@ def sales(world, symbol=A):
     return [(q, price) for _at, side, s, q, price in world.client.sent if side is Side.SELL and s == symbol]
 
 
-async def test_an_open_market_is_sold_at_once_and_verified_by_two_reads(world):
+async def test_an_open_market_is_sold_at_once_and_verified_by_two_reads(world, autojump_clock):
     await world.hold(A, 10)
     await world.hold(B, 20)
     world.stop()
@@ -26,7 +26,9 @@ async def test_an_open_market_is_sold_at_once_and_verified_by_two_reads(world):
     assert (world.held(), world.working(), sales(world)) == ({}, 0, [(10, 0)])
 
 
-async def test_a_halted_symbol_leaves_a_residual_the_rest_is_sold_and_it_is_sold_when_it_trades_again(world):
+async def test_a_halted_symbol_leaves_a_residual_the_rest_is_sold_and_it_is_sold_when_it_trades_again(
+    world, autojump_clock
+):
     await world.hold(A, 10)
     await world.hold(B, 20)
     world.exchange.befall(A, Condition.HALTED)
@@ -44,7 +46,7 @@ async def test_a_halted_symbol_leaves_a_residual_the_rest_is_sold_and_it_is_sold
     assert world.held() == {}
 
 
-async def test_in_a_volatility_interruption_one_order_waits_for_the_single_price(world):
+async def test_in_a_volatility_interruption_one_order_waits_for_the_single_price(world, autojump_clock):
     await world.hold(A, 10)
     world.exchange.befall(A, Condition.INTERRUPTED, seconds=60)
     world.stop()
@@ -58,7 +60,7 @@ async def test_in_a_volatility_interruption_one_order_waits_for_the_single_price
     assert (world.held(), world.working()) == ({}, 0)
 
 
-async def test_at_the_lower_limit_without_a_buyer_one_order_waits_in_the_queue(world):
+async def test_at_the_lower_limit_without_a_buyer_one_order_waits_in_the_queue(world, autojump_clock):
     await world.hold(A, 10)
     world.exchange.befall(A, Condition.LIMIT_DOWN)
     world.stop()
@@ -74,7 +76,7 @@ async def test_at_the_lower_limit_without_a_buyer_one_order_waits_in_the_queue(w
     await world.phase(P.VERIFIED, within=30)
 
 
-async def test_in_the_closing_auction_the_order_waits_for_the_close(world):
+async def test_in_the_closing_auction_the_order_waits_for_the_close(world, autojump_clock):
     await world.hold(A, 10)
     world.move_to(CLOSING_CALL + 5)
     world.stop()
@@ -85,7 +87,7 @@ async def test_in_the_closing_auction_the_order_waits_for_the_close(world):
     assert world.held() == {}
 
 
-async def test_orders_without_a_price_are_replaced_by_limits_where_they_are_not_taken(world):
+async def test_orders_without_a_price_are_replaced_by_limits_where_they_are_not_taken(world, autojump_clock):
     await world.hold(A, 10)
     world.client.limit_only = True
     world.stop()
@@ -93,7 +95,7 @@ async def test_orders_without_a_price_are_replaced_by_limits_where_they_are_not_
     assert [bool(price) for _q, price in sales(world)] == [False, True]
 
 
-async def test_an_odd_lot_stays_and_says_so(world):
+async def test_an_odd_lot_stays_and_says_so(world, autojump_clock):
     await world.hold(A, 25)
     world.client.lot = 10
     world.stop()
@@ -104,7 +106,9 @@ async def test_an_odd_lot_stays_and_says_so(world):
     await world.phase(P.VERIFIED, within=30)
 
 
-async def test_after_the_close_nothing_is_sent_any_more_and_in_the_next_session_only_a_person_lets_it(world):
+async def test_after_the_close_nothing_is_sent_any_more_and_in_the_next_session_only_a_person_lets_it(
+    world, autojump_clock
+):
     await world.hold(A, 10)
     world.move_to(CLOSE + 60)
     world.stop()
@@ -164,7 +168,9 @@ async def test_a_restart_in_the_same_session_goes_on_by_itself(open_world, autoj
 
 
 @pytest.mark.parametrize("call", ["open_orders", "balance"])
-async def test_while_a_read_fails_flatness_is_unknown_and_the_stop_times_out_and_is_verified_in_the_end(world, call):
+async def test_while_a_read_fails_flatness_is_unknown_and_the_stop_times_out_and_is_verified_in_the_end(
+    world, autojump_clock, call
+):
     await world.hold(A, 10)
     world.client.failing.add(call)
     world.stop()
@@ -178,7 +184,7 @@ async def test_while_a_read_fails_flatness_is_unknown_and_the_stop_times_out_and
     assert world.held() == {}
 
 
-async def test_a_fill_between_two_reads_makes_both_anew(world):
+async def test_a_fill_between_two_reads_makes_both_anew(world, autojump_clock):
     await world.hold(A, 10)
     limit = world.exchange.session(A).limits.lower
     order = world.buy(A, 5, limit)  # it would never fill by itself
@@ -192,7 +198,7 @@ async def test_a_fill_between_two_reads_makes_both_anew(world):
     assert last < world.desk.clock.now()
 
 
-async def test_the_reasons_of_an_order_are_in_its_lines_once(world):
+async def test_the_reasons_of_an_order_are_in_its_lines_once(world, autojump_clock):
     await world.hold(A, 10)
     lines = [m for m in world.said(TradeLog) if m.category is LogCategory.TRADE]
     assert lines

@@ -135,7 +135,7 @@ async def test_neither_a_restart_nor_a_deleted_ledger_makes_todays_loss_smaller(
             assert locals_of(again) == [(Level.HALT, LocalStopCause.RISK)]
 
 
-async def test_a_limit_of_the_platform_that_is_tightened_stops_at_once(world):
+async def test_a_limit_of_the_platform_that_is_tightened_stops_at_once(world, autojump_clock):
     from actors.engine.risk.limits import Limits
 
     await world.hold(A, 10)
@@ -147,7 +147,7 @@ async def test_a_limit_of_the_platform_that_is_tightened_stops_at_once(world):
 # --- what is not right with the engine or the broker ---
 
 
-async def test_shares_that_left_by_another_way_are_a_mismatch_and_halt(world):
+async def test_shares_that_left_by_another_way_are_a_mismatch_and_halt(world, autojump_clock):
     await world.hold(A, 10)
     sold_elsewhere(world, A, 4)
     await world.until(world.local_stops, within=90)
@@ -178,7 +178,9 @@ async def test_a_broker_that_refuses_one_order_after_another_halts(open_world, a
         assert world.local_stops()[0].reason.startswith("reject_storm")
 
 
-async def test_while_the_account_is_not_read_it_warns_and_then_only_reduces_and_goes_on_by_itself(world):
+async def test_while_the_account_is_not_read_it_warns_and_then_only_reduces_and_goes_on_by_itself(
+    world, autojump_clock
+):
     await world.hold(A, 10)
     world.client.failing.add("balance")
     await world.until(lambda: "error_risk_not_judged" in world.errors(), within=180)
