@@ -74,9 +74,22 @@ class EpochNoted:
 
 
 @message
+class Ended:
+    """A stop whose release is committed, as a later file remembers it."""
+
+    stop: StopNoted
+    released_epoch: Epoch
+
+
+REMEMBERED = 256
+"""Released stops that a new file remembers: an engine that missed the release may still hold one of them."""
+
+
+@message
 class Genesis:
     """The first record of a file. Every stop up to ``floor`` that is not in ``stops`` was released before.
 
+    ``ended`` names the last of those, so that an engine that missed a release cannot bring one back.
     ``previous`` is the MAC of the last verified record of the file before it, ``key_check`` tells a foreign key.
     """
 
@@ -86,6 +99,7 @@ class Genesis:
     at: datetime
     floor: Epoch = 0
     stops: list[StopNoted] = attrs.field(factory=list)
+    ended: list[Ended] = attrs.field(factory=list)
     previous: Annotated[str, C(max_length=64)] = ""
     key_check: Annotated[str, C(max_length=32)] = ""
 
@@ -127,22 +141,37 @@ class Replayed:
                 carried = attrs.evolve(self, register=self.register.at_least(record.floor))
                 for stop in record.stops:
                     carried = carried.after(stop)
+                for one in record.ended:
+                    carried = carried.after(one.stop).released([one.stop.stop_id], one.released_epoch)
                 return carried
             case StopNoted():
                 register = self.register.with_stop(record.stop_id, record.entry())
+                if (released := self.releases.get(record.stop_id)) is not None:
+                    register = register.with_release([record.stop_id], released)  # written before the stop itself
                 merged = register.entries[record.stop_id]
                 first = self.stops.get(record.stop_id, record)
                 noted = evolve(first, scope=merged.scope, level=merged.level, stop_epoch=merged.stop_epoch)
                 return attrs.evolve(self, register=register, stops={**self.stops, record.stop_id: noted})
             case ReleaseNoted():
-                raised = {i: max(record.epoch, self.releases.get(i, 0)) for i in record.stop_ids}
-                register = self.register.with_release(record.stop_ids, record.epoch)
-                return attrs.evolve(self, register=register, releases={**self.releases, **raised})
+                return self.released(record.stop_ids, record.epoch)
             case EpochNoted():
                 return attrs.evolve(self, register=self.register.at_least(record.epoch))
 
+    def released(self, stop_ids: Iterable[str], epoch: int) -> "Replayed":
+        raised = {i: max(epoch, self.releases.get(i, 0)) for i in stop_ids}
+        register = self.register.with_release(raised, epoch)
+        return attrs.evolve(self, register=register, releases={**self.releases, **raised})
+
     def open_stops(self) -> list[StopNoted]:
         return [self.stops[stop_id] for stop_id, _ in self.register.open_stops()]
+
+    def ended(self) -> list[Ended]:
+        """The stops that were released last, oldest first: only those whose release is in a journal."""
+        over = [(epoch, i) for i, epoch in self.releases.items() if i in self.stops and self._is_over(i, epoch)]
+        return [Ended(stop=self.stops[i], released_epoch=epoch) for epoch, i in sorted(over)[-REMEMBERED:]]
+
+    def _is_over(self, stop_id: str, epoch: int) -> bool:
+        return self.register.entries[stop_id].stop_epoch <= epoch
 
 
 @attrs.frozen(kw_only=True)

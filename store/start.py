@@ -194,5 +194,6 @@ def _genesis(
         at=now,
         floor=merged.register.epoch,
         stops=merged.open_stops(),
+        ended=merged.ended(),
         previous=journal.last_mac.hex() if journal.records else "",
     )

@@ -258,6 +258,20 @@ class Outbox:
         self._resend = deque(self._sent)
         return ids
 
+    def revise(self, now_true: Callable[[Any], Any]) -> None:
+        """For stops and releases that wait for a new connection: ``now_true`` gives each as it holds now, or None when
+        it is over; then nothing but its number is left."""
+        for letter in (*self._sent.values(), *self._urgent):
+            if letter.gap is None and isinstance(letter.message, URGENT):
+                message = now_true(letter.message)
+                if message is None:
+                    letter.become_gap(GapCause.RELEASED)
+                else:
+                    letter.message = message
+        ended = [letter for letter in self._urgent if letter.gap is not None]
+        self._urgent = deque(letter for letter in self._urgent if letter.gap is None)
+        self._held -= len(ended)
+
     def renumber(self) -> None:
         """A new session: what is unacknowledged waits again, in order, and numbers begin at 1."""
         repeat = [x for x in self._sent.values() if x.gap in (None, GapCause.LOST)]

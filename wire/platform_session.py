@@ -20,15 +20,18 @@ from wire.messages import (
     PROTOCOL,
     Ack,
     Auth,
+    EmergencyStop,
     Heartbeat,
     HeartbeatAck,
     Hello,
     LeaseExpiry,
     Limits,
     Nack,
+    Release,
     Welcome,
 )
 from wire.outbox import Outbox
+from wire.schema import changed
 from wire.stops import StopSnapshot
 
 WINDOW = 64
@@ -118,7 +121,8 @@ class PlatformSession(BaseSession):
     def welcome(self, offer: Offer, now: float, *, detached: Detached | None = None) -> list[Event]:
         """Answers the hello; from now on messages flow. ``self.resumed`` tells what became of ``detached``.
 
-        Call it with a stop snapshot read in the same step, so that no stop falls between snapshot and link.
+        Call it with a stop snapshot read in the same step, so that no stop falls between snapshot and link. What waits
+        of an older connection is revised by that snapshot: a stop that was released meanwhile is not sent again.
         """
         if self.state is State.CLOSED:
             # Closed while the application prepared the welcome: the old session stays as it is, for the next one.
@@ -131,6 +135,7 @@ class PlatformSession(BaseSession):
         self.session, self.epoch = offer.session, offer.epoch
         if detached is not None:
             before, self.outbox = self.outbox, detached.outbox
+            self.outbox.revise(lambda message: _as_it_holds(message, offer.stop))
             if self.resumed:
                 self.session, self.epoch = detached.session, detached.epoch
                 events = self._on_resume(self.outbox.resume(self.hello.resume.last_recv))
@@ -249,6 +254,14 @@ class PlatformSession(BaseSession):
         if self.hold_token or self._token_ends_at is None:
             return None
         return self._token_ends_at + TOKEN_GRACE_S
+
+
+def _as_it_holds(message: EmergencyStop | Release, stop: StopSnapshot) -> EmergencyStop | Release | None:
+    """A stop only while it is open at that epoch; a release with the stops that are open now."""
+    if isinstance(message, Release):
+        return changed(message, effective=stop.effective)
+    is_open = any((r.stop_id, r.stop_epoch) == (message.stop_id, message.stop_epoch) for r in stop.effective)
+    return message if is_open else None
 
 
 def _speaks_another_version(payload: object) -> bool:

@@ -367,7 +367,7 @@ class EngineLink(Actor):
                 SessionBegun(
                     engine_id=self.engine_id,
                     session=self._session.session,
-                    instance=hello.instance,
+                    instance=place.surely(hello.instance, now),
                     version=hello.version,
                     trading_mode=hello.trading_mode.value,
                 )

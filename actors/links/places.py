@@ -2,7 +2,8 @@
 
 Two live processes on one broker account are a trading hazard, so an engine id belongs to one instance at a time. The
 same instance that comes back takes its own place at once; another one is turned away while the first was heard within
-7.5 s, and then gets no lease before the first one's is surely over.
+7.5 s, and then gets no lease before the first one's is surely over. A platform that has just started did not hear the
+instances of its predecessor, whose leases may still be alive: it guards the place of each as if it had heard it last.
 """
 
 from collections import OrderedDict
@@ -25,6 +26,7 @@ GUARD_MARGIN_SECONDS = 1.0
 WINDOW = 1024
 LETTERS_REMEMBERED = 1000
 STOPPED = "stopped"
+UNKNOWN_INSTANCE = ""
 
 
 class Verdict(Enum):
@@ -73,6 +75,10 @@ class Place:
             self.synced = False
         self.instance, self.heard = instance, now
 
+    def surely(self, instance: str, now: float) -> str:
+        """The instance as a later platform may trust it: not while another one's lease may still be alive."""
+        return instance if now >= self.guarded_until else UNKNOWN_INSTANCE
+
     def granted(self, now: float) -> None:
         self.lease_until = now + LEASE_SECONDS
 
@@ -86,6 +92,13 @@ class Place:
         self.stop_letters[letter_id] = (stop_id, epoch)
         while len(self.stop_letters) > LETTERS_REMEMBERED:
             self.stop_letters.popitem(last=False)
+
+
+def inherited(instance: str, begun_at: float, *, epoch: int = 0) -> Place:
+    """A place at the platform's start, held by the instance that an earlier one welcomed: it may have got a lease just
+    before. UNKNOWN_INSTANCE is nobody's, so whoever comes waits until no lease of an earlier platform can be alive."""
+    heard, lease_until = begun_at - QUIET_SECONDS, begun_at + LEASE_SECONDS
+    return Place(instance=instance, heard=heard, lease_until=lease_until, epoch=epoch)
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +116,8 @@ class LinkDesk:
     ``turn`` is taken to work through what an engine has said: one engine in each pass of the scheduler, in the order
     of their coming. When a whole fleet talks, what is not telemetry (a stop, a request, a screen) still gets its turn
     after one chunk of one engine, and not after one of each.
+
+    ``places`` has those that an earlier platform left, ``stranger`` makes one for an engine without any.
     """
 
     shelf: StopShelf
@@ -119,9 +134,13 @@ class LinkDesk:
     on_expiry: LeaseExpiry = attrs.field(factory=LeaseExpiry)
     places: dict[str, Place] = attrs.field(factory=dict)
     turn: trio.Lock = attrs.field(factory=trio.Lock)
+    stranger: Callable[[], Place] = Place
 
     def place(self, engine_id: str) -> Place:
-        return self.places.setdefault(engine_id, Place())
+        place = self.places.get(engine_id)
+        if place is None:
+            place = self.places[engine_id] = self.stranger()
+        return place
 
     def may_lease(self, place: Place, synced: bool, now: float) -> bool:
         """A lease is given only while the coordinator lives, the engine knows its broker's books, and it is alone."""

@@ -22,6 +22,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import attrs
 import trio
@@ -35,7 +36,7 @@ from actors.errors import Failed, Refused
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
 from actors.incidents.office import DatabaseReports, IncidentOffice, StopSeen
 from actors.links.listener import EngineDoor, authorized
-from actors.links.places import LinkDesk, Office, Place
+from actors.links.places import UNKNOWN_INSTANCE, LinkDesk, Office, Place, inherited
 from actors.parameters.parameters import ParameterDesk
 from actors.parameters.store import DatabaseParameters
 from actors.platform.auditor import Auditor, DatabaseChain
@@ -226,6 +227,7 @@ class _Parts:
     keeping: StopKeeping
     checkpoint: CheckpointFile
     places: dict[str, Place]
+    stranger: Callable[[], Place]
     audits: deque[AuditStop] = attrs.field(factory=deque)
     sockets: EngineSockets = attrs.field(factory=EngineSockets)
 
@@ -245,12 +247,20 @@ class _Parts:
             new_id=lambda: f"stop-{uuid.uuid4().hex[:20]}",
         )
         shelf = StopShelf(book=begun.book, desk=ReleaseDesk(lambda: f"release-{secrets.token_hex(8)}"))
-        keeping = StopKeeping(begun.book, copies, services.stops, services.degraded, lambda stop: _show(services, stop))
+        keeping = StopKeeping(
+            begun.book,
+            copies,
+            services.stops,
+            services.degraded,
+            lambda stop: _show(services, stop),
+            alert=lambda alert: services.system.ref(ALERTS).tell(alert),
+        )
         for case in recall_releases(opened, shelf):
             keeping.settled(case)
         board = FleetBoard(shelf)
         for engine in services.enrolled.everyone():
             board.add(engine.engine_id, engine.name, engine.account_id).seen_before = engine.seen_before
+        now = trio.current_time()
         return cls(
             services=services,
             standing=standing,
@@ -261,7 +271,9 @@ class _Parts:
             keeping=keeping,
             checkpoint=CheckpointFile(settings.home / CHECKPOINT, opened.keyring.derive("audit checkpoint")),
             # The epochs of sessions rise over restarts; the sessions themselves are not resumed.
-            places={link.engine_id: Place(epoch=link.epoch) for link in opened.links},
+            places={link.engine_id: inherited(link.instance, now, epoch=link.epoch) for link in opened.links},
+            # Without the database nobody can say who held the place of an engine before.
+            stranger=Place if opened.tenure is not None else partial(inherited, UNKNOWN_INSTANCE, now),
         )
 
     def tell(self, name: str) -> Callable[[object], object]:
@@ -378,6 +390,7 @@ class _Parts:
             database_is_away=lambda: s.degraded.is_degraded(DATABASE) or s.db.down_since is not None,
             config_version=config_version,
             places=self.places,
+            stranger=self.stranger,
         )
 
     def _versions_changed(self) -> None:

@@ -40,10 +40,12 @@ class StopCopies:
     # --- stops ---
 
     async def write_journal(self, stops: Sequence[RecordStop]) -> None:
-        await trio.to_thread.run_sync(self.append, [noted(s.stop_id, s.entry, s.words) for s in stops])
+        records = [noted(s.stop_id, s.entry, s.words) for s in stops]
+        # A coordinator that is restarted must not wait for a disk that hangs: the thread ends when the disk answers.
+        await trio.to_thread.run_sync(self.append, records, abandon_on_cancel=True)
 
     def append(self, records: Sequence[Record]) -> None:
-        """Blocking; from any thread. Raises NotKept when one of them is not on the disk."""
+        """Blocking; from any thread, with one sync. Raises NotKept when they are not all on the disk."""
         with self._lock:
             self._append(records)
 
@@ -60,10 +62,9 @@ class StopCopies:
         return True
 
     def _append(self, records: Sequence[Record]) -> None:
-        for record in records:
-            appended = self._journal.append(record)
-            if not appended.durable:
-                raise NotKept(f"the stop journal could not be written: {appended.reason}")
+        appended = self._journal.append(*records)
+        if not appended.durable:
+            raise NotKept(f"the stop journal could not be written: {appended.reason}")
 
     async def save_stop(self, stop: Stop) -> None:
         await self._run(stops.save, self._my_term(), stop)

@@ -14,7 +14,7 @@ from actors.board import Board
 from actors.platform.degraded import DegradedParts
 from actors.stops.book import StopBook
 from actors.stops.cases import Case
-from actors.stops.effects import RecordStop
+from actors.stops.effects import RaiseAlert, RecordStop
 from actors.stops.records import NotKept, StopRecords
 from wire.rest import Stop
 
@@ -30,7 +30,7 @@ DATABASE = "database"
 
 
 class StopKeeping:
-    """``show`` publishes one view to the dashboards."""
+    """``show`` publishes one view to the dashboards; ``alert`` hears at once that a stop could not be written down."""
 
     def __init__(
         self,
@@ -39,7 +39,10 @@ class StopKeeping:
         board: Board[Stop],
         degraded: DegradedParts,
         show: Callable[[Stop], object],
+        *,
+        alert: Callable[[RaiseAlert], object] = lambda _alert: None,
     ) -> None:
+        self._alert = alert
         self._book = book
         self._records = records
         self._board = board
@@ -82,7 +85,12 @@ class StopKeeping:
     def watch(self, now: float) -> None:
         """Called regularly: a journal write that does not come back is said to hang."""
         if self._writing_since is not None and now - self._writing_since > HUNG_SECONDS:
-            self._degraded.report(JOURNAL, "a write to the stop journal does not come back")
+            self._journal_fails("a write to the stop journal does not come back")
+
+    def _journal_fails(self, reason: str) -> None:
+        """Said once, when it begins: a stop that is sent is not on the platform's disk."""
+        if self._degraded.report(JOURNAL, reason):
+            self._alert(RaiseAlert(code="error_journal", severity="critical", reason=reason))
 
     async def flush(self) -> None:
         """Returns when journal and database have everything; bound it."""
@@ -95,6 +103,7 @@ class StopKeeping:
 
     async def keep_journal(self) -> None:
         """Runs for ever. One write at a time; what came meanwhile goes into the next, with one fsync."""
+        failures = 0
         while True:
             if not self._to_journal:
                 self._journal_bell = trio.Event()
@@ -104,11 +113,13 @@ class StopKeeping:
             try:
                 await self._records.write_journal(batch)
             except NotKept as error:
-                self._degraded.report(JOURNAL, error.reason)
-                await trio.sleep(RETRY_SECONDS[-1])
+                self._journal_fails(error.reason)
+                await trio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
                 continue
             finally:
                 self._writing_since = None
+            failures = 0
             self._degraded.restored(JOURNAL)
             for note in batch:
                 self._to_journal.popleft()

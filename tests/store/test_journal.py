@@ -1,5 +1,6 @@
 """The stop journal: what was acknowledged is found again, and nothing that was not written is believed."""
 
+import contextlib
 import errno
 import itertools
 import json
@@ -244,6 +245,140 @@ def test_every_old_file_is_kept(journal, path):
     assert [stop.stop_id for stop in reading.genesis.stops] == ["S1"]
     assert reading.genesis.previous == read_journal(path.with_name("stops.journal.2"), KEY).last_mac.hex()
     assert reading.replayed().open_stops() == []
+
+
+def test_a_file_that_is_full_is_followed_by_one_that_carries_what_is_open_and_few_old_ones_stay(path):
+    journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW, max_bytes=2_000)
+    journal.append(a_stop("S1", 1))
+    for epoch in range(2, 400):
+        assert journal.append(EpochNoted(epoch=epoch, term=1, at=NOW)).durable
+        assert path.stat().st_size < 2_500
+    journal.close()
+    reading = read_journal(path, KEY)
+    assert (reading.state, reading.last_epoch) == (JournalState.VERIFIED, 399)
+    assert [stop.stop_id for stop in reading.replayed().open_stops()] == ["S1"]
+    assert reading.genesis.generation == journal.generation > journal_module.KEPT + 2
+    old = sorted(int(p.suffix[1:]) for p in path.parent.glob("stops.journal.*"))
+    assert old == list(range(journal.generation - journal_module.KEPT, journal.generation))
+
+
+def test_a_new_file_remembers_what_was_released_last(journal, path):
+    for number in range(1, 300):
+        journal.append(a_stop(f"S{number}", 2 * number), a_release(f"S{number}", epoch=2 * number + 1))
+    journal.rotate()
+    journal.rotate()
+    replayed = read_journal(path, KEY).replayed()
+    assert replayed.open_stops() == []
+    assert sorted(replayed.register.released_ids(), key=lambda i: int(i[1:])) == [f"S{n}" for n in range(44, 300)]
+    assert replayed.releases["S299"] == 599
+    journal.append(a_stop("S299", 700))
+    assert [s.stop_id for s in journal.state.open_stops()] == ["S299"]
+
+
+def test_many_open_stops_do_not_make_every_append_begin_a_file(path):
+    journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW, max_bytes=2_000)
+    for number in range(60):
+        journal.append(a_stop(f"S{number}", number + 1))
+    assert journal.generation < 12
+    journal.close()
+    assert len(read_journal(path, KEY).replayed().open_stops()) == 60
+
+
+def test_records_of_one_append_are_synced_once(journal, path, monkeypatch):
+    syncs, sync = [], journal_module._sync
+    monkeypatch.setattr(journal_module, "_sync", lambda descriptor: (syncs.append(1), sync(descriptor)))
+    assert journal.append(*HISTORY[1:]).durable
+    assert len(syncs) == 1
+    assert read_journal(path, KEY).records[1:] == HISTORY[1:]
+
+
+CALLS = ("open", "write", "close", "link", "replace", "unlink", "fdatasync", "fsync")
+
+
+class Crash(BaseException):
+    """The process is gone at this call."""
+
+
+def interrupted(monkeypatch, at, what):
+    """The ``at``-th call of the operating system from now on raises ``what``; returns the calls made."""
+    calls = []
+
+    def counted(name, real):
+        def call(*args, **kw):
+            calls.append(name)
+            if len(calls) - 1 == at:
+                raise what
+            return real(*args, **kw)
+
+        return call
+
+    fake = type("os", (), {name: staticmethod(getattr(os, name)) for name in dir(os) if not name.startswith("__")})
+    for name in CALLS:
+        setattr(fake, name, staticmethod(counted(name, getattr(os, name))))
+    monkeypatch.setattr(journal_module, "os", fake)
+    return calls
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_whenever_the_process_dies_while_a_file_follows_there_is_one_whole_journal(path, monkeypatch, at):
+    journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW)
+    journal.append(a_stop("S1", 1), a_stop("S2", 2), a_release("S2", epoch=3))
+    calls = interrupted(monkeypatch, at, Crash())
+    try:
+        journal.rotate()
+    except Crash:
+        assert len(calls) > at
+    else:
+        assert len(calls) <= at
+    monkeypatch.undo()
+    reading = read_journal(path, KEY)
+    assert reading.state is JournalState.VERIFIED
+    assert [stop.stop_id for stop in reading.replayed().open_stops()] == ["S1"]
+    assert reading.last_epoch == 3
+    resumed = StopJournal.resume(path, KEY, reading)
+    assert resumed.append(a_stop("S3", 4)).durable
+    resumed.rotate()
+    resumed.close()
+    assert {s.stop_id for s in read_journal(path, KEY).replayed().open_stops()} == {"S1", "S3"}
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_whichever_call_fails_while_a_file_follows_what_is_said_to_be_durable_is_in_the_file_in_place(
+    path, monkeypatch, at
+):
+    journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW)
+    journal.append(a_stop("S1", 1))
+    interrupted(monkeypatch, at, OSError(errno.EIO, "Input/output error"))
+    with contextlib.suppress(JournalError):
+        journal.rotate()
+    monkeypatch.undo()
+    durable = journal.append(a_stop("S2", 2)).durable
+    reading = read_journal(path, KEY)
+    assert reading.state is JournalState.VERIFIED
+    assert durable
+    assert {s.stop_id for s in reading.replayed().open_stops()} == {"S1", "S2"}
+
+
+def test_a_full_disk_at_the_change_of_files_costs_nothing_but_the_change(path, monkeypatch, failing):
+    journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW, max_bytes=1_000)
+    epoch = 0
+    while journal.generation == 1 and epoch < 50:
+        epoch += 1
+        failing[:] = [False, True]  # the record is synced, the file that follows is not
+        assert journal.append(EpochNoted(epoch=epoch, term=1, at=NOW)).durable
+        assert read_journal(path, KEY).last_epoch == epoch
+    assert (journal.generation, epoch) == (1, 50)
+    failing.clear()
+    while journal.generation == 1 and epoch < 99:
+        epoch += 1
+        assert journal.append(EpochNoted(epoch=epoch, term=1, at=NOW)).durable
+    assert (journal.generation, read_journal(path, KEY).last_epoch) == (2, epoch)
+
+
+def test_a_release_that_is_written_before_its_stop_ends_it_all_the_same():
+    early = replay((GENESIS, a_release("S1", epoch=5), a_stop("S1", 3)))
+    assert early.open_stops() == []
+    assert [s.stop_id for s in replay((GENESIS, a_release("S1", epoch=5), a_stop("S1", 6))).open_stops()] == ["S1"]
 
 
 def test_a_journal_that_cannot_be_begun_leaves_the_old_one(journal, path, failing):

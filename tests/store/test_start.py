@@ -133,6 +133,20 @@ def test_what_was_settled_before_the_file_was_begun_stays_settled():
     assert (start.open_stops(), start.findings) == ([], ())
 
 
+def test_a_release_is_remembered_over_a_file_begun_while_the_database_is_away():
+    before = a_journal(a_stop("S", 1), a_release("S", epoch=2), a_stop("T", 3))
+    start = merged(before, None)
+    assert [(e.stop.stop_id, e.released_epoch) for e in start.genesis.ended] == [("S", 2)]
+    again = merged(a_journal(genesis=start.genesis), None)
+    assert not again.register.entries["S"].is_open
+    assert again.register.entries["S"].released_epoch == 2
+
+
+def test_a_release_that_only_a_database_has_is_not_written_into_a_journal():
+    start = merged(NO_JOURNAL, a_database(a_stop("S", 3), a_release("S", epoch=4)))
+    assert start.genesis.ended == []
+
+
 # --- a journal that cannot be believed --------------------------------------------------------------------------------
 
 UNBELIEVABLE = {

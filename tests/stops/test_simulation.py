@@ -1,0 +1,143 @@
+"""Whatever fails, hangs, crashes or is cut off: no promised stop is forgotten, none is obeyed late, none comes back.
+
+A failure names the seed that plays it again. Each planted mistake is found by the same runs.
+"""
+
+import attrs
+import pytest
+
+from actors.stops.keeping import StopKeeping
+from actors.stops.release_work import Releases
+from actors.stops.releasing import ReleaseDesk
+from tests.stops.simulation import Disk, a_raise_while_a_release_is_written, one_stop_and_its_release, simulate
+from wire.sdk.gate import Gate
+from wire.stops import Entry, Register
+
+SEEDS = 40
+MANY_SEEDS = 10_000
+PLACES = 40
+"""Every so many steps of the short story the platform is killed in a default run; in a deep run at every one."""
+
+
+@pytest.mark.parametrize("decade", range(SEEDS // 10))
+def test_promises_hold_through_every_trouble(decade):
+    orders = [simulate(seed)[1] for seed in range(10 * decade, 10 * decade + 10)]
+    assert sum(orders) > 0  # engines that never trade would prove nothing
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("hundred", range(MANY_SEEDS // 100))
+def test_promises_hold_through_every_trouble_for_long(hundred):
+    for seed in range(SEEDS + 100 * hundred, SEEDS + 100 * hundred + 100):
+        simulate(seed)
+
+
+def test_the_same_seed_is_the_same_run():
+    assert simulate(7) == simulate(7)
+    assert simulate(7)[0] != simulate(8)[0]
+
+
+def steps_of_the_short_story():
+    return simulate(1, story=one_stop_and_its_release)[2]
+
+
+@pytest.mark.parametrize("offset", range(2))
+def test_killed_at_any_step_nothing_promised_is_forgotten(offset):
+    for step in range(1 + offset * PLACES // 2, steps_of_the_short_story(), PLACES):
+        simulate(1, kill_at=step, story=one_stop_and_its_release)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_killed_at_every_step_nothing_promised_is_forgotten(seed):
+    steps = simulate(seed, story=one_stop_and_its_release)[2]
+    for step in range(1, steps):
+        simulate(seed, kill_at=step, story=one_stop_and_its_release)
+
+
+# --- planted mistakes -----------------------------------------------------------------------------------------------
+
+
+def ack_first(patch):
+    """A stop is said to be durable before the journal has it."""
+    record = StopKeeping.record
+
+    def wrong(self, note):
+        record(self, note)
+        self.became_durable(note.stop_id, note.entry.stop_epoch)
+
+    patch.setattr(StopKeeping, "record", wrong)
+
+
+def no_fsync(patch):
+    """The journal is written and never synced."""
+    patch.setattr(Disk, "sync", lambda _self, _descriptor: None)
+
+
+def level_lost_on_merge(patch):
+    """Two copies merge to the level of the second."""
+    merge = Entry.merge
+    patch.setattr(Entry, "merge", lambda self, other: attrs.evolve(merge(self, other), level=other.level))
+
+
+def release_without_fence(patch):
+    """A release ends its stop whatever was decided meanwhile."""
+    release = Register.with_release
+
+    def wrong(self, stop_ids, epoch):
+        stop_ids = list(stop_ids)
+        top = max([epoch, *(self.entries[i].stop_epoch for i in stop_ids if i in self.entries)])
+        return release(self, stop_ids, top)
+
+    patch.setattr(Register, "with_release", wrong)
+    patch.setattr(Releases, "_still_valid", lambda _self, _case: True)
+    patch.setattr(ReleaseDesk, "void_touched", lambda *_args: [])
+
+
+def order_after_frozen(patch):
+    """The gate looks at the lease, and not at the stops."""
+    patch.setattr(Gate, "_strategy_refusal", lambda self, _intent, _level, now: self.shut_reason(now))
+
+
+def in_the_wild(seeds):
+    return [lambda seed=seed: simulate(seed) for seed in range(seeds)]
+
+
+def killed_on_the_way():
+    steps = range(200, 700, 5)
+    return [lambda step=step: simulate(1, kill_at=step, story=one_stop_and_its_release) for step in steps]
+
+
+def raised_on_the_way():
+    return [lambda seed=seed: simulate(seed, story=a_raise_while_a_release_is_written) for seed in range(10)]
+
+
+MISTAKES = {
+    "ack first": (ack_first, killed_on_the_way()),
+    "no fsync": (no_fsync, killed_on_the_way()),
+    "level lost on merge": (level_lost_on_merge, in_the_wild(40)),
+    "release without fence": (release_without_fence, raised_on_the_way()),
+    "order after frozen": (order_after_frozen, in_the_wild(5)),
+}
+
+
+def found(mistake, runs):
+    """How many runs it took; whatever a wrong product raises inside counts."""
+    with pytest.MonkeyPatch.context() as patch:
+        mistake(patch)
+        for number, run in enumerate(runs, 1):
+            try:
+                run()
+            except Exception:
+                return number
+    return None
+
+
+def test_a_raise_while_a_release_is_written_stays():
+    for run in raised_on_the_way():
+        run()
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_planted_mistake_is_found(name):
+    assert found(*MISTAKES[name]) is not None
