@@ -92,6 +92,7 @@ class Desk:
         self.viewed: Callable[[View], None] = lambda _view: None
         self.traded: Callable[[str], None] = lambda _symbol: None
         self.day_began: Callable[[str], None] = lambda _day: None
+        self.blocked: Callable[[str, str], str | None] = lambda _strategy, _symbol: None
         self.ledger = Ledger(ledger, self.orders, self.books)
         self._inbox = Inbox(
             self.orders,
@@ -379,7 +380,8 @@ class Desk:
     def positions_report(self) -> Positions:
         prices = {s: q.price for s, q in self.prices.quotes.items()}
         held, working = self.books.positions(), self.orders.working()
-        return reports.positions(held, working, prices, synced=self.gate.synced, at=self.clock.wall())
+        blocked = {(p.strategy_id, p.symbol): self.blocked(p.strategy_id, p.symbol) for p in held}
+        return reports.positions(held, working, prices, blocked=blocked, synced=self.gate.synced, at=self.clock.wall())
 
     def account_report(self) -> Account | None:
         """None before the exchange's date is known."""

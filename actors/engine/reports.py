@@ -73,10 +73,17 @@ def trade_log(
 
 
 def positions(
-    held: list[Position], working: list[Order], prices: dict[str, int], *, synced: bool, at: datetime
+    held: list[Position],
+    working: list[Order],
+    prices: dict[str, int],
+    *,
+    blocked: dict[tuple[str, str], str | None],
+    synced: bool,
+    at: datetime,
 ) -> Positions:
+    """``blocked``: by strategy and symbol, why it could not be sold now, where that is known."""
     return Positions(
-        items=[_item(p, prices.get(p.symbol)) for p in held],
+        items=[_item(p, prices.get(p.symbol), blocked.get((p.strategy_id, p.symbol))) for p in held],
         open_orders=[
             OpenOrder(order_id=o.order_id, symbol=o.symbol, side=o.side, remaining=o.remaining, price=o.price)
             for o in working
@@ -86,7 +93,7 @@ def positions(
     )
 
 
-def _item(position: Position, price: int | None) -> PositionItem:
+def _item(position: Position, price: int | None, blocked: str | None) -> PositionItem:
     return PositionItem(
         symbol=position.symbol,
         quantity=position.quantity,
@@ -94,6 +101,7 @@ def _item(position: Position, price: int | None) -> PositionItem:
         current_price=price,
         unrealized_pnl=None if price is None else price * position.quantity - position.cost,
         strategy_id=position.strategy_id,
+        blocked=blocked,
     )
 
 

@@ -51,6 +51,7 @@ class StopExecutor(Actor):
         self._desk.viewed = self._viewed
         self._desk.traded = self._traded
         self._desk.day_began = self._day_began
+        self._desk.blocked = self._halting.stopping.blocked_reason
         self._day_began(self._desk.trading_day)
         self.context.spawn(self._work)
 

@@ -427,6 +427,11 @@ class Stopping:
     def _symbol(self, symbol: str) -> _Seen:
         return self._seen.setdefault(symbol, _Seen())
 
+    def blocked_reason(self, strategy_id: str, symbol: str) -> str | None:
+        """Why a position cannot be closed now, as far as a stop has found out; None when nothing is known."""
+        block = self._blocked_for(strategy_id, symbol)
+        return block.reason if block is not None else None
+
     def _blocked_for(self, strategy_id: str, symbol: str) -> Blocked | None:
         owner = strategy_id, symbol
         if (block := self._blocked.get(owner)) is not None:

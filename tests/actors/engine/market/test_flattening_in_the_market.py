@@ -6,7 +6,6 @@ import trio
 from wire.exchange.calendar import CLOSE, CLOSING_CALL
 from wire.exchange.events import Condition
 from wire.messages import Flatness, LogCategory, Side, StopPhase, TradeLog
-from wire.stops import Level
 
 P = StopPhase
 A, B = "005930", "015760"
@@ -38,6 +37,7 @@ async def test_a_halted_symbol_leaves_a_residual_the_rest_is_sold_and_it_is_sold
     assert (report.error, report.flatness) == ("error_positions_blocked", Flatness.NOT_FLAT)
     assert [(r.symbol, r.quantity, r.reason) for r in report.residuals] == [(A, 10, "trading in the symbol is halted")]
     assert "error_positions_blocked" in world.errors()
+    assert [i.blocked for i in world.desk.positions_report().items] == ["trading in the symbol is halted"]
     await trio.sleep(30)
     assert world.errors().count("error_positions_blocked") == 1  # told once, not with every look
     assert len(sales(world)) == 1  # nothing is thrown at a halted market
@@ -184,18 +184,16 @@ async def test_while_a_read_fails_flatness_is_unknown_and_the_stop_times_out_and
     assert world.held() == {}
 
 
-async def test_a_fill_between_two_reads_makes_both_anew(world, autojump_clock):
+async def test_a_stop_is_verified_by_two_reads_that_do_not_overlap_and_began_after_the_last_fill(world, autojump_clock):
     await world.hold(A, 10)
-    limit = world.exchange.session(A).limits.lower
-    order = world.buy(A, 5, limit)  # it would never fill by itself
-    await world.until(lambda: world.desk.orders.get(order.order_id).is_working)
-    world.stop(level=Level.CANCEL)
+    views, seen = [], world.desk.viewed
+    world.desk.viewed = lambda view: (views.append(view), seen(view))
+    world.exchange.befall(A, Condition.INTERRUPTED, seconds=20)
+    world.stop()
     await world.phase(P.VERIFIED)
-    reads = world.reports()
-    assert [r.phase for r in reads][-2:] == [P.CANCELLED, P.VERIFIED]
-    last = world.desk.last_fill
-    assert all(run.report().phase is P.VERIFIED for run in world.halting.stopping.runs)
-    assert last < world.desk.clock.now()
+    first, second = views[-2:]
+    assert world.desk.last_fill < first.began <= first.ended <= second.began
+    assert (first.positions, second.positions, first.orders, second.orders) == ((), (), (), ())
 
 
 async def test_the_reasons_of_an_order_are_in_its_lines_once(world, autojump_clock):
