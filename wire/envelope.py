@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import attrs
 
-from wire.codec import dump, parse, structure, time_text, unstructure
+from wire.codec import dump, encode, parse, structure, time_text, unstructure
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
 from wire.jsontext import salvage
 from wire.messages import (
@@ -14,6 +15,7 @@ from wire.messages import (
     MAX_FRAME_BYTES,
     TYPE_OF,
     DurableId,
+    EmergencyStop,
     Fill,
     Goodbye,
     Heartbeat,
@@ -122,8 +124,16 @@ def write_frame(
     for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
         if value is not None:
             plain[name] = value
+    if isinstance(content, EmergencyStop):
+        return f'{dump(plain)[:-1]},"payload":{_stop_text(content)}}}'
     plain["payload"] = unstructure(content, nulls=isinstance(content, _WITH_NULLS))
     return dump(plain)
+
+
+@lru_cache(maxsize=64)
+def _stop_text(stop: EmergencyStop) -> str:
+    """A stop goes to a whole fleet in frames that differ only around it: it is written once."""
+    return encode(stop)
 
 
 def is_durable_id(value: object) -> bool:

@@ -20,7 +20,7 @@ from wire.messages import MAX_FRAME_BYTES
 from wire.metering import FrameMeter, TokenBucket, Violation
 
 MESSAGE_QUEUE = 64
-RECEIVE_BYTES = 16 * 1024
+RECEIVE_BYTES = 8 * 1024
 MAX_REASON_BYTES = 120
 
 

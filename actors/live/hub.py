@@ -1,6 +1,6 @@
 """The one place from which everything live reaches the dashboards.
 
-Publishing is synchronous, never blocks and never fails: an item is encoded once and put into its topic's stream. Each
+Publishing is synchronous, never blocks and never fails: an item is put into its topic's stream, and encoded once. Each
 dashboard reads the streams through a ``Feed`` of its own, as fast as its socket takes the frames, telemetry on a common
 grid of 30 ms so that all readers share the same frames, stops and alerts at once.
 """
@@ -52,15 +52,12 @@ class Hub:
 
     def publish(self, topic: Topic, item: Any, *, key: str | None = None) -> None:
         """Shows ``item`` to every dashboard that follows ``topic``; ``key`` names the slot it replaces."""
-        self._streams[topic].publish(key, encode(item, nulls=True), over=_is_over(item))
+        self._streams[topic].publish(key, lambda: encode(item, nulls=True), over=_is_over(item))
         self._wake(topic)
 
     def publish_from(self, topic: Topic, engine_id: str, message: Any, *, key: str | None = None) -> None:
         """The same for a message of an engine: its own fields and ``engine_id``."""
-        fields = encode(message, nulls=True)
-        owner = f'{{"engine_id":{dump(engine_id)}'
-        text = f"{owner},{fields[1:]}" if fields != "{}" else f"{owner}}}"
-        self._streams[topic].publish(key, text)
+        self._streams[topic].publish(key, lambda: _owned(engine_id, message))
         self._wake(topic)
 
     def retract(self, topic: Topic, key: str) -> None:
@@ -184,6 +181,12 @@ class Feed:
             frames = self._hub.delta_frames(topic, cursor[1])
         self._cursors[topic] = (stream.epoch, stream.offset)
         return frames
+
+
+def _owned(engine_id: str, message: Any) -> str:
+    fields = encode(message, nulls=True)
+    owner = f'{{"engine_id":{dump(engine_id)}'
+    return f"{owner},{fields[1:]}" if fields != "{}" else f"{owner}}}"
 
 
 def _next_tick(now: float) -> float:

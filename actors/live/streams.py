@@ -24,13 +24,24 @@ KEPT = 200
 """How many keys of a lossless topic a snapshot shows; entries that are over go first."""
 
 
-@attrs.frozen
+Write = Callable[[], str]
+
+
+@attrs.define(eq=False)
 class Entry:
-    """One item as it goes over the wire, encoded once, with its place in the topic."""
+    """One item with its place in the topic. It is written when the first reader wants it, and then never again: a state
+    that is replaced before anybody looked, and everything while nobody looks, costs no encoding at all."""
 
     offset: int
-    text: str
+    write: Write | None
     over: bool = False
+    _text: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.write is not None:
+            self._text, self.write = self.write(), None
+        return self._text
 
 
 @attrs.frozen(kw_only=True)
@@ -64,10 +75,10 @@ class Stream:
         """Another epoch means that offsets of the old one say nothing any more."""
         return f"{self._name}.{self._generation}"
 
-    def publish(self, key: str | None, text: str, *, over: bool = False) -> None:
-        """Adds an item. ``over`` marks a state that need not stay in a lossless topic's snapshot."""
+    def publish(self, key: str | None, write: Write, *, over: bool = False) -> None:
+        """Adds an item; ``write`` gives its text. ``over``: a state that need not stay in a lossless topic's snapshot."""
         self.offset += 1
-        entry = Entry(self.offset, text, over)
+        entry = Entry(self.offset, write, over)
         if self.delivery is not Delivery.LATEST:
             self._history.append(entry)
         if self.delivery is not Delivery.RING:

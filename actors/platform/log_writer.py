@@ -1,4 +1,4 @@
-"""Keeps what engines tell, in batches: one transaction for up to 1000 messages or 20 ms, the links' progress included.
+"""Keeps what engines tell, in batches: one transaction for up to 2000 messages or 20 ms, the links' progress included.
 
 Only after the commit are the links told, so an ack means committed and never merely received. A message the database
 refuses is set aside as a dead letter and nacked; it does not hold up the others. While the database is away messages
@@ -26,7 +26,7 @@ from supervisor.ref import Ref
 from wire.codec import encode
 from wire.messages import TYPE_OF, Account
 
-BATCH = 1000
+BATCH = 2000
 GATHER_SECONDS = 0.02
 ACCOUNT_SECONDS = 5.0
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)

@@ -56,6 +56,10 @@ class StopLedger:
     def view(self, stop_id: str) -> Stop:
         return self.runs[stop_id].view()
 
+    def is_running(self, stop_id: str) -> bool:
+        """Whether some engine is still to finish its part."""
+        return any(not part.is_final for part in self.runs[stop_id].parts.values())
+
     def matched(self, scope: Scope) -> list[str]:
         return self.roster.concerned(scope)
 

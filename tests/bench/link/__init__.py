@@ -14,6 +14,7 @@ import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from tests.bench.link import load, servers
 from tests.bench.link.servers import Server
@@ -28,22 +29,31 @@ Results = dict[tuple[str, str], list[float]]
 
 
 def main() -> None:
-    running = _start()
     results: Results = defaultdict(list)
-    try:
-        for server in running:
-            results["memory", server.name].append(load.idle_memory(server, "memory") / 1000)
+    with ExitStack() as stack:
+        peers = [_ended_by(stack, server) for server in _peers()]
+        off = _ended_by(stack, servers.start_product(OFF, "--memory", "--engines", "50"))
+        on = _ended_by(stack, servers.start_product(ON, "--engines", "50"))
+        fleets = {n: _ended_by(stack, servers.start_product(OFF, "--memory", "--engines", str(n))) for n in ENGINES}
+        running = [*peers, off, on]
+        for server in (*peers, fleets[ENGINES[-1]]):
+            results["memory", server.name].append(load.idle_memory(server, "memory", ENGINES[-1] - 20) / 1000)
         for number in range(ROUNDS):
             print(f"round {number + 1} of {ROUNDS} ...", flush=True)
             for server in running:
-                _round(server, number, results)
+                _flow(server, number, results)
+            for engines in ENGINES:
+                for server in (*peers, fleets[engines]):
+                    _stop(server, number, engines, results)
         _report(results, [server.name for server in running])
-    finally:
-        for server in running:
-            server.end()
 
 
-def _start() -> list[Server]:
+def _ended_by(stack: ExitStack, server: Server) -> Server:
+    stack.callback(server.end)
+    return server
+
+
+def _peers() -> list[Server]:
     python, peers = str(servers.environment()), servers.HERE / "peers"
     running = [
         servers.start_peer(SEED, python, str(peers / "seed.py")),
@@ -52,21 +62,24 @@ def _start() -> list[Server]:
     ]
     if (folder := servers.node()) is not None:
         running.append(servers.start_peer("node ws", "node", str(peers / "node.mjs"), str(folder)))
-    return [*running, servers.start_product(OFF, "--memory"), servers.start_product(ON)]
+    return running
 
 
-def _round(server: Server, number: int, results: Results) -> None:
+def _flow(server: Server, number: int, results: Results) -> None:
     for dashboards in DASHBOARDS:
         done = load.fan_out(server, f"f{number}.{dashboards}", dashboards)
         for name in ("ingested", "delivered", "cpu", "server_busy", "busy", "gaps"):
             results[f"{name} {dashboards}", server.name].append(getattr(done, name))
-    for engines in ENGINES:
-        times = load.stops(server, f"s{number}.{engines}", engines, STOPS_A_ROUND)
-        results[f"acked {engines}", server.name] += [t * 1000 for t in times.acked]
-        results[f"answered {engines}", server.name] += [t * 1000 for t in times.answered]
     for stalled in (False, True):
         seen = load.latencies(server, f"l{number}.{stalled:d}", stalled=stalled)
         results[f"p99 {stalled:d}", server.name].append(_at(seen, 0.99) * 1000)
+
+
+def _stop(server: Server, number: int, engines: int, results: Results) -> None:
+    """The product as a fleet of exactly so many enrolled engines: one that is enrolled and away is work, too."""
+    times = load.stops(server, f"s{number}.{engines}", engines, STOPS_A_ROUND)
+    results[f"acked {engines}", server.name] += [t * 1000 for t in times.acked]
+    results[f"answered {engines}", server.name] += [t * 1000 for t in times.answered]
 
 
 def _report(results: Results, names: list[str]) -> None:
@@ -81,11 +94,12 @@ def _report(results: Results, names: list[str]) -> None:
         return f"{mine:,.0f} ({statistics.median(ratios):.2f}x)" if seed else f"{mine:,.0f}"
 
     def percentiles(key: str, name: str) -> str:
-        times = sorted(results[key, name])
+        if not (times := sorted(results[key, name])):
+            return "-"
         return f"{_at(times, 0.5):.1f}/{_at(times, 0.99):.1f}"
 
     def plain(key: str, name: str) -> str:
-        return f"{statistics.median(results[key, name]):.2f}"
+        return f"{statistics.median(results[key, name]):.2f}" if results[key, name] else "-"
 
     table("messages taken in and acknowledged per second", [f"ingested {m}" for m in DASHBOARDS], beside_seed)
     table("messages delivered to dashboards per second", [f"delivered {m}" for m in DASHBOARDS], beside_seed)

@@ -56,6 +56,15 @@ def hello(engine_id: str) -> bytes:
     return masked(_json({"type": "hello", "engine_id": engine_id, "timestamp": AT, "payload": payload}))
 
 
+def sign_of_life(engine_id: str) -> bytes:
+    """Valid, and without any effect."""
+    return masked(_json({"type": "ack", "engine_id": engine_id, "timestamp": AT, "payload": {"seq": 0}}))
+
+
+def goodbye(engine_id: str) -> bytes:
+    return masked(_json({"type": "goodbye", "engine_id": engine_id, "timestamp": AT, "payload": {"cause": "stopped"}}))
+
+
 class Story:
     """The numbered messages of one engine in one connection. ``run`` keeps durable ids apart from those of others."""
 
