@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from actors import collector
 from actors.config import PlatformSettings
 from actors.demo.desk import SEATS, Seat, prepare_desk
 from actors.demo.processes import ChildProcess
@@ -45,6 +46,7 @@ async def run_demo(settings: PlatformSettings, options: DemoOptions) -> None:
     settings = attrs.evolve(settings, kis_url=f"http://{broker}")
     async with trio.open_nursery() as nursery:
         services: Services = await nursery.start(run_platform, settings)
+        collector.settle()
         folder = settings.home / "demo"
         folder.mkdir(mode=0o700, exist_ok=True)
         await prepare_desk(services, folder, broker)

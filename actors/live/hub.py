@@ -2,7 +2,7 @@
 
 Publishing is synchronous, never blocks and never fails: an item is put into its topic's stream, and encoded once. Each
 dashboard reads the streams through a ``Feed`` of its own, as fast as its socket takes the frames, telemetry on a common
-grid of 30 ms so that all readers share the same frames, stops and alerts at once.
+grid of 33 ms so that all readers share the same frames, stops and alerts at once.
 """
 
 import secrets
@@ -15,12 +15,11 @@ import attrs
 import trio
 
 from actors.live.streams import Memo, Stream
-from wire.codec import dump, encode
 from wire.messages import GapCause
 from wire.rest import Alert, AlertState, Stop
 from wire.ui import DELIVERY, Delivery, Subscription, Topic, TopicState
 
-TICK = 0.03
+TICK = 0.033
 """Seconds between two batches of telemetry: a person cannot read more than 30 frames a second."""
 URGENT = tuple(topic for topic, delivery in DELIVERY.items() if delivery is Delivery.LOSSLESS)
 
@@ -52,12 +51,12 @@ class Hub:
 
     def publish(self, topic: Topic, item: Any, *, key: str | None = None) -> None:
         """Shows ``item`` to every dashboard that follows ``topic``; ``key`` names the slot it replaces."""
-        self._streams[topic].publish(key, lambda: encode(item, nulls=True), over=_is_over(item))
+        self._streams[topic].publish(key, item, over=_is_over(item))
         self._wake(topic)
 
     def publish_from(self, topic: Topic, engine_id: str, message: Any, *, key: str | None = None) -> None:
         """The same for a message of an engine: its own fields and ``engine_id``."""
-        self._streams[topic].publish(key, lambda: _owned(engine_id, message))
+        self._streams[topic].publish(key, message, owner=engine_id)
         self._wake(topic)
 
     def retract(self, topic: Topic, key: str) -> None:
@@ -86,7 +85,7 @@ class Hub:
         return [TopicStatistics(topic=t, epoch=s.epoch, offset=s.offset) for t, s in self._streams.items()]
 
     async def wait_for_news(self, waker: "Waker") -> None:
-        """Returns when there is news: stops and alerts at once, else at the next 30 ms; or ``waker`` is hurried.
+        """Returns when there is news: stops and alerts at once, else at the next 33 ms; or ``waker`` is hurried.
 
         Always a checkpoint. Nothing is lost between looking at a feed and calling this: there is no checkpoint between.
         """
@@ -181,12 +180,6 @@ class Feed:
             frames = self._hub.delta_frames(topic, cursor[1])
         self._cursors[topic] = (stream.epoch, stream.offset)
         return frames
-
-
-def _owned(engine_id: str, message: Any) -> str:
-    fields = encode(message, nulls=True)
-    owner = f'{{"engine_id":{dump(engine_id)}'
-    return f"{owner},{fields[1:]}" if fields != "{}" else f"{owner}}}"
 
 
 def _next_tick(now: float) -> float:

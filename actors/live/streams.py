@@ -9,9 +9,11 @@ reader is given up. Nothing is dropped silently: a reader gets the items, or a g
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import attrs
 
+from wire.codec import dump, encode
 from wire.ui import Delivery
 
 RING = 4096
@@ -24,24 +26,33 @@ KEPT = 200
 """How many keys of a lossless topic a snapshot shows; entries that are over go first."""
 
 
-Write = Callable[[], str]
-
-
 @attrs.define(eq=False)
 class Entry:
-    """One item with its place in the topic. It is written when the first reader wants it, and then never again: a state
-    that is replaced before anybody looked, and everything while nobody looks, costs no encoding at all."""
+    """One item with its place in the topic; ``owner``: the engine whose message it is.
+
+    It is written when the first reader wants it, and then never again: a state that is replaced before anybody looked,
+    and everything while nobody looks, costs no encoding at all.
+    """
 
     offset: int
-    write: Write | None
+    item: Any
+    owner: str | None = None
     over: bool = False
     _text: str = ""
 
     @property
     def text(self) -> str:
-        if self.write is not None:
-            self._text, self.write = self.write(), None
+        if not self._text:
+            self._text, self.item = _written(self.item, self.owner), None
         return self._text
+
+
+def _written(item: Any, owner: str | None) -> str:
+    fields = encode(item, nulls=True)
+    if owner is None:
+        return fields
+    head = f'{{"engine_id":{dump(owner)}'
+    return f"{head},{fields[1:]}" if fields != "{}" else f"{head}}}"
 
 
 @attrs.frozen(kw_only=True)
@@ -75,10 +86,10 @@ class Stream:
         """Another epoch means that offsets of the old one say nothing any more."""
         return f"{self._name}.{self._generation}"
 
-    def publish(self, key: str | None, write: Write, *, over: bool = False) -> None:
-        """Adds an item; ``write`` gives its text. ``over``: a state that need not stay in a lossless topic's snapshot."""
+    def publish(self, key: str | None, item: Any, *, owner: str | None = None, over: bool = False) -> None:
+        """Adds an item. ``over`` marks a state that need not stay in a lossless topic's snapshot."""
         self.offset += 1
-        entry = Entry(self.offset, write, over)
+        entry = Entry(self.offset, item, owner, over)
         if self.delivery is not Delivery.LATEST:
             self._history.append(entry)
         if self.delivery is not Delivery.RING:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trio
 
+from actors import collector
 from actors.config import load_settings
 from actors.links.listener import WhereEnginesConnect
 from actors.logs import set_up_logging
@@ -65,6 +66,7 @@ async def main(home: Path, engines: int) -> None:
     settings = load_settings({}, {"WATCHKEEPER_HOME": str(home), "WATCHKEEPER_EMERGENCY": "off", **listen})
     async with trio.open_nursery() as nursery:
         services = await nursery.start(platform.run_platform, settings)
+        collector.settle()  # as `watchkeeper up` does
         tokens = await _enrol(services, engines)
         now = int(datetime.now(UTC).timestamp())
         user = services.tokens.issue_user(

@@ -56,7 +56,7 @@ class Server:
         while time.monotonic() < end:
             before = self.cpu()
             time.sleep(0.3)
-            if self.cpu() - before < 0.04:
+            if self.cpu() - before < 0.1:
                 return
 
     def end(self) -> None:
