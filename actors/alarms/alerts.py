@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+import attrs
 import trio
 
 from actors.alarms.webhook import TellOutside
+from actors.links.messages import EngineReportedError
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
 from actors.stops.effects import RaiseAlert
@@ -74,13 +76,24 @@ class Alerts(Actor):
 
     @handles(RaiseAlert)
     async def on_raise(self, msg: RaiseAlert) -> None:
+        if self._is_news(msg):
+            self._show(msg)
+
+    @handles(EngineReportedError)
+    async def on_engine_error(self, msg: EngineReportedError) -> None:
+        """Whatever the words: an engine that repeats itself is one alert a minute, all its words are in the log."""
+        alert = RaiseAlert(code=msg.code, severity="critical", reason="", engine_id=msg.engine_id)
+        if self._is_news(alert):
+            self._show(attrs.evolve(alert, reason=f"{msg.engine_id}: {msg.reason}"))
+
+    def _is_news(self, msg: RaiseAlert) -> bool:
         now = trio.current_time()
         if now - self._said.get(msg, -QUIET_SECONDS) < QUIET_SECONDS:
-            return
+            return False
         self._said[msg] = now
         if len(self._said) > LIMIT:
             self._said.popitem(last=False)
-        self._show(msg)
+        return True
 
     def _show(self, msg: RaiseAlert) -> None:
         alert = Alert(

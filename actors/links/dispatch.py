@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 
 from actors.fleet.fleet import EngineReported
-from actors.links.messages import LocallyStopped, Progressed, UpdateAnswered
+from actors.links.messages import EngineReportedError, LocallyStopped, Progressed, UpdateAnswered
 from actors.links.places import LinkDesk
 from actors.platform.log_writer import KeepAccount
 from store.letters import DeadLetter
@@ -24,6 +24,7 @@ from wire.messages import (
     OrderUpdate,
     ParameterResult,
     Positions,
+    Severity,
     StopProgress,
     StrategyStatusReport,
     TradeLog,
@@ -43,6 +44,8 @@ def hand_on(desk: LinkDesk, engine_id: str, message: object) -> None:
             desk.parameters.tell(UpdateAnswered(engine_id=engine_id, result=message))
         case EngineStatusReport() | StrategyStatusReport() | HealthUpdate() | Positions():
             desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
+        case ErrorReport(severity=Severity.CRITICAL):
+            desk.alerts.tell(EngineReportedError(engine_id=engine_id, code=message.code, reason=message.reason))
         case Account():
             desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
             desk.log_writer.tell(KeepAccount(engine_id=engine_id, account=message))

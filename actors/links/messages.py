@@ -184,3 +184,12 @@ class CloseNow(Request[None]):
 
     code: int
     reason: str
+
+
+@attrs.frozen(kw_only=True)
+class EngineReportedError:
+    """An engine said that something critical happened to it."""
+
+    engine_id: str
+    code: str
+    reason: str
