@@ -53,6 +53,14 @@ def hold(condition, words):
         raise Broken(words)
 
 
+def stricter(a, b):
+    """What both together ask for, reckoned without the code that is judged."""
+    newer, older = (a, b) if a.stop_epoch >= b.stop_epoch else (b, a)
+    level = max((a.level, b.level), key=list(Level).index)
+    scope = newer.scope if newer.scope == older.scope else Scope.everything()
+    return Entry(scope, level, newer.stop_epoch)
+
+
 class World:
     def __init__(self, seed, folder):
         self.chance = random.Random(seed)
@@ -107,7 +115,7 @@ class World:
         self.engine.outlet.close()
         os.close(self.engine._locked)
         on_disk = self.latched()
-        self.obeyed = {i: r for i, r in self.obeyed.items() if i in on_disk}
+        self.obeyed = {i: on_disk[i] for i in self.obeyed if i in on_disk}  # a raise may not have got there
         for order_id in list(self.requests):
             self.answer(order_id)
         self.seen["crashes"] += 1
@@ -316,12 +324,20 @@ class World:
             entry = Entry(Scope.parse(record["scope"]), Level(record["level"]), record["stop_epoch"])
             known = self.obeyed.get(record["stop_id"])
             if entry.stop_epoch > self.over.get(record["stop_id"], -1):  # else it comes after its own release
-                self.obeyed[record["stop_id"]] = known.merge(entry) if known else entry
+                self.obeyed[record["stop_id"]] = stricter(known, entry) if known else entry
         for stop_id in [*snapshot.get("released", ()), *snapshot.get("stop_ids", ())]:
             self.over[stop_id] = max(snapshot["epoch"], self.over.get(stop_id, -1))
             entry = self.obeyed.get(stop_id)
             if entry is not None and entry.stop_epoch <= snapshot["epoch"]:
                 del self.obeyed[stop_id]
+
+        for entry in self.obeyed.values():
+            for symbol in SYMBOLS:
+                if entry.scope.covers("E1", "A1", "ma", symbol):
+                    hold(
+                        self.engine.gate.level_for("ma", symbol) >= entry.level,
+                        "the gate is less strict than what was said",
+                    )
 
     # --- what must hold ---
 
@@ -334,10 +350,13 @@ class World:
 
     def judge_acknowledged(self, sent):
         stop_id, entry = sent
-        if self.register.entries[stop_id].is_open:  # one that was released is acknowledged and not executed
+        now = self.register.entries.get(stop_id)
+        # One that was released or raised meanwhile is acknowledged by its number alone: only the newest is executed.
+        if now is not None and now.is_open and now.stop_epoch == entry.stop_epoch:
             self.seen["acked"] += 1
             known = self.latched().get(stop_id)
-            hold(known is not None and known.merge(entry) == known, "what was acknowledged is not on stable storage")
+            same = known is not None and stricter(known, entry) == attrs.evolve(known, released_epoch=None)
+            hold(same, "what was acknowledged is not on stable storage")
 
     def judge_verified(self, report):
         run = next(r for r in self.engine.halting.stopping.runs if r.stop_id == report.stop_id)
