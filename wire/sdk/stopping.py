@@ -137,7 +137,8 @@ class Stopping:
         active = [r for r in self.runs if not r.is_over and r.level >= Level.CANCEL]
         if self._unwinding or not all(r.is_stuck for r in active):
             return PACE
-        shut = all(b.why.is_closed for b in self._blocked.values()) or all(r.held is not None for r in active)
+        shut = bool(self._blocked) and all(b.why.is_closed for b in self._blocked.values())
+        shut = shut or all(r.held is not None for r in active)
         return SHUT_PACE if shut else LOOK_AGAIN_AFTER
 
     # --- the trading session ---

@@ -241,3 +241,12 @@ def test_a_halt_is_never_held(make_stop_desk):
     desk.stop(level=Level.HALT)
     assert desk.stopping.begin_session("20261123") == []
     assert (desk.report().phase, desk.asked) == (P.VERIFIED, {})
+
+
+def test_a_stop_that_the_engine_cannot_carry_out_is_still_looked_at_every_few_seconds(stop_desk, a):
+    """Nothing waits for a market that is closed: a person may close the position by hand at any moment."""
+    desk = stop_desk
+    desk.stop()
+    desk.stopping.lacking(lambda _run: "this engine has no way to send orders")
+    desk.see(positions=[a.held()])
+    assert desk.stopping.pace == LOOK_AGAIN_AFTER
