@@ -485,14 +485,15 @@ class Simulation:
     async def run_platform(self, *, task_status=trio.TASK_STATUS_IGNORED):
         life = self.life = Life(self)
         self.lives += 1
+        task_status.started()
         with life.scope:
             try:
-                await self._platform(life, task_status)
+                await self._platform(life)
             finally:
                 life.alive = False
                 life.over.set()
 
-    async def _platform(self, life, task_status):
+    async def _platform(self, life):
         rows, key = self.rows, b"j" * 32
         reading = read_journal(self.disk.path, key)
         database = rows.reading() if rows.up else None
@@ -507,7 +508,6 @@ class Simulation:
             else:
                 journal = StopJournal.resume(self.disk.path, key, reading, clock=wall, max_bytes=4_000)
         except store.journal.JournalError:
-            task_status.started()
             return
         self.tell(f"start {self.lives} {reading.state.value} {len(start.findings)} {sorted(start.register.entries)}")
         if database is not None:
@@ -566,7 +566,6 @@ class Simulation:
                 places=places,
                 stranger=Place if database is not None else partial(inherited, UNKNOWN_INSTANCE, life.began),
             )
-            task_status.started()
             if term[0] is None:
                 await self._join(life, term, journal)
             await trio.sleep_forever()
@@ -664,11 +663,12 @@ class Simulation:
             factory=lambda: EngineLink(engine.engine_id, pipe, life.desk, wall() + timedelta(hours=1), wall=wall),
             restart=Restart.TEMPORARY,
         )
-        try:
-            await life.system.start_child("links", spec)
-        except (SupervisorError, trio.BrokenResourceError):
-            return None
-        return pipe if life.alive else None
+        with trio.move_on_after(2.0) as patience:
+            try:
+                await life.system.start_child("links", spec)
+            except (SupervisorError, trio.BrokenResourceError):
+                return None
+        return pipe if life.alive and not patience.cancelled_caught else None
 
     def opens(self, engine):
         """It sends an order now. Whoever holds a stop for it has not been able to tell it, and not for long."""
@@ -875,10 +875,14 @@ async def one_stop_and_its_release(sim):
         while sim.life.alive and sim.now < 4.0:  # noqa: ASYNC110  # the step of the kill is chosen outside
             await trio.sleep(0.05)
         sim.kill()
-        await sim.life.over.wait()
-        await nursery.start(sim.run_platform)
         await nursery.start(sim.run_engine, "E2")
-        await trio.sleep(QUIET)
+        end = sim.now + QUIET
+        while sim.now < end:
+            if not sim.life.alive:
+                await sim.life.over.wait()
+                await nursery.start(sim.run_platform)
+                end = sim.now + QUIET
+            await trio.sleep(0.25)
         sim.judge_quiet()
         nursery.cancel_scope.cancel()
 
@@ -899,6 +903,44 @@ async def a_raise_while_a_release_is_written(sim):
         await trio.sleep(QUIET)
         sim.judge_quiet()
         nursery.cancel_scope.cancel()
+
+
+async def killed_before_any_disk_answers(sim):
+    """A stop is taken while journal and database hang, and the process dies."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sim.run_platform)
+        await trio.sleep(1.0)
+        sim.disk.free, sim.rows.up = trio.Event(), False
+        await sim.stop("all", Level.HALT)
+        await trio.sleep(1.0)
+        await _end_well(sim, nursery)
+
+
+async def a_raise_that_only_the_journal_has(sim):
+    """The database keeps an earlier, lower form of a stop."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sim.run_platform)
+        await trio.sleep(1.0)
+        await sim.stop("all", Level.HALT)
+        await trio.sleep(3.0)
+        sim.rows.up = False
+        await sim.stop("all", Level.FLATTEN)
+        await trio.sleep(3.0)
+        await _end_well(sim, nursery)
+
+
+async def _end_well(sim, nursery):
+    """The process dies, everything works again, and time passes."""
+    sim.kill()
+    await sim.life.over.wait()
+    sim.rows.up = True
+    sim.disk.free.set()
+    await nursery.start(sim.run_platform)
+    for name in ENGINES:
+        await nursery.start(sim.run_engine, name)
+    await trio.sleep(QUIET)
+    sim.judge_quiet()
+    nursery.cancel_scope.cancel()
 
 
 async def _short_story(sim):
