@@ -7,9 +7,10 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.live import streams
 from actors.live.hub import TICK, Hub, Waker
 from actors.live.streams import BACKLOG, RING, TooSlow
 from wire.messages import LogCategory, TradeLog
@@ -211,11 +212,14 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)  # a shared machine is slow at times
 @given(steps=steps, topic=st.sampled_from([Topic.TRADES, Topic.ACCOUNTS]))
 def test_whatever_a_reader_does_it_has_every_item_once_or_knows_which_it_missed(
     steps: list[tuple[str, int]], topic: Topic
 ):
-    hub, count = Hub(), 0
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(streams, "RING", 500)  # few steps shall go over it
+        hub, count = Hub(), 0
     reader = Reader(hub, topic).connect()
     for step, amount in steps:
         if step == "publish":
@@ -240,3 +244,16 @@ def test_whatever_a_reader_does_it_has_every_item_once_or_knows_which_it_missed(
         got = [int(i[1:]) for i in seen]
         first = got[0] if got else count + 1
         assert [n for n in range(first, count + 1) if n not in got] == [n for n in reader.missed if n >= first]
+
+
+def test_a_state_is_written_once_for_all_readers_and_not_at_all_when_nobody_looks(monkeypatch):
+    written = []
+    honest = streams._written
+    monkeypatch.setattr(streams, "_written", lambda item, owner: written.append(owner) or honest(item, owner))
+    hub = Hub()
+    for n in range(1, 6):
+        hub.publish_from(Topic.POSITIONS, "E1", trade(n), key="E1")
+    assert written == []
+    first, second = Reader(hub, Topic.POSITIONS).connect().read(), Reader(hub, Topic.POSITIONS).connect().read()
+    assert first.ids() == second.ids() == ["t5"]
+    assert written == ["E1"]
