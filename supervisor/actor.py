@@ -161,10 +161,10 @@ class Actor:
         """
         mailbox = cell.mailbox
         user = mailbox.user
+        budget = BATCH
         try:
             while True:
                 table = self.__handlers__ if cell.tracer is None else cell.tracer
-                budget = BATCH
                 while budget:
                     if mailbox.system:
                         item = mailbox.system.popleft()
@@ -182,10 +182,13 @@ class Actor:
                         cell.drop(item, Why.REFUSED, no)
                 cell.current = IDLE
                 cell.handled += BATCH - budget
+                budget = BATCH
                 await mailbox.wait()
         except Leave as leave:
             cell.current = IDLE
             return leave.reason
+        finally:
+            cell.handled += max(0, BATCH - budget - 1)  # but for the one in hand, which ended it
 
 
 def _collect(cls: type[Actor]) -> HandlerTable:

@@ -42,8 +42,11 @@ async def guarded(
         with trio.fail_after(timeout):
             answer = await call()
     except Exception as error:
-        failed = any(counts(leaf) for leaf in leaves(error))
-        (breaker.failed if failed else breaker.succeeded)(permit, trio.current_time())
+        failed = True  # also when `counts` itself raises: a permit that never came back would refuse all calls for good
+        try:
+            failed = any(counts(leaf) for leaf in leaves(error))
+        finally:
+            (breaker.failed if failed else breaker.succeeded)(permit, trio.current_time())
         raise
     except BaseException:
         breaker.cancelled(permit)

@@ -18,7 +18,7 @@ from trio.lowlevel import Task
 from supervisor.deadletter import DeadLetters
 from supervisor.errors import ActorDied, AskCycle, AskSelf, AskTimeout, LinkBroken, MailboxFull
 from supervisor.mailbox import Mailbox, MailboxSpec, Why, is_internal
-from supervisor.reason import ExitReason
+from supervisor.reason import NORMAL, ExitReason
 from supervisor.registry import Registry
 from supervisor.slot import Slot
 from supervisor.telemetry import Telemetry
@@ -292,6 +292,9 @@ class Cell:
             self.drop(item, Why.STOPPED)
         for cell in tuple(self.below.values()):
             self.forget(cell)
+        watchers, self.watchers = self.watchers, None
+        for watcher in (watchers or {}).values():  # they came between two lives and waited for the next one
+            watcher(self, self.ended_reason or NORMAL)
         closed, self.on_closed = self.on_closed, None
         for action in closed or ():
             try:

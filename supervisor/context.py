@@ -80,11 +80,23 @@ class Reply:
 class Context:
     """An actor's door to the system, one per incarnation. Set before `started()`; not yet there in `__init__`."""
 
-    __slots__ = ("_cell", "_kind", "_log", "_nursery", "_stash", "_tasks", "_tasks_gone", "_timers", "_watched")
+    __slots__ = (
+        "_cell",
+        "_kind",
+        "_log",
+        "_nursery",
+        "_over",
+        "_stash",
+        "_tasks",
+        "_tasks_gone",
+        "_timers",
+        "_watched",
+    )
 
     def __init__(self, cell: Cell, nursery: trio.Nursery) -> None:
         self._cell = cell
         self._nursery = nursery
+        self._over = False
         self._kind: type = object
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
         self._tasks: set[SideTask] | None = None
@@ -133,7 +145,9 @@ class Context:
     # work beside the handlers
 
     def spawn(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: str | None = None) -> SideTask:
-        """Run `fn(*args)` beside the handlers, in this actor's scope."""
+        """Run `fn(*args)` beside the handlers, in this actor's scope. Raises `RuntimeError` once the incarnation has
+        ended: nobody would stop the task any more."""
+        self._must_live("spawn")
         label = name or getattr(fn, "__name__", "task")
         side = SideTask(f"{self._cell.path}:{label}")
         if self._tasks is None:
@@ -162,6 +176,7 @@ class Context:
         """Tell `message` to this actor once, `after` seconds from now, in the system lane."""
         if not after >= 0:
             raise ValueError(f"after={after}: must be seconds of at least 0")
+        self._must_live("timer")
         return self._keep(Tick(self._cell, message, after, None))
 
     def every(self, message: object, *, period: float, after: float | None = None) -> Timer:
@@ -171,7 +186,14 @@ class Context:
         """
         if not period > 0:
             raise ValueError(f"period={period}: must be seconds above 0")
+        if after is not None and not after >= 0:
+            raise ValueError(f"after={after}: must be seconds of at least 0")
+        self._must_live("every")
         return self._keep(Tick(self._cell, message, period if after is None else after, period))
+
+    def _must_live(self, what: str) -> None:
+        if self._over:
+            raise RuntimeError(f"{what}() on the context of an incarnation of {self.name!r} that has ended")
 
     def _keep(self, tick: Tick) -> Timer:
         if self._timers is None:
@@ -193,6 +215,8 @@ class Context:
         if self._stash is None:
             self._stash = deque()
         if not isinstance(current, Aside):
+            if isinstance(current, Tick):  # it has arrived: what is put aside is a message like any other
+                current = current.message
             fits = len(self._stash) < self._cell.mailbox.spec.capacity
             if fits:
                 self._stash.append(current)
@@ -219,7 +243,9 @@ class Context:
         return Reply(self, current if isinstance(current, Ask) else None)
 
     def stop(self, detail: str = "") -> None:
-        """End normally, as soon as the running handler has returned."""
+        """End normally, as soon as the running handler has returned. Without effect once the incarnation has ended."""
+        if self._over:
+            return
         self._cell.mailbox.offer_first(Stop(ExitReason(ExitKind.NORMAL, detail)))
 
     # other actors' lives
@@ -280,6 +306,7 @@ class Context:
 
     def _release(self) -> None:
         """Timers stop, nobody is watched any more; stashed messages wait for the next incarnation."""
+        self._over = True
         if self._watched:
             for watched in tuple(self._watched):
                 self._stop_watching(watched)

@@ -84,7 +84,7 @@ class ChildKeeper(Actor):
         self._children: dict[str, Child] = {}
         self._cell: Cell
         self._nursery: trio.Nursery
-        self._starting: Slot | None = None
+        self._interruptible: Slot | None = None
         self._patience: Alarm | None = None
         self._stop_wanted: bool
 
@@ -94,8 +94,8 @@ class ChildKeeper(Actor):
     def _interrupt(self) -> None:
         """A stop has arrived: start nobody any more, and do not wait for a child that is starting."""
         self._stop_wanted = True
-        if self._starting is not None:
-            self._starting.resolve(INTERRUPTED)
+        if self._interruptible is not None:
+            self._interruptible.resolve(INTERRUPTED)
 
     def _keeps(self, child: Child) -> bool:
         return keeps_spec(child.spec.restart)
@@ -108,7 +108,7 @@ class ChildKeeper(Actor):
         await point("before start")
         if self._stop_wanted:
             raise Leave(SHUTDOWN)
-        self._starting = settled = cell.begin()
+        self._interruptible = settled = cell.begin()
         self._nursery.start_soon(live, cell, child.spec.factory, self._nursery, grace, name=cell.path)
         timeout = child.spec.start_timeout
         deadline = cell.since + (30.0 if timeout is None else timeout)
@@ -119,7 +119,7 @@ class ChildKeeper(Actor):
         try:
             outcome = await settled.wait()
         finally:
-            self._starting = None
+            self._interruptible = None
             self._cell.waiting_on = None
             alarm.cancel()
         if outcome is STARTED:
@@ -163,14 +163,16 @@ class ChildKeeper(Actor):
             else:
                 child.cell.enter(ActorState.STOPPED)
 
-    async def _stop(self, child: Child, *, brutal: bool) -> None:
-        """The ladder: soft stop, deadline, cancellation, reports on what is stuck."""
+    async def _stop(self, child: Child, *, brutal: bool, drain: float = 0.0) -> None:
+        """The ladder: drain, soft stop, deadline, cancellation, reports on what is stuck."""
         await point("before stop")
         cell = child.cell
         grace = 0.0 if brutal else self._grace(child)
         settled, cell.settled = cell.settled, None
         cell.exited = None
-        if grace and settled is None:
+        if drain:
+            await self._drain(child, drain)
+        if cell.alive and grace and settled is None:
             cell.request_stop(SHUTDOWN)
             await self._ended_within(child, grace)
         cell.cancel(f"supervisor {self.context.name}: {'no time to stop' if not grace else 'shutdown deadline'}")
@@ -179,14 +181,24 @@ class ChildKeeper(Actor):
         reason = cell.ended_reason or SHUTDOWN
         self._report(_stop_event(reason, expected_cancel=not grace), child, reason)
 
+    async def _drain(self, child: Child, seconds: float) -> None:
+        """Let it handle what waits. A stop of this supervisor does not wait for that."""
+        child.cell.request_drain(SHUTDOWN)
+        if not self._stop_wanted:
+            self._interruptible = ended = child.cell.when_ended()
+            try:
+                await self._ended_within(child, seconds, ended)
+            finally:
+                self._interruptible = None
+
     def _grace(self, child: Child) -> float:
         if child.spec.shutdown is not None:
             return child.spec.shutdown
         return math.inf if child.is_supervisor else 5.0
 
-    async def _ended_within(self, child: Child, seconds: float) -> bool:
-        """Has the child ended, after at most so many seconds?"""
-        ended = child.cell.when_ended()
+    async def _ended_within(self, child: Child, seconds: float, ended: Slot | None = None) -> bool:
+        """Has the child ended, after at most so many seconds, or when `ended` is resolved?"""
+        ended = ended or child.cell.when_ended()
         alarm = self._cell.kernel.timekeeper.after(seconds, partial(ended.resolve, None))
         self._cell.break_ring(child.cell)
         self._cell.waiting_on = child.cell
@@ -222,7 +234,9 @@ class ChildKeeper(Actor):
         """The cell of this id: the one an earlier incarnation of this supervisor left, so that refs stay good."""
         mine = self._cell
         left = mine.below.get(spec.id)
-        if left is not None and left.mailbox.spec == spec.mailbox:
+        if left is not None and left.mailbox.spec.bound == spec.mailbox.bound:
+            if left.mailbox.spec.key is not spec.mailbox.key:  # a function made anew by the factory, as a rule
+                left.mailbox.rekey(spec.mailbox)
             return left
         if left is not None:
             mine.forget(left)
@@ -243,6 +257,7 @@ class ChildKeeper(Actor):
         *,
         detail: str = "",
         seconds: float | None = None,
+        incarnation: int | None = None,
     ) -> None:
         mine = self._cell
         if not mine.kernel.telemetry.count(event):
@@ -253,7 +268,7 @@ class ChildKeeper(Actor):
                 event=event,
                 supervisor=mine.path,
                 child=child.cell.path,
-                incarnation=child.cell.incarnation,
+                incarnation=child.cell.incarnation if incarnation is None else incarnation,
                 reason=reason,
                 detail=detail,
                 seconds=seconds,

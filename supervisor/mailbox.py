@@ -103,6 +103,11 @@ class MailboxSpec:
     overflow: Overflow = Overflow.BLOCK
     key: Key | None = None
 
+    @property
+    def bound(self) -> tuple[int, Overflow]:
+        """What two specs have in common that differ in the function of the key at most."""
+        return self.capacity, self.overflow
+
     def __attrs_post_init__(self) -> None:
         if not is_count(self.capacity, least=1):
             raise SpecError("mailbox.capacity", self.capacity, "must be a whole number of messages, at least 1")
@@ -184,7 +189,7 @@ class ConflatingLane:
             return object()
         try:
             key = self._key(item)
-            hash(key)
+            self._items.get(key)  # hashes and compares it, which is the receiver's code too
         except Exception:  # the receiver's mistake must not become the sender's crash
             logger.exception("the key of a conflating mailbox failed for %s: not conflated", type(item).__name__)
             return object()
@@ -249,6 +254,7 @@ class Mailbox:
                 self._dropped(item, Why.CONFLATED)
             else:
                 self.user.appendleft(item)
+        self.wake()  # a side task may have done it while the actor was parked
 
     def queue_for_space(self, item: Any, space: Slot | None) -> None:
         """Let `item` in when there is room, first come first served; `space` is resolved then."""
@@ -327,12 +333,22 @@ class Mailbox:
         self.closed = False
         self.limit = self.spec.capacity if self.spec.key is None else 0
 
+    def rekey(self, spec: MailboxSpec) -> None:
+        """The same bound and policy from now on, with another key function: what waits is conflated by that one."""
+        waiting = list(self.user)
+        self.spec = spec
+        self.user = ConflatingLane(spec.key) if spec.key is not None else deque()
+        for item in waiting:
+            self.offer(item)
+
     def take_out(self, chosen: Callable[[Any], bool]) -> list[Any]:
-        """Remove and return the chosen items, wherever they wait; the others keep their order."""
+        """Remove and return the chosen items, wherever they wait; the others keep their order, and who waited for the
+        space they leave is let in."""
         out = [*self.take_out_urgent(chosen), *_take_out(self.user, chosen)]
         if self.waiting:
             out += [item for item, _ in self.waiting if chosen(item)]
             self.waiting = deque(entry for entry in self.waiting if not chosen(entry[0]))
+            self.admit()
         return out
 
     def take_out_urgent(self, chosen: Callable[[Any], bool]) -> list[Any]:

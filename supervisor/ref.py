@@ -38,7 +38,7 @@ class ActorInfo:
     """A snapshot, taken without asking the actor. `since`: trio time of the last change of state.
 
     current: type of the message being handled. waiting_on: the actor its handler is asking. pending: requests it owes
-    an answer. handled counts messages over all incarnations, in whole batches.
+    an answer. handled counts the messages whose handler returned, over all incarnations, in whole batches.
     """
 
     name: str

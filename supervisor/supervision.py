@@ -130,6 +130,7 @@ class Supervisor(ChildKeeper):
                 # Cancelled: the grace is over. Those who are left are cancelled too, still one after the other.
                 with trio.CancelScope(shield=True):
                     await self._stop_children(self._in_order(), brutal=True)
+                self._report_absorbed()
         if failure is not None:
             raise failure
         return reason
@@ -163,8 +164,7 @@ class Supervisor(ChildKeeper):
     async def _on_terminate_child(self, msg: TerminateChild) -> None:
         child = self._find(msg.id)
         if msg.drain and child.cell.alive:
-            child.cell.request_drain(SHUTDOWN)
-            await self._ended_within(child, msg.drain)
+            await self._stop(child, brutal=False, drain=msg.drain)
         await self._stop_children((child,), brutal=False)
         child.cell.close()
         child.held = True
@@ -177,8 +177,12 @@ class Supervisor(ChildKeeper):
         child = self._find(msg.id)
         if child.cell.state is not ActorState.STOPPED:
             raise DuplicateChild(self.context.name, msg.id, child.cell.state.value)
+        try:
+            await self._start(child)
+        except StartError:
+            child.cell.close()  # as before: no incarnation is coming
+            raise
         child.held = False
-        await self._start(child)
         return Ref(child.cell)
 
     @handles(DeleteChild)
@@ -220,7 +224,7 @@ class Supervisor(ChildKeeper):
         if child is None or child.cell is not exit.cell:
             return
         if exit.incarnation != child.cell.incarnation or child.cell.state is not ActorState.STOPPED:
-            self._report(end_event(exit), child, exit.reason, detail="absorbed by a stop of its group")
+            self._report_absorbed_end(exit, child, "group")
             return
         if child.cell.mailbox.closed:
             return
@@ -233,6 +237,17 @@ class Supervisor(ChildKeeper):
             await self._restart(child)
         else:
             self._let_go(child)
+
+    def _report_absorbed_end(self, exit: ChildExited, child: Child, whose: str) -> None:
+        detail = f"absorbed by a stop of its {whose}"
+        self._report(end_event(exit), child, exit.reason, detail=detail, incarnation=exit.incarnation)
+
+    def _report_absorbed(self) -> None:
+        """The ends of children who did not wait for their stop, while this supervisor was stopping others."""
+        for exit in self._cell.mailbox.take_out_urgent(lambda item: isinstance(item, ChildExited)):
+            child = self._children.get(exit.cell.id)
+            if child is not None and child.cell is exit.cell:
+                self._report_absorbed_end(exit, child, "supervisor")
 
     def _let_go(self, child: Child) -> None:
         """Ended for good."""

@@ -9,7 +9,7 @@
 Everything here works with any test runner; the pytest fixtures over it are in `supervisor.fixtures`.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -288,8 +288,19 @@ def explore(
 
 @contextmanager
 def no_leaks() -> Iterator[None]:
-    """No task lives after the block that did not live before it."""
-    before = trio.lowlevel.current_statistics().tasks_living
+    """No task lives after the block that did not live before it; one that another of its name has replaced (a
+    restarted actor) is no leak. Says the names of those that are left."""
+    before = Counter(task.name for task in _living())
     yield
-    after = trio.lowlevel.current_statistics().tasks_living
-    assert after <= before, f"{after - before} tasks were left behind"
+    left = Counter(task.name for task in _living()) - before
+    assert not left, f"{left.total()} tasks were left behind: {', '.join(left.elements())}"
+
+
+def _living() -> Iterator[trio.lowlevel.Task]:
+    """Every task of this run."""
+    root = trio.lowlevel.current_root_task()
+    unseen = [] if root is None else [root]
+    while unseen:
+        task = unseen.pop()
+        yield task
+        unseen += [child for nursery in task.child_nurseries for child in nursery.child_tasks]

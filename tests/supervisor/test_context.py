@@ -2,11 +2,13 @@
 
 import math
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
 from supervisor.actor import Actor, handles
+from supervisor.backoff import Backoff
 from supervisor.errors import LinkBroken
 from supervisor.mailbox import Why
 from supervisor.message import DEFERRED
@@ -311,3 +313,128 @@ async def test_linking_with_somebody_who_ended_normally_is_no_crash(event_log, a
         system.ref("w").tell(on_all("link", "a"))
         await settle()
         assert system.ref("w").info().incarnation == 1
+
+
+# what a context does in unusual moments
+
+
+@attrs.frozen
+class Work:
+    number: int
+
+
+class Patient(Actor):
+    """Puts its work aside until it is ready."""
+
+    def __init__(self, done):
+        self.done = done
+        self.ready = False
+
+    @handles(Work)
+    async def on_work(self, msg: Work) -> None:
+        if not self.ready:
+            return self.context.stash()
+        self.done.append(msg.number)
+
+    async def prepare(self):
+        await trio.sleep(5)
+        self.ready = True
+        assert self.context.unstash_all() == 2
+
+
+async def test_a_side_task_may_unstash_while_the_actor_sleeps(autojump_clock):
+    done = []
+
+    class Connected(Patient):
+        async def started(self) -> None:
+            self.context.spawn(self.prepare)
+
+    async with open_system(children=[ChildSpec(id="a", factory=lambda: Connected(done))]) as system:
+        system.ref("a").tell(Work(1))
+        system.ref("a").tell(Work(2))
+        await trio.sleep(6)
+        assert done == [1, 2]
+
+
+async def test_a_stashed_tick_comes_back_as_its_message(autojump_clock):
+    done = []
+
+    class Timed(Patient):
+        async def started(self) -> None:
+            self.context.timer(Work(1), after=1)
+            self.repeating = self.context.every(Work(2), period=2)
+            self.context.spawn(self.prepare_at_three)
+
+        async def prepare_at_three(self):
+            await trio.sleep(3)
+            self.repeating.cancel()
+            self.ready = True
+            self.context.unstash_all()
+
+    async with open_system(children=[ChildSpec(id="a", factory=lambda: Timed(done))]) as system:
+        await trio.sleep(10)
+        assert done == [1, 2]
+        assert system.dead_letters.total() == 0
+
+
+@pytest.mark.parametrize("after", [math.nan, -1.0])
+async def test_a_grid_that_begins_at_no_time_is_refused_where_it_is_asked_for(event_log, autojump_clock, after):
+    refused = []
+
+    async def every(actor):
+        with pytest.raises(ValueError, match="after="):
+            actor.context.every(Quit(), period=1, after=after)
+        refused.append(after)
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        system.ref("a").tell(Do(every))
+        await trio.sleep(5)
+        assert len(refused) == 1
+        event_log.expect("+a")
+
+
+async def test_the_context_of_an_incarnation_that_has_ended_starts_nothing_and_stops_nobody(event_log, autojump_clock):
+    kept = []
+
+    async def keep(actor):
+        kept.append(actor.context)
+
+    async with open_system(children=[event_log.child("a")]) as system:
+        ref = system.ref("a")
+        ref.tell(Do(keep))
+        ref.tell(Crash())
+        await trio.sleep(1)
+        (old,) = kept
+        alarms = system.statistics().alarms
+        for attempt in (
+            lambda: old.spawn(trio.sleep_forever),
+            lambda: old.timer(Quit(), after=1),
+            lambda: old.every(Quit(), period=1),
+        ):
+            with pytest.raises(RuntimeError, match="incarnation of 'a' that has ended"):
+                attempt()
+        old.stop()
+        await trio.sleep(5)
+        assert (ref.info().incarnation, system.statistics().alarms) == (2, alarms)
+
+
+async def test_who_began_to_watch_between_two_lives_learns_that_there_is_no_next_one(event_log, autojump_clock):
+    downs = []
+
+    class Watcher(Actor):
+        async def started(self) -> None:
+            await trio.sleep(1)
+            self.context.watch(self.context.find("a"))
+
+        @handles(Down)
+        async def on_down(self, msg: Down) -> None:
+            downs.append((msg.incarnation, msg.reason.kind))
+
+    slow = Backoff(base=10.0, max_delay=10.0)
+    async with open_system(children=[event_log.child("a", backoff=slow)], intensity=math.inf) as system:
+        system.ref("a").tell(Crash())
+        await system.root.start_child(ChildSpec(id="w", factory=Watcher))
+        assert downs == []
+        await system.root.terminate_child("a")
+        await trio.sleep(1)
+        assert downs == [(1, ExitKind.CRASH)]

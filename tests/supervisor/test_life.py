@@ -317,3 +317,17 @@ async def test_a_told_message_that_is_refused_is_a_dead_letter_with_the_refusal(
         (letter,) = system.dead_letters.latest()
         assert (letter.why, type(letter.error)) == (Why.REFUSED, No)
         assert system.ref("p").info().incarnation == 1
+
+
+async def test_handled_counts_what_was_done_before_a_crash_and_not_what_caused_it(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a")]) as system:
+        ref = system.ref("a")
+        for _ in range(5):
+            ref.tell(Hold(0))
+        ref.tell(Crash())
+        ref.tell(Hold(0))
+        await trio.sleep(1)
+        assert (ref.info().incarnation, ref.info().handled) == (2, 6)
+        ref.tell(Quit())
+        await trio.sleep(1)
+        assert (ref.info().incarnation, ref.info().handled) == (3, 7)

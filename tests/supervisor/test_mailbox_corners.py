@@ -293,3 +293,89 @@ async def test_a_side_task_can_stop_its_idle_actor(event_log, autojump_clock):
         system.ref("a").tell(Do(later))
         await trio.sleep(2)
         assert system.ref("a").info().last_end.detail == "enough"
+
+
+# what a crash and a restart leave in a mailbox
+
+
+async def test_the_space_a_crash_makes_goes_to_who_waits_for_it(event_log, autojump_clock):
+    child = event_log.child("a", mailbox=MailboxSpec(capacity=1))
+    async with open_system(children=[child]) as system, trio.open_nursery() as nursery:
+        ref, ended, sent = system.ref("a"), [], []
+
+        async def send(name):
+            sent.append(await ref.send(Do(lambda actor: add(name))))
+
+        async def add(name):
+            event_log.add(name)
+
+        async def fail(actor):
+            await trio.sleep(1)
+            raise ValueError
+
+        ref.tell(Do(fail))
+        await settle()
+        ask_later(nursery, ref, Ping(), ended, timeout=100)  # the only place, until the crash takes it along
+        await settle()
+        nursery.start_soon(send, "first")
+        await settle()
+        nursery.start_soon(send, "second")
+        await trio.sleep(2)
+        assert ended == [(1, ActorDied)]
+        assert sent == [Sent(), Sent()]
+        event_log.expect("+a -a:crash +a first second")
+
+
+async def test_a_key_made_anew_by_the_factory_of_its_supervisor_keeps_the_place_and_what_waits(autojump_clock):
+    got = []
+
+    class Screen(Actor):
+        async def started(self) -> None:
+            await trio.sleep(1)
+
+        async def unhandled(self, message: object) -> None:
+            got.append(message)
+            await trio.sleep(2)
+            if message.price < 0:
+                raise ValueError
+
+    def supervisor():
+        latest = MailboxSpec(capacity=9, overflow=Overflow.CONFLATE, key=lambda quote: quote.symbol)
+        return Supervisor([ChildSpec(id="a", factory=Screen, mailbox=latest)], intensity=0)
+
+    async with open_system(children=[ChildSpec(id="s", factory=supervisor)]) as system:
+        ref = system.ref("s/a")
+        ref.tell(Quote("A", -1))
+        await settle()
+        ref.tell(Quote("B", 1))
+        await trio.sleep(2.5)
+        assert system.ref("s").info().incarnation == 2
+        ref.tell(Quote("B", 2))  # replaces the one that has waited since before
+        await trio.sleep(5)
+        assert got == [Quote("A", -1), Quote("B", 2)]
+        assert (ref.closed, ref.info().incarnation) == (False, 2)
+
+
+def test_another_key_conflates_what_waits():
+    dropped = []
+    box = Mailbox(
+        MailboxSpec(capacity=9, overflow=Overflow.CONFLATE, key=lambda item: item), lambda *drop: dropped.append(drop)
+    )
+    for item in (1, 2, 11):
+        box.offer(item)
+    box.rekey(MailboxSpec(capacity=9, overflow=Overflow.CONFLATE, key=lambda item: item % 10))
+    assert [box.pop(), box.pop()] == [11, 2]
+    assert dropped == [(1, Why.CONFLATED)]
+
+
+def test_keys_that_cannot_be_compared_cost_the_conflation_and_never_the_sender(caplog):
+    class Odd:
+        def __hash__(self):
+            return 1
+
+        def __eq__(self, other):
+            raise ValueError("odd")
+
+    box = Mailbox(MailboxSpec(overflow=Overflow.CONFLATE, key=lambda item: Odd()), lambda *drop: None)
+    assert [box.offer(item) for item in (1, 2, 3)] == [Sent()] * 3
+    assert [box.pop(), box.pop(), box.pop()] == [1, 2, 3]

@@ -2,6 +2,8 @@
 
 # ruff: noqa: PT012 - a system is opened, used and left inside the block that expects its error
 
+from functools import partial
+
 import attrs
 import pytest
 import trio
@@ -11,7 +13,7 @@ from supervisor.actor import Actor, handles
 from supervisor.backoff import Backoff
 from supervisor.cell import ActorState
 from supervisor.dynamic import DynamicSupervisor
-from supervisor.errors import AskCycle, StartError, SystemFailed
+from supervisor.errors import ActorDied, AskCycle, StartError, SystemFailed
 from supervisor.mailbox import MailboxSpec, Why
 from supervisor.message import Request
 from supervisor.policy import AutoShutdown
@@ -20,7 +22,7 @@ from supervisor.spec import BRUTAL, ChildSpec, Restart
 from supervisor.supervision import Strategy, Supervisor
 from supervisor.system import open_system
 from supervisor.telemetry import Event
-from supervisor.testing import Crash, Do, EventLog, Ping, Quit, Scripted, buggify, no_leaks, schedule
+from supervisor.testing import Crash, Do, EventLog, Hold, Ping, Quit, Scripted, buggify, no_leaks, schedule
 
 
 async def settle():
@@ -332,3 +334,89 @@ async def test_a_child_may_end_itself_through_its_supervisor_without_waiting_for
         assert trio.current_time() == 0
         event_log.expect("+a -a")
         assert system.ref("a").info().state is ActorState.STOPPED
+
+
+# ends that nobody waited for
+
+
+async def test_a_stop_does_not_wait_for_a_drain(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a"), event_log.child("b")]) as system:
+        async with trio.open_nursery() as nursery:
+            system.ref("b").tell(Hold(1000))
+            await settle()
+            nursery.start_soon(partial(system.root.terminate_child, "b", drain=500, timeout=600))
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        system.stop()
+    assert trio.current_time() == 6  # the grace of b, not its drain
+    event_log.expect("+a +b -a")
+
+
+async def test_a_stop_that_was_asked_for_before_the_drain_began_does_not_wait_for_it_either(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a"), event_log.child("b", stop=1)]) as system:
+        system.ref("a").tell(Hold(1000))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(system.root.terminate_child, "b")
+            await settle()
+            nursery.start_soon(partial(system.root.terminate_child, "a", drain=500, timeout=600))
+            await settle()
+            nursery.cancel_scope.cancel()
+        system.stop()
+    assert trio.current_time() == 6
+
+
+async def test_how_a_drained_child_ended_is_reported_once(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a"), event_log.child("b")]) as system:
+        seen = []
+        system.telemetry.observe(lambda report: seen.append((report.event, report.child)))
+        system.ref("a").tell(Hold(1))
+        await system.root.terminate_child("a", drain=10)
+        system.ref("b").tell(Hold(1))
+        system.ref("b").tell(Crash())
+        await system.root.terminate_child("b", drain=10)
+        await trio.sleep(1)
+        assert trio.current_time() == 3
+        assert seen == [(Event.CHILD_STOPPED, "a"), (Event.SHUTDOWN_ERROR, "b")]
+
+
+async def test_a_crash_while_a_later_sibling_is_stopped_for_good_is_reported(event_log, autojump_clock):
+    async with open_system(children=[event_log.child("a"), event_log.child("b", stop=3)]) as system:
+        seen = reports(system, Event.CHILD_CRASHED)
+        system.ref("a").tell(Hold(1))
+        system.ref("a").tell(Crash())
+        await settle()
+    assert [(report.child, report.incarnation, report.detail) for report in seen] == [
+        ("a", 1, "absorbed by a stop of its supervisor")
+    ]
+
+
+async def test_a_crash_absorbed_by_its_group_is_told_of_the_incarnation_that_crashed(event_log, autojump_clock):
+    children = [event_log.child("a"), event_log.child("b"), event_log.child("c", stop=3)]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL) as system:
+        seen = reports(system, Event.CHILD_CRASHED)
+        system.ref("a").tell(Crash())
+        system.ref("b").tell(Hold(1))
+        system.ref("b").tell(Crash())
+        await trio.sleep(5)
+        assert system.ref("b").info().incarnation == 2
+        assert [(report.child, report.incarnation) for report in seen] == [("a", 1), ("b", 1)]
+
+
+async def test_a_child_whose_manual_restart_failed_drops_what_it_is_told(event_log, autojump_clock):
+    child = event_log.child("a", failing_starts=[False, True])
+    children = [child, event_log.child("b")]
+    async with open_system(children=children, strategy=Strategy.ONE_FOR_ALL) as system:
+        ref = system.ref("a")
+        await system.root.terminate_child("a")
+        with pytest.raises(StartError):
+            await system.root.restart_child("a")
+        assert not ref.tell(Ping())
+        with pytest.raises(ActorDied):
+            await ref.ask(Ping(), timeout=5)
+        assert trio.current_time() == 0
+        event_log.expect("+a +b -a !a")
+        system.ref("b").tell(Crash())  # a group restart leaves it stopped, as before
+        await trio.sleep(1)
+        event_log.expect("-b:crash +b")
+        await system.root.restart_child("a")
+        assert await ref.ask(Ping()) == "a#3"

@@ -9,8 +9,9 @@ import trio
 import trio.testing
 
 from supervisor.actor import Actor
+from supervisor.breaker import Breaker, CircuitBreaker
 from supervisor.budget import RetryBudget
-from supervisor.bulkhead import Bulkhead, retrying
+from supervisor.bulkhead import Bulkhead, guarded, retrying
 from supervisor.deadletter import LOGGED_PER_WINDOW, WINDOW, DeadLetters
 from supervisor.errors import ActorDied, SpecError
 from supervisor.mailbox import MailboxSpec, Overflow, Why
@@ -373,3 +374,25 @@ async def test_the_smallest_bulkhead_is_one_place_without_a_queue():
     async with bulkhead.place():
         assert bulkhead.statistics().running == 1
     assert Bulkhead(1, queue=0).limit == 1
+
+
+async def test_a_verdict_that_raises_still_gives_the_probe_back(autojump_clock):
+    breaker = CircuitBreaker(threshold=1, reset_after=1.0)
+
+    async def fail():
+        raise ValueError
+
+    async def work():
+        return "done"
+
+    def verdict(error):
+        raise KeyError(error)
+
+    with pytest.raises(ValueError):
+        await guarded(breaker, fail)
+    await trio.sleep(1)
+    with pytest.raises(KeyError):
+        await guarded(breaker, fail, counts=verdict)
+    assert breaker.state is Breaker.OPEN
+    await trio.sleep(1)
+    assert await guarded(breaker, work) == "done"

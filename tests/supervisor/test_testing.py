@@ -99,3 +99,20 @@ async def test_the_schedule_fixture_runs_a_test_once_per_seed(schedule_seed, eve
 
 async def test_the_leak_fixture_watches_a_whole_test(leak_check):
     await trio.lowlevel.checkpoint()
+
+
+async def test_no_leaks_is_not_deceived_by_a_task_that_ended_meanwhile():
+    async with trio.open_nursery() as nursery:
+        over = trio.Event()
+        nursery.start_soon(over.wait, name="old")
+        await trio.testing.wait_all_tasks_blocked()
+
+        async def swap():
+            with no_leaks():
+                over.set()
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(trio.sleep_forever, name="new")
+
+        with pytest.raises(AssertionError, match="1 tasks were left behind: new"):
+            await swap()
+        nursery.cancel_scope.cancel()
