@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from wire.dialing import DialFailed, DialRefused, LinkClosed
@@ -12,20 +13,21 @@ from wire.sdk.aio_socket import Socket, dial
 from wire.sdk.clock import Clock
 from wire.sdk.conversation import Conversation
 from wire.sdk.engine import Engine, log
-from wire.sdk.errors import PlatformAway, Unwelcome
+from wire.sdk.errors import HandlerCancelled, PlatformAway, Unwelcome
 from wire.sdk.platform import PlatformConfig
 from wire.sdk.work import Job, Lane, Outcome, Work
 
 _LONGEST_SLEEP = 60.0
 _LOOK_EVERY = 0.25
 _FAREWELL = 1.0
+_FILES = ThreadPoolExecutor(8, thread_name_prefix="engine files")  # never behind what the engine does on threads
 
 OnThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 async def whole(work: Callable[[], Any]) -> Any:
     """Runs ``work`` on a thread and leaves it only when it has ended, also when cancelled: it is writing a file."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    running = asyncio.wrap_future(_FILES.submit(work))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -116,6 +118,11 @@ async def _outcome(job: Job, handlers: OnThread | None) -> Outcome:
                 return Outcome(value=await handlers(job.work))
             value = job.work()
             return Outcome(value=await value if inspect.isawaitable(value) else value)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not job.handler or task is None or task.cancelling():
+            raise
+        return Outcome(error=HandlerCancelled("it waited for a task that was cancelled"))
     except Exception as error:
         return Outcome(error=error)
 

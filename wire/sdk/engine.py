@@ -275,7 +275,9 @@ class Engine:
         for freezer in self._freezers:
             try:
                 freezer(freeze)
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a cancelled asyncio task says so by one that is no Exception
                 log.exception("a callback of on_freeze failed")
                 self.telling.error(
                     code="error_freeze_callback",

@@ -42,3 +42,9 @@ class InvalidParameters(EngineError):
     """A parameter the strategy does not have, or a value outside its range."""
 
     code = "error_invalid_parameters"
+
+
+class HandlerCancelled(EngineError):
+    """A handler of the engine ended by the cancellation of something that it waited for."""
+
+    code = "error_handler_cancelled"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -142,7 +143,8 @@ def decode(data: bytes) -> Latch | None:
 
 
 def load(path: Path) -> tuple[LatchState, Latch]:
-    """Reads the file; a corrupt one is moved aside, so that what is written next does not destroy the evidence."""
+    """Reads the file. A corrupt one is copied aside for a person, and stays in its place, corrupt at every start, until
+    the next latch is safe."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -151,7 +153,8 @@ def load(path: Path) -> tuple[LatchState, Latch]:
         return LatchState.CORRUPT, Latch()
     latch = decode(data)
     if latch is None:
-        os.replace(path, path.with_suffix(".corrupt"))
+        with suppress(OSError):
+            write_durably(path.with_suffix(".corrupt"), data)
         return LatchState.CORRUPT, Latch()
     return LatchState.PRESENT, latch
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -22,15 +23,16 @@ _LOOK_EVERY = 0.25
 OnThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-async def carry_on(work: Work, clock: Clock, *, on_thread: OnThread = trio.to_thread.run_sync) -> None:
-    """Does the work of all lanes until it is cancelled."""
+async def carry_on(work: Work, clock: Clock, *, on_thread: OnThread | None = None) -> None:
+    """Does the work of all lanes until it is cancelled. Files never wait behind what the engine does on threads."""
+    files: OnThread = on_thread or partial(trio.to_thread.run_sync, limiter=trio.CapacityLimiter(len(work.lanes)))
     work.begin()
     async with trio.open_nursery() as nursery:
         while True:
             woken = trio.Event()
             work.woken = woken.set
             for lane, job in work.jobs(clock.now()):
-                nursery.start_soon(_carry_out, work, lane, job, clock, on_thread)
+                nursery.start_soon(_carry_out, work, lane, job, clock, files)
             deadline = work.deadline()
             with trio.move_on_after(_until(deadline, clock)):
                 await woken.wait()

@@ -98,6 +98,21 @@ def test_a_corrupt_latch_is_kept_aside_for_a_person(tmp_path):
     assert path.with_suffix(".corrupt").read_bytes() == b"nonsense"
 
 
+def test_a_corrupt_latch_is_corrupt_at_every_start_until_another_is_safe(tmp_path):
+    path = tmp_path / "latch.json"
+    path.write_bytes(b"nonsense")
+    assert [load(path)[0] for _ in range(2)] == [LatchState.CORRUPT] * 2
+    save(path, Latch())
+    assert load(path)[0] is LatchState.PRESENT
+
+
+def test_a_corrupt_latch_halts_also_where_no_copy_of_it_can_be_kept(tmp_path):
+    path = tmp_path / "latch.json"
+    path.write_bytes(b"nonsense")
+    path.with_suffix(".new").mkdir()
+    assert load(path)[0] is LatchState.CORRUPT
+
+
 def test_released_stops_are_forgotten_only_beyond_a_thousand_and_never_their_epoch():
     latch = Latch().with_stop(stop("open"))
     for n in range(1100):
