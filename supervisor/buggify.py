@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import trio
 
-__all__ = ["Buggify", "buggify", "point"]
+__all__ = ["Buggify", "buggify", "jitter_seed", "point", "repeatable"]
 
 
 class Buggify:
@@ -44,6 +44,25 @@ def buggify(seed: int, *, rate: float = 0.25, longest: float = 0.5) -> Iterator[
         yield _active
     finally:
         _active = before
+
+
+_seed: int | None = None
+
+
+@contextmanager
+def repeatable(seed: int) -> Iterator[None]:
+    """Inside, a system that was given no seed takes this one for the jitter of its back-offs."""
+    global _seed
+    before, _seed = _seed, seed
+    try:
+        yield
+    finally:
+        _seed = before
+
+
+def jitter_seed(own: int | None) -> int | None:
+    """The seed a system was given, else that of the schedule it runs under; None: from the operating system."""
+    return _seed if own is None else own
 
 
 async def point(where: str, *, shield: bool = False) -> None:

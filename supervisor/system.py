@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import trio
 
+from supervisor.buggify import jitter_seed
 from supervisor.cell import STARTED, ActorState, Cell, Kernel
 from supervisor.checks import is_finite, is_number, is_text
 from supervisor.deadletter import DeadLetters
@@ -89,7 +90,7 @@ class System:
             telemetry=self.telemetry,
             dead_letters=self.dead_letters,
             registry=self._registry,
-            random=random.Random(seed),
+            random=random.Random(jitter_seed(seed)),
             interrupt=self._interrupted,
         )
         self._root_actor = root

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from supervisor.actor import Actor, handles
-from supervisor.buggify import Buggify, buggify
+from supervisor.buggify import Buggify, buggify, repeatable
 from supervisor.errors import Ignore
 from supervisor.message import Request
 from supervisor.reason import ExitReason
@@ -250,7 +250,8 @@ def schedule(seed: int) -> Iterator[None]:
     """Let trio's scheduler choose among runnable tasks by `seed`.
 
     By itself it only ever reverses whole batches (2 of the 24 orders of four tasks). With its deterministic flag it
-    sorts and shuffles them, so every order can appear, and the same seed gives the same one.
+    sorts and shuffles them, so every order can appear, and the same seed gives the same one. The jitter of restarts
+    follows the seed too, in systems that have none of their own.
     """
     from trio._core import _run as module
 
@@ -259,7 +260,8 @@ def schedule(seed: int) -> Iterator[None]:
     _run._ALLOW_DETERMINISTIC_SCHEDULING = True
     _run._r.seed(seed)
     try:
-        yield
+        with repeatable(seed):
+            yield
     finally:
         _run._ALLOW_DETERMINISTIC_SCHEDULING = flag
         _run._r.setstate(state)

@@ -4,9 +4,10 @@ import pytest
 import trio
 import trio.testing
 
+from supervisor.backoff import Backoff
 from supervisor.buggify import point
 from supervisor.system import open_system
-from supervisor.testing import EventLog, Ping, Probe, buggify, explore, no_leaks, schedule
+from supervisor.testing import Crash, EventLog, Ping, Probe, buggify, explore, no_leaks, schedule
 
 
 async def order_of_four():
@@ -25,6 +26,23 @@ def test_seeds_reach_all_24_orders_of_four_tasks_and_each_is_repeatable():
     orders = explore(order_of_four, seeds=range(300))
     assert len(set(orders)) == 24
     assert orders == explore(order_of_four, seeds=range(300))
+
+
+def test_the_jitter_of_a_restart_follows_the_seed_of_the_schedule_unless_the_system_has_its_own():
+    async def delays(**options):
+        log, seen = EventLog(), []
+        child = log.child("a", backoff=Backoff(base=1.0, max_delay=9.0, jitter=1.0))
+        async with open_system(children=[child], period=99.0, **options) as system:
+            system.telemetry.observe(lambda report: seen.append(report.seconds) if report.seconds else None)
+            for _ in range(2):
+                system.ref("a").tell(Crash())
+                await trio.sleep(20)
+        return tuple(seen)
+
+    first = explore(delays, seeds=range(3))
+    assert first == explore(delays, seeds=range(3))
+    assert len(set(first)) == 3
+    assert len(set(explore(lambda: delays(seed=7), seeds=range(3)))) == 1
 
 
 def test_the_scheduler_is_as_before_afterwards():
