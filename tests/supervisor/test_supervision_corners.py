@@ -420,3 +420,13 @@ async def test_a_child_whose_manual_restart_failed_drops_what_it_is_told(event_l
         event_log.expect("-b:crash +b")
         await system.root.restart_child("a")
         assert await ref.ask(Ping()) == "a#3"
+
+
+async def test_the_cause_of_giving_up_is_the_latest_crash_also_when_the_last_end_was_none(event_log, autojump_clock):
+    with pytest.raises(SystemFailed) as failed:
+        async with open_system(children=[event_log.child("a")], intensity=1) as system:
+            system.ref("a").tell(Crash("the cause"))
+            await trio.sleep(1)
+            system.ref("a").tell(Quit())
+            await trio.sleep(1)
+    assert str(failed.value.__cause__) == "the cause"
