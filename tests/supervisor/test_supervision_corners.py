@@ -430,3 +430,28 @@ async def test_the_cause_of_giving_up_is_the_latest_crash_also_when_the_last_end
             system.ref("a").tell(Quit())
             await trio.sleep(1)
     assert str(failed.value.__cause__) == "the cause"
+
+
+async def test_a_note_to_restart_that_was_overtaken_does_not_cut_the_next_backoff_short(event_log, autojump_clock):
+    class Fragile(Scripted):
+        async def started(self) -> None:
+            await super().started()
+            if self.context.incarnation == 2:
+                self.context.self_ref.tell(Crash())
+
+    scripted = event_log.child("a", backoff=Backoff(base=1.0, max_delay=9.0, jitter=0.0))
+    child = attrs.evolve(scripted, factory=lambda: Fragile(scripted.factory().script))
+    async with open_system(children=[child, event_log.child("b", stop=4)], intensity=9, period=99.0) as system:
+        async with trio.open_nursery() as nursery:
+            system.ref("a").tell(Crash())
+            await settle()
+            nursery.start_soon(system.root.terminate_child, "b")  # busy for 4 s, in which the note of a comes due
+            await settle()
+            nursery.start_soon(system.root.terminate_child, "a")
+            await settle()
+            nursery.start_soon(system.root.restart_child, "a")
+        assert (trio.current_time(), system.ref("a").info().incarnation) == (4, 2)
+        await trio.sleep(1.5)
+        assert system.ref("a").info().incarnation == 2
+        await trio.sleep(1)
+        assert system.ref("a").info().incarnation == 3
