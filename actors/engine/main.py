@@ -141,19 +141,21 @@ class Engine:
         """What an earlier process left: words unsaid, orders, positions, stops. Blocking, before anything runs."""
         whole = self.outlet.open()
         self.desk.restore()
-        if not self.settings.load():
-            self.desk.log(LogCategory.SYSTEM, "the settings file was damaged: the configuration's values count", None)
+        intact = self.settings.load()
+        if not intact:
+            words = "the settings file was damaged: the configuration's values count, and every strategy stays paused"
+            self.desk.log(LogCategory.SYSTEM, words, None)
         if not whole:
             self.desk.log(LogCategory.SYSTEM, "the outbox ended in the middle of a line: that line is lost", None)
         self.halting.stopping.keep = self.desk.ledger.ask
         self.halting.stopping.recalling(self.desk.ledger.asked.values())
-        self.halting.resume()
+        self.halting.resume(knows_paused=intact)
         self.halting.stopping.recalled()
 
     def put_away(self) -> None:
         """Everything to disk, at the end. Blocking."""
         with suppress(OSError):  # the disk was reported when it failed
-            self.outlet.sync()
+            self.outlet.make_whole()
         self.desk.ledger.sync()
         self.outlet.close()
         self.desk.ledger.close()

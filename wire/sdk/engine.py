@@ -144,15 +144,18 @@ class Engine:
         if not whole:
             self.telling.warn("the outbox ended in the middle of a line: that line is lost")
         if not intact:
-            self.telling.warn("the settings file was damaged: the engine's own values count")
-        self.halting.resume()
+            self.telling.warn(
+                "the settings file was damaged: the engine's own values count, and every strategy stays paused until a "
+                "person resumes it"
+            )
+        self.halting.resume(knows_paused=intact)
         self.executor.begin_day(None)
         self._told = EngineState.STARTING
         self.outlet.send(EngineStatusReport(status=EngineState.STARTING))
 
     def close(self) -> None:
         """Everything to disk, at the end."""
-        for step in (self._write_last, self.outlet.sync, self.outlet.close):
+        for step in (self._write_latch, self._write_settings, self.outlet.make_whole, self.outlet.close):
             try:
                 step()
             except OSError as error:
@@ -161,9 +164,11 @@ class Engine:
             os.close(self._locked)
             self._locked = -1
 
-    def _write_last(self) -> None:
+    def _write_latch(self) -> None:
         if not self._latch_keeper.is_safe:
             write_durably(self._folder / "latch.json", encode_latch(self.halting.latch))
+
+    def _write_settings(self) -> None:
         if not self._settings_keeper.is_safe:
             self.settings.write(self.settings.encode())
 

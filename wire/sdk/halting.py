@@ -95,9 +95,12 @@ class Halting:
 
     # --- at the start ---
 
-    def resume(self) -> None:
+    def resume(self, *, knows_paused: bool = True) -> None:
         """Closes the gate for everything the latch holds and goes on where an earlier process was interrupted. A
-        corrupt latch halts the engine: what it held is not known."""
+        corrupt latch halts the engine: what it held is not known. Where it is not known who was paused, all are."""
+        if not knows_paused:
+            self._settings.pause_by_hand(self._strategies)
+            self._settings_keeper.changed()
         self._gate.register = self.latch.register()
         self._gate.paused = set(self._settings.paused)
         self._gate.reduced = {k: self._reduction(r) for k, r in self._settings.reduced.items()}

@@ -178,6 +178,14 @@ class Outlet:
         """Blocking; for a thread."""
         self._journal.sync()
 
+    def make_whole(self) -> None:
+        """Blocking, at the end: the file has everything that memory has, on stable storage. Raises OSError."""
+        if self._behind:
+            self._journal.rewrite(self._lines())
+            self._behind = False
+        else:
+            self._journal.sync()
+
     def close(self) -> None:
         self._journal.close()
 

@@ -6,6 +6,7 @@ executed again.
 """
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,23 @@ class Settings:
         self.executed: dict[str, Executed] = {}
 
     def load(self) -> bool:
-        """False when there was a file that could not be read; then the configuration's values count."""
+        """False when there was a file that could not be read; then the configuration's values count, and who was paused
+        is not known."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return True
         try:
             self._take(json.loads(data))
-        except (ValueError, KeyError, TypeError, WireError):
+        except (ValueError, KeyError, TypeError, AttributeError, WireError):
             return False
         return True
+
+    def pause_by_hand(self, strategies: Iterable[str]) -> None:
+        """As if a person had paused them: only a person's resume lets them go on."""
+        strategies = set(strategies)
+        self.paused |= strategies
+        self.paused_by_hand |= strategies
 
     def answered(self, request_id: str) -> ParameterResult | None:
         known = self.executed.get(request_id)

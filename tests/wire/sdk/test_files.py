@@ -251,6 +251,20 @@ def test_a_full_disk_loses_nothing_and_stops_nothing(make_outlet, tmp_path):
     assert [s.id for s in make_outlet().waiting()] == ["log-2", "log-3", "log-4"]
 
 
+def test_an_engine_that_ends_before_the_file_was_whole_again_writes_it_then(make_outlet):
+    outlet = make_outlet()
+    disk = FullDisk(outlet._journal)
+    disk.full = True
+    outlet.send(log(0))
+    disk.full = False
+    outlet.send(log(1))
+    outlet.make_whole()
+    outlet.send(log(2))
+    outlet.make_whole()
+    outlet.close()
+    assert [s.id for s in make_outlet().waiting()] == ["log-0", "log-1", "log-2"]
+
+
 def test_a_file_of_acknowledgements_is_made_short_without_losing_what_waits(make_outlet, tmp_path):
     outlet = make_outlet()
     work = Work([SpoolLane(outlet, failed=pytest.fail)])

@@ -60,7 +60,7 @@ class Engine:
         self.said = []
         self.gate = Gate(engine_id="E1", account_id="A1", lease=Lease(), reducible=lambda *_asked: 0)
         self.settings = Settings(folder / "settings.json")
-        assert self.settings.load()
+        intact = self.settings.load()
         self.halting = Halting(
             identity=Identity(engine_id="E1", account_id="A1", name="E1"),
             clock=self.clock,
@@ -74,7 +74,7 @@ class Engine:
             settings_keeper=self.keeper(),
             strategies=["ma", "rsi"],
         )
-        self.halting.resume()
+        self.halting.resume(knows_paused=intact)
 
     def keeper(self):
         return Keeper(encode=lambda: b"", write=lambda _data: None, failed=lambda _error: None)
@@ -123,6 +123,18 @@ def test_one_strategy_is_paused_over_a_restart_and_goes_on(engine, tmp_path):
     told = again.command(StrategyAction.RESUME)
     assert (told.status, told.strategy_status) == (ResultStatus.APPLIED, StrategyState.ACTIVE)
     assert again.gate.paused == set()
+
+
+def test_where_nobody_knows_who_was_paused_all_are_until_a_person_resumes_them(engine, tmp_path):
+    engine.command(StrategyAction.PAUSE)
+    (tmp_path / "settings.json").write_bytes(b'{"tuned": []}')
+    again = Engine(tmp_path, clock=Clock(), latch=engine.halting.latch)
+    assert again.gate.paused == {"ma", "rsi"}
+    again.stop("x")
+    again.release("x", resume=True)
+    assert again.gate.paused == {"ma", "rsi"}
+    assert again.command(StrategyAction.RESUME).strategy_status is StrategyState.ACTIVE
+    assert again.restarted(tmp_path).gate.paused == {"rsi"}
 
 
 def test_what_a_stop_has_paused_goes_on_by_a_later_word_only(engine):
