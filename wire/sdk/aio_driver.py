@@ -13,7 +13,7 @@ from wire.sdk.aio_socket import Socket, dial
 from wire.sdk.clock import Clock
 from wire.sdk.conversation import Conversation
 from wire.sdk.engine import Engine, log
-from wire.sdk.errors import HandlerCancelled, PlatformAway, Unwelcome
+from wire.sdk.errors import HandlerEnded, PlatformAway, Unwelcome
 from wire.sdk.platform import PlatformConfig
 from wire.sdk.work import Job, Lane, Outcome, Work
 
@@ -40,7 +40,7 @@ async def abandoned(work: Callable[[], Any]) -> Any:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
 
-    def settle(value: Any, error: BaseException | None) -> None:
+    def settle(value: Any, error: Exception | None) -> None:
         if answer.done():
             return
         if error is None:
@@ -50,9 +50,11 @@ async def abandoned(work: Callable[[], Any]) -> Any:
 
     def run() -> None:
         try:
-            outcome: tuple[Any, BaseException | None] = (work(), None)
+            outcome: tuple[Any, Exception | None] = (work(), None)
         except Exception as error:
             outcome = (None, error)
+        except BaseException as error:  # sys.exit() in a thread ends nothing else
+            outcome = (None, HandlerEnded(f"it was left by {type(error).__name__}"))
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, *outcome)
 
@@ -122,7 +124,7 @@ async def _outcome(job: Job, handlers: OnThread | None) -> Outcome:
         task = asyncio.current_task()
         if not job.handler or task is None or task.cancelling():
             raise
-        return Outcome(error=HandlerCancelled("it waited for a task that was cancelled"))
+        return Outcome(error=HandlerEnded("it waited for a task that was cancelled"))
     except Exception as error:
         return Outcome(error=error)
 

@@ -44,7 +44,7 @@ class InvalidParameters(EngineError):
     code = "error_invalid_parameters"
 
 
-class HandlerCancelled(EngineError):
-    """A handler of the engine ended by the cancellation of something that it waited for."""
+class HandlerEnded(EngineError):
+    """A handler of the engine ended without an answer: something it waited for was cancelled, or it left its thread."""
 
-    code = "error_handler_cancelled"
+    code = "error_handler_ended"

@@ -1,12 +1,13 @@
 """What only a synchronous engine can do wrong: wait in the wrong place, hang in a handler, call from anywhere."""
 
+import sys
 import threading
 import time
 
 import pytest
 
-from wire.messages import ParameterResult, ResultStatus, StopPhase
-from wire.sdk import ConfigurationError, GateClosed, Level, Reading
+from wire.messages import ErrorReport, ParameterResult, ResultStatus, StopPhase
+from wire.sdk import ConfigurationError, GateClosed, Level, Reading, WorkingAtBroker
 from wire.sdk.threads import EngineLink, LinkStalled
 
 P = StopPhase
@@ -39,6 +40,23 @@ def test_a_link_that_does_not_answer_is_a_closed_gate_and_the_order_is_never_cou
         link.patience = 5.0
         platform.stop("x", level=Level.HALT)
         assert platform.phase(P.FROZEN, "x").in_flight == 0
+
+
+def test_a_handler_that_leaves_its_thread_has_failed_at_once_and_is_called_again(link, platform):
+    asked = []
+
+    def cancel_all(orders):
+        asked.append(orders)
+        if len(asked) == 1:
+            sys.exit(1)
+
+    working = WorkingAtBroker(order_id="o1", symbol="005930", side="buy", remaining=1, price=900, strategy_id="ma")
+    link.broker(read_account=lambda: Reading(orders=[] if len(asked) > 1 else [working]), cancel_all=cancel_all)
+    with link:
+        link.wait_open(timeout=10.0)
+        platform.stop("x", level=Level.CANCEL)
+        assert platform.phase(P.VERIFIED, "x", within=10.0).orders_cancelled == 1  # without the 15 s of one that hangs
+        assert "SystemExit" in platform.hears(ErrorReport, lambda e: e.code == "error_cancel_failed").reason
 
 
 def test_a_handler_that_hangs_delays_no_stop(link, platform):
