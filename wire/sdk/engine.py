@@ -44,6 +44,7 @@ from wire.sdk.parameters import Values
 from wire.sdk.platform import Credential
 from wire.sdk.reporting import Pulse
 from wire.sdk.settings import Settings
+from wire.sdk.speech import word_of
 from wire.sdk.strategies import Apply, Plan, Strategies
 from wire.sdk.syncing import Fsync
 from wire.sdk.telling import Telling
@@ -329,9 +330,9 @@ class Engine:
 
     def stop(self, level: Level | str, reason: str, *, cause: LocalStopCause | str = LocalStopCause.RISK) -> str:
         """The engine stops itself; its id. Only a person's release ends it."""
-        wanted = Level(level)
+        wanted, why = word_of(Level, level, field="level"), word_of(LocalStopCause, cause, field="cause")
         if wanted is Level.NORMAL:
             raise InvalidField("a stop has a level above NORMAL", field="level")
         if not reason.strip():
             raise InvalidField("must say why", field="reason")
-        return self.halting.stop_here(wanted, LocalStopCause(cause), reason[:2000])
+        return self.halting.stop_here(wanted, why, reason[:2000])

@@ -18,7 +18,8 @@ Line = dict[str, Any]
 
 
 def encode_line(line: Line) -> bytes:
-    body = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
+    """Of any text, also with half surrogates, which come from bytes that were no UTF-8."""
+    body = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 

@@ -26,7 +26,7 @@ from wire.messages import (
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate
 from wire.sdk.outlet import Outlet, new_id
-from wire.sdk.speech import checked
+from wire.sdk.speech import checked, word_of
 from wire.sdk.strategies import Strategies
 
 
@@ -176,7 +176,7 @@ class Telling:
         self._market_data_at = self._clock.now()
 
     def broker_token(self, state: BrokerToken | str) -> None:
-        self._broker_token = BrokerToken(state)
+        self._broker_token = word_of(BrokerToken, state, field="broker_token")
 
     def warn(self, words: str) -> None:
         """A line about the engine itself."""

@@ -63,6 +63,14 @@ def test_a_torn_tail_is_cut_off_and_appending_goes_on(tmp_path):
     assert decode_lines(path.read_bytes()) == ([{"n": 1}, {"n": 2}], False)
 
 
+def test_text_that_is_no_utf_8_is_kept_too(tmp_path):
+    journal = Journal(tmp_path / "journal")
+    journal.load()
+    journal.append({"said": "a\ud800\x00b"})
+    journal.close()
+    assert Journal(tmp_path / "journal").load() == ([{"said": "a\ud800\x00b"}], False)
+
+
 @pytest.fixture
 def make_outlet(tmp_path):
     opened = []

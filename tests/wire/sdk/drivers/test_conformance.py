@@ -1,6 +1,7 @@
 """What every engine gets, whichever driver it uses: the same story over trio, asyncio and a thread."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -70,6 +71,11 @@ def test_what_an_engine_tells_arrives_once_and_what_is_wrong_is_never_spooled(en
         (lambda link: link.fill("o1", **{**fill, "quantity": 0}), "quantity"),
         (lambda link: link.health(cpu_usage=float("nan")), "cpu_usage"),
         (lambda link: link.error("oops", category="risk", reason="r"), "code"),
+        (lambda link: link.trade_log("System", "x", timestamp=datetime(2026, 11, 20)), "timestamp"),
+        (lambda link: link.fill("o1", **fill, at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9)))), "at"),
+        (lambda link: link.stop("halt", "r"), "level"),
+        (lambda link: link.stop("HALT", "r", cause="whim"), "cause"),
+        (lambda link: link.broker_token("stale"), "broker_token"),
         (lambda link: link.check("o1", symbol="005930", side="hold", quantity=1), "side"),
         (lambda link: link.check("o1", symbol="005930", side="buy", quantity=1.5), "remaining"),
     ):
@@ -81,6 +87,14 @@ def test_what_an_engine_tells_arrives_once_and_what_is_wrong_is_never_spooled(en
     assert platform.hears(Fill, lambda m: m.id == "f1").price == 71_800
     assert platform.hears(HealthUpdate).cpu_usage == 12.5
     assert len([m for m in platform.heard if isinstance(m, TradeLog) and m.id == log_id]) == 1
+
+
+def test_text_that_is_no_utf_8_is_told_with_a_sign_in_its_place_and_holds_up_no_stop(engine, platform):
+    alpha = engine()
+    log_id = alpha.do(lambda link: link.trade_log("System", "a\ud800\x00b"))
+    assert platform.hears(TradeLog, lambda m: m.id == log_id).message == "a\ufffd\ufffdb"
+    stop_id = alpha.do(lambda link: link.stop("HALT", "the file \udcff is gone"))
+    assert platform.hears(LocalStop, lambda m: m.id == stop_id).reason == "the file \ufffd is gone"
 
 
 def test_the_account_is_read_and_shown(engine, platform, account):
