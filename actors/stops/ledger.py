@@ -138,8 +138,10 @@ class StopLedger:
             return []
         run.parts[after.engine_id] = after
         effects: list[Effect] = [StopChanged(stop_id=run.stop_id)]
+        if after.frozen and not before.frozen and after.phase is not StopPhase.FROZEN:
+            run.note(now, StopPhase.FROZEN.value, after.engine_id, after.in_flight_words)
         if after.phase is not before.phase:
-            run.note(now, after.phase.value, after.engine_id, after.error)
+            run.note(now, after.phase.value, after.engine_id, after.remark)
             if after.phase is StopPhase.FAILED:
                 reason = f"{after.engine_id} could not finish the stop: {after.error}"
                 effects.append(alert("error_stop_failed", "critical", reason, after.engine_id, run.stop_id))

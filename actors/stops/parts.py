@@ -54,6 +54,7 @@ class Part:
     frozen: bool = False
     latched: bool = False
     ms_to_frozen: int | None = None
+    in_flight: int | None = None
     orders_cancelled: int = 0
     orders_remaining: int | None = None
     positions_liquidated: int = 0
@@ -72,6 +73,18 @@ class Part:
     @property
     def is_verified(self) -> bool:
         return self.phase is StopPhase.VERIFIED
+
+    @property
+    def remark(self) -> str | None:
+        """What a person has to know of this phase: what went wrong, or what had left before the gate closed."""
+        return self.in_flight_words if self.phase is StopPhase.FROZEN else self.error
+
+    @property
+    def in_flight_words(self) -> str | None:
+        if not self.in_flight:
+            return None
+        requests = "1 request" if self.in_flight == 1 else f"{self.in_flight} requests"
+        return f"{requests} in flight: written before the gate closed"
 
     def result(self) -> EmergencyStopResult:
         return EmergencyStopResult(
@@ -214,6 +227,7 @@ def _with_evidence(part: Part, report: StopProgress, now: Instant) -> Part:
         latched=part.latched or report.latched is True,
         acked=part.acked or report.phase is not StopPhase.UNREACHABLE,
         ms_to_frozen=took,
+        in_flight=report.in_flight if report.in_flight is not None else part.in_flight,
         orders_cancelled=report.orders_cancelled,
         orders_remaining=report.orders_remaining,
         positions_liquidated=report.positions_liquidated,

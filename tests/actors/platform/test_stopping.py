@@ -200,6 +200,21 @@ def test_a_halt_is_done_when_frozen_and_latched(book, kit):
     assert book.view(stop).state is StopState.VERIFIED
 
 
+def test_the_timeline_says_of_every_closed_gate_when_it_closed_and_what_had_left_before(book, kit):
+    stop = take(book, kit, level=Level.HALT).stop_id
+    book.progress("E1", report(stop, 1, StopPhase.FROZEN, latched=False, in_flight=2), kit.at(1.1))
+    book.acknowledged("E3", stop, 1, kit.at(1.2))  # latched first, so its frozen is verified too
+    book.progress("E3", report(stop, 1, StopPhase.FROZEN, latched=True, in_flight=1), kit.at(1.3))
+    timeline = [(e.event, e.engine_id, e.detail) for e in book.view(stop).timeline]
+    assert [e for e in timeline if e[0] in ("frozen", "verified")] == [
+        ("frozen", "E1", "2 requests in flight: written before the gate closed"),
+        ("frozen", "E3", "1 request in flight: written before the gate closed"),
+        ("verified", "E3", None),
+    ]
+    book.progress("E1", report(stop, 1, StopPhase.FROZEN, latched=True, in_flight=0), kit.at(1.4))
+    assert [e.event for e in book.view(stop).timeline].count("frozen") == 2
+
+
 @pytest.mark.parametrize(
     "lie",
     [
