@@ -15,7 +15,7 @@ from actors.stops.ledger import StopLedger
 from actors.stops.parts import Instant, begun, lost, overdue, progressed, received, sent, timed_out
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
-from actors.stops.run import PLATFORM, Run, alert, named, reopened_words, unknown_words
+from actors.stops.run import PLATFORM, Run, alert, detail, named, reopened_words, unknown_words
 from wire.messages import (
     REDUCED_RELEASES,
     LatchState,
@@ -284,8 +284,9 @@ class StopBook(StopLedger):
         for kept in plan.kept:
             run = self._run(kept.stop_id, kept.entry, kept.words, now)
             run.durable = True
+            run.note(now, "requested", detail=detail(kept.words, kept.entry.level))
             self.register = self.register.with_stop(kept.stop_id, kept.entry)
-            effects += self._send(run)
+            effects += [*self._send(run), StopChanged(stop_id=kept.stop_id)]
         self.register = self.register.with_release([plan.stop_id], plan.epoch)
         run = self.runs[plan.stop_id]
         if not self._is_open(plan.stop_id):

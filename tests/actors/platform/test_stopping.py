@@ -3,7 +3,7 @@
 import pytest
 
 from actors.requests import Refusal
-from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop
+from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
 from actors.stops.parts import contradicting
 from actors.stops.run import PLATFORM
 from wire.messages import Flatness, LatchState, LocalStop, LocalStopCause, StopPhase, StopProgress, TradingMode
@@ -361,8 +361,13 @@ def test_a_release_reaches_the_links_and_a_waived_engine_keeps_a_stop_of_its_own
     effects = book.apply_release(plan, kit.at(3))
     assert {r.engine_id for r in of(effects, SendRelease)} == {"E1", "E3"}
     assert {r.message.resume for r in of(effects, SendRelease)} == {True}
-    assert [(str(e.scope), e.level) for _, e in book.register.open_stops()] == [("engine:E2", Level.FLATTEN)]
+    ((kept, entry),) = book.register.open_stops()
+    assert (str(entry.scope), entry.level) == ("engine:E2", Level.FLATTEN)
     assert book.view(stop).released_at == kit.at(3).wall
+    assert {e.stop_id for e in of(effects, StopChanged)} == {stop, kept}  # every dashboard hears of both
+    assert [(e.event, e.detail) for e in book.view(kept).timeline] == [
+        ("requested", f"lee: FLATTEN waived at the release of {stop}")
+    ]
 
 
 def test_a_stop_raised_while_its_release_is_being_written_stays(book, kit):
