@@ -66,12 +66,14 @@ class Difference:
 
 
 class Books:
-    """Mutable, synchronous, never waits. ``schedule`` is the account's tariff."""
+    """Mutable, synchronous, never waits. ``schedule`` is the account's tariff. ``cash_is_known``: only the broker knows
+    it, so after a start ``cash`` means nothing before the first read that could be believed."""
 
     def __init__(self, schedule: fees.FeeSchedule = fees.DEFAULT_FEES) -> None:
         self._schedule = schedule
         self._positions: dict[tuple[str, str], Position] = {}
         self.cash = 0
+        self.cash_is_known = False
         self.realized = 0
         self.day = ""
 
@@ -128,7 +130,7 @@ class Books:
                 self._add(UNOWNED, symbol, more, int(more * broker.average_price))
             else:
                 self._take(UNOWNED, symbol, booked - broker.quantity)
-        self.cash = cash
+        self.cash, self.cash_is_known = cash, True
         return differences
 
     def agrees_with(self, held: Mapping[str, Held]) -> bool:

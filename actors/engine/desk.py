@@ -384,8 +384,8 @@ class Desk:
         return reports.positions(held, working, prices, blocked=blocked, synced=self.gate.synced, at=self.clock.wall())
 
     def account_report(self) -> Account | None:
-        """None before the exchange's date is known."""
-        if len(self.trading_day) != 8:
+        """None before the exchange's date and the account's cash are known."""
+        if len(self.trading_day) != 8 or not self.books.cash_is_known:
             return None
         return reports.account(
             equity=self.equity(),

@@ -169,7 +169,10 @@ class Reconciliation:
         if books.agrees_with(held):
             if self._desk.last_fill < read.began:
                 books.reconcile(held, read.balance.totals.cash_d2)
-            self._desk.prices.seen = _seen(read)
+            if books.cash_is_known:
+                self._desk.prices.seen = _seen(read)
+            else:
+                fresh["cash"] = _Noted(None, read.began)  # a fill came meanwhile: the next read tells
             return ()
         if any(books.total(s) > (held[s].quantity if s in held else 0) for s in (p.symbol for p in books.positions())):
             patience = max(patience, VANISHED_AFTER) if patience > 0 else 0.0

@@ -12,6 +12,8 @@ from actors.engine.desk import Desk
 from actors.engine.kis import Balance
 from actors.engine.orders import UNOWNED
 from actors.engine.reconcile import BrokerRead, Reconciliation, split_fill
+from actors.engine.risk.limits import Limits
+from actors.engine.risk.watch import facts_of
 from actors.engine.strategy import Place
 from wire.kis.codes import SideCode
 from wire.kis.notices import Acceptance, Notice, Revision
@@ -236,6 +238,22 @@ def test_a_fill_that_a_read_shows_first_is_not_booked_again_when_its_notice_come
     assert outcome.agreed
     desk.notice(notice())
     assert [f.quantity for f in fills(desk)] == [4]
+
+
+def test_a_fill_found_by_the_first_read_after_a_start_makes_no_loss_of_the_whole_cash(desk):
+    """What was filled while the process was dead is booked in that read, whose cash then may be older than the fill."""
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.risk.take(Limits(emergency_stop_loss=20_000_000))
+    reading, opens = Reconciliation(desk), [open_row(filled=4)]
+    first = reading.apply(read(desk, opens=opens, held={"005930": 4}, cash=300_000_000), patience=0.0)
+    assert desk.books.total("005930") == 4
+    assert (desk.risk.judge(facts_of(desk)).trips, desk.account_report()) == ((), None)
+    assert facts_of(desk).problem == "the account has not been read yet"
+    assert first.again  # and soon
+    second = reading.apply(read(desk, opens=opens, held={"005930": 4}, cash=300_000_000), patience=1.0)
+    assert not second.again
+    assert facts_of(desk).equity == desk.account_report().equity == 300_280_000
 
 
 def test_a_lost_order_is_found_by_what_it_is(desk):
