@@ -49,6 +49,12 @@ async def everyone(conn: Connection) -> list[UserRow]:
     return [_user(row) for row in await conn.fetch(f"select {_COLUMNS} from users order by created_at, id")]
 
 
+async def names(conn: Connection, user_ids: list[str]) -> dict[str, str]:
+    """What those are called whom these ids name; an id that names nobody is left out."""
+    rows = await conn.fetch("select id, username from users where id = any($1)", user_ids)
+    return {row["id"]: row["username"] for row in rows}
+
+
 async def count(conn: Connection) -> int:
     return int(await conn.fetchval("select count(*) from users"))
 

@@ -4,7 +4,14 @@ from typing import Any
 
 from actors.cli.tables import line, show
 from actors.errors import FAILED, OK
+from wire.messages import Flatness
 from wire.rest import StopState
+
+
+def _left(result: dict[str, Any]) -> int | str:
+    """Positions that remain. None is known only by reads of the broker; where those say nothing, it is not."""
+    count: int | None = result["positions_remaining"]
+    return "?" if not count and result["flatness"] == Flatness.UNKNOWN.value else count or 0
 
 
 def report(stop: dict[str, Any]) -> int:
@@ -17,7 +24,7 @@ def report(stop: dict[str, Any]) -> int:
             result["phase"],
             result["orders_cancelled"],
             result["positions_liquidated"],
-            result["positions_remaining"],
+            _left(result),
             result["flatness"],
             result.get("error") or result.get("flatness_reason") or "",
         )

@@ -13,6 +13,8 @@ import attrs
 
 from actors.incidents.report import STAGES, EngineIncident, IncidentReport
 from actors.incidents.words import LANGUAGES
+from wire.messages import Flatness, StopPhase
+from wire.rest import TimelineEvent
 
 KST = timezone(timedelta(hours=9))
 STYLE = (
@@ -106,7 +108,7 @@ def _facts(report: IncidentReport, w: Mapping[str, str]) -> list[tuple[str, str]
     return [
         (w["scope"], str(stop.scope)),
         (w["level"], stop.level.value),
-        (w["by"], stop.user_id),
+        (w["by"], _person(stop.user_id, report.people)),
         (w["cause"], stop.cause),
         (w["reason"], stop.reason or w["none"]),
         (w["requested"], _time(stop.requested_at)),
@@ -135,7 +137,14 @@ def _before(engine: EngineIncident, w: Mapping[str, str]) -> str:
 def _after(engine: EngineIncident, w: Mapping[str, str]) -> str:
     orders = f"{w['orders']} {w['cancelled']} {engine.orders_cancelled}, {w['remaining']} "
     positions = f"{w['positions']} {w['liquidated']} {engine.positions_liquidated}, {w['remaining']} "
-    return f"{orders}{_count(engine.orders_remaining, w)}; {positions}{_count(engine.positions_remaining, w)}"
+    left = _left(engine, engine.orders_remaining), _left(engine, engine.positions_remaining)
+    return f"{orders}{_count(left[0], w)}; {positions}{_count(left[1], w)}"
+
+
+def _left(engine: EngineIncident, count: int | None) -> int | None:
+    """None left is known from reads of the broker alone: where those say nothing, it is not known."""
+    was_read = any(stage.phase is StopPhase.CANCELLED for stage in engine.stages)
+    return None if not count and engine.flatness is Flatness.UNKNOWN and not was_read else count
 
 
 def _flat(engine: EngineIncident, w: Mapping[str, str]) -> str:
@@ -174,10 +183,20 @@ def _parameters(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Tabl
 
 def _timeline(report: IncidentReport, w: Mapping[str, str]) -> Table:
     rows = [
-        (_time(event.at), event.engine_id or w["platform"], event.event, event.detail or "")
+        (_time(event.at), event.engine_id or w["platform"], event.event, _said(event, report.people))
         for event in report.stop.timeline
     ]
     return Table((w["time"], w["engine"], w["event"], w["detail"]), rows)
+
+
+def _person(user_id: str, people: Mapping[str, str]) -> str:
+    return f"{people[user_id]} ({user_id})" if user_id in people else user_id
+
+
+def _said(event: TimelineEvent, people: Mapping[str, str]) -> str:
+    """What a person did begins with that person's id; those who read it know the name."""
+    who, colon, rest = (event.detail or "").partition(":")
+    return f"{people[who]}{colon}{rest}" if event.engine_id is None and who in people else event.detail or ""
 
 
 def _log(report: IncidentReport, w: Mapping[str, str]) -> list[Block]:

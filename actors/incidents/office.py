@@ -23,10 +23,11 @@ from actors.incidents.report import (
     Window,
     compose,
     is_complete,
+    mentioned,
     pictures,
     window,
 )
-from store import incidents, logs
+from store import incidents, logs, users
 from store.database import Database
 from store.errors import StoreError
 from supervisor.actor import Actor, Reply, handles
@@ -64,6 +65,7 @@ class ReportBook(Protocol):
     async def save(self, report: IncidentReport) -> None: ...
     async def saved(self, stop_id: str) -> IncidentReport | None: ...
     async def log(self, window: Window) -> Slice: ...
+    async def names(self, user_ids: list[str]) -> dict[str, str]: ...
 
 
 class DatabaseReports:
@@ -86,6 +88,9 @@ class DatabaseReports:
         after = await self._db.run(logs.first_after, window.engines, window.at, window.until, LINES_AFTER + 1)
         is_cut = len(before) > LINES_BEFORE or len(after) > LINES_AFTER
         return Slice(before=before[-LINES_BEFORE:], after=after[:LINES_AFTER], is_cut=is_cut)
+
+    async def names(self, user_ids: list[str]) -> dict[str, str]:
+        return await self._db.run(users.names, user_ids)
 
 
 class IncidentOffice(Actor):
@@ -143,14 +148,16 @@ class IncidentOffice(Actor):
     async def _made(self, stop: Stop) -> IncidentReport:
         """What cannot be read is missing and said to be."""
         log: Slice | None = None
+        people: dict[str, str] = {}
         try:
             if stop.stop_id not in self._pictures:
                 saved = await self._book.saved(stop.stop_id)
                 self._remember(stop.stop_id, pictures(saved) if saved is not None else [])
             log = await self._book.log(window(stop))
+            people = await self._book.names(mentioned(stop))
         except StoreError:
             pass
-        return compose(stop, self._pictures.get(stop.stop_id, []), log, self._wall())
+        return compose(stop, self._pictures.get(stop.stop_id, []), log, self._wall(), people=people)
 
     async def _write(self) -> None:
         """The stop that has waited longest, once it has settled; after a failure all wait."""

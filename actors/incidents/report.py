@@ -4,7 +4,7 @@ A report is made from the stop's own timeline, a picture of the engines taken wh
 lines that engines logged around it. What is not known is null, never zero.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -81,7 +81,8 @@ class EngineIncident:
 
 @message
 class IncidentReport:
-    """``complete``: every engine has a final phase, or the stop is released. ``log`` null: it could not be read."""
+    """``complete``: every engine has a final phase, or the stop is released. ``log`` null: it could not be read.
+    ``people``: what the users are called whose ids are in it, as far as that could be read."""
 
     stop: Stop
     made_at: datetime
@@ -89,6 +90,7 @@ class IncidentReport:
     engines: list[EngineIncident]
     log: list[LogRow] | None
     log_is_cut: bool = False
+    people: dict[Identifier, Text] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +116,15 @@ def is_complete(stop: Stop) -> bool:
     return stop.released_at is not None or stop.state is not StopState.RUNNING
 
 
-def compose(stop: Stop, before: Iterable[Before], log: Slice | None, now: datetime) -> IncidentReport:
+def mentioned(stop: Stop) -> list[str]:
+    """What may be ids of users in the stop: who wanted it, and who did something to it later."""
+    said = (event.detail.partition(":")[0] for event in stop.timeline if event.detail and event.engine_id is None)
+    return sorted({stop.user_id, *said})
+
+
+def compose(
+    stop: Stop, before: Iterable[Before], log: Slice | None, now: datetime, *, people: Mapping[str, str] | None = None
+) -> IncidentReport:
     pictures = {picture.engine_id: picture for picture in before}
     return IncidentReport(
         stop=stop,
@@ -123,6 +133,7 @@ def compose(stop: Stop, before: Iterable[Before], log: Slice | None, now: dateti
         engines=[_engine(stop, result, pictures.get(result.engine_id)) for result in stop.results],
         log=None if log is None else [*log.before, *log.after],
         log_is_cut=log is not None and log.is_cut,
+        people=dict(people or {}),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from actors.incidents.document import blocks, markdown, page
-from actors.incidents.report import Before, RunningStrategy, Slice, compose, pictures, window
+from actors.incidents.report import Before, RunningStrategy, Slice, compose, mentioned, pictures, window
 from actors.incidents.words import EN, KO
 from wire.codec import decode, encode
 from wire.messages import Flatness, LogCategory, Residual, StopPhase
@@ -101,6 +101,33 @@ def line(n):
 
 def made(log=(), *, is_cut=False, **changes):
     return compose(stop(**changes), [before()], Slice(before=list(log), after=[], is_cut=is_cut), at(10))
+
+
+def test_people_are_called_by_their_names_and_nobody_else_is():
+    timeline = [
+        TimelineEvent(at=START, event="requested", detail="u-1: FLATTEN u-2: because"),
+        TimelineEvent(at=at(1), event="failed", engine_id="E1", detail="u-2: an engine's own words"),
+        TimelineEvent(at=at(2), event="continued", detail="u-2"),
+        TimelineEvent(at=at(3), event="released", detail="u-9: unknown"),
+    ]
+    seen = stop(user_id="u-1", timeline=timeline)
+    assert mentioned(seen) == ["u-1", "u-2", "u-9"]
+    text = markdown(compose(seen, [], None, at(10), people={"u-1": "kim", "u-2": "lee"}), "en")
+    assert "| Requested by | kim (u-1) |" in text
+    assert "| requested | kim: FLATTEN u-2: because |" in text
+    assert "| E1 | failed | u-2: " in text
+    assert "| continued | lee |" in text
+    assert "| released | u-9: unknown |" in text
+
+
+def test_where_no_read_says_what_is_left_nothing_says_none():
+    blind = result("E1", StopPhase.FROZEN, flatness=Flatness.UNKNOWN, positions_liquidated=0, orders_cancelled=0)
+    told = [TimelineEvent(at=START, event="frozen", engine_id="E1")]
+    text = markdown(made(results=[blind], timeline=told), "en")
+    assert "orders cancelled 0, remaining unknown; positions liquidated 0, remaining unknown" in text
+    told.append(TimelineEvent(at=at(1), event="cancelled", engine_id="E1"))
+    text = markdown(made(results=[blind], timeline=told), "en")
+    assert "orders cancelled 0, remaining 0; positions liquidated 0, remaining 0" in text
 
 
 def test_each_stage_is_timed_from_the_request_and_counts_once():

@@ -332,7 +332,7 @@ export interface HealthClocks {
   broker_token: BrokerToken;
 }
 
-/** `complete`: every engine has a final phase, or the stop is released. `log` null: it could not be read. */
+/** `complete`: every engine has a final phase, or the stop is released. `log` null: it could not be read. `people`: what the users are called whose ids are in it, as far as that could be read. */
 export interface IncidentReport {
   stop: Stop;
   made_at: string;
@@ -340,6 +340,7 @@ export interface IncidentReport {
   engines: EngineIncident[];
   log: LogRow[] | null;
   log_is_cut: boolean;
+  people: Record<string, string>;
 }
 
 /** A message that could not be delivered or kept. Its content is not shown: it may hold anything. */
