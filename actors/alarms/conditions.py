@@ -20,6 +20,8 @@ DISK_FREE_BYTES = 512 * 1024 * 1024
 REFUSALS = 5
 BUSY_SECONDS = 60.0
 """An engine that is busy for shorter, or a broker token that is renewed sooner, is nobody's business."""
+LOST_SECONDS = 15.0
+"""Also after a restart of the platform: engines get as long to come back as they had before."""
 DEGRADED_SECONDS = 1.0
 """Little, because finding out takes seconds already: an alert has five seconds from the event (RTS 6, article 16)."""
 
@@ -96,6 +98,8 @@ def _lost(facts: EngineFacts) -> Condition | None:
         return None
     if facts.said_goodbye:
         return _engine("error_left_exposed", "warning", facts, f"ended: {facts.exposure}") if _exposed(facts) else None
+    if facts.away < LOST_SECONDS:
+        return None
     severity = "critical" if _exposed(facts) else "warning"
     return _engine("error_engine_lost", severity, facts, f"not heard since {facts.away:.0f} s: {facts.exposure}")
 

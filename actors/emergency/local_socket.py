@@ -23,6 +23,10 @@ SOCKET_FILE = "stop.sock"
 MAX_REQUEST = 16 * 1024
 MAX_ANSWER = 8 * 1024 * 1024
 LOCAL_USER = "local"
+GONE = "no platform runs here: the stop is on the disk, and holds from the platform's next start"
+HUNG = (
+    "the platform does not answer: the stop is on the disk, and holds as soon as it lives again, or from its next start"
+)
 LOCAL = "local"
 
 
@@ -62,15 +66,14 @@ async def stop_locally(home: Path, request: LocalRequest, *, patience: float = 4
 
     Raises OSError when neither can be done.
     """
-    with trio.move_on_after(patience):
+    with trio.move_on_after(patience) as waiting:
         answer = await _ask(socket_path(home), request)
         if answer is not None:
             return answer
     if request.drill:
         return LocalAnswer(recorded=False, words="no platform answers here: a drill needs one, a real stop does not")
     await trio.to_thread.run_sync(leave, home, _noted(request))
-    words = "no platform runs here: the stop is on the disk, and holds from the platform's next start"
-    return LocalAnswer(recorded=True, durable=True, words=words)
+    return LocalAnswer(recorded=True, durable=True, words=HUNG if waiting.cancelled_caught else GONE)
 
 
 async def _ask(path: Path, request: LocalRequest) -> LocalAnswer | None:

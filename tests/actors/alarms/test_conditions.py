@@ -50,6 +50,12 @@ def test_a_lost_engine_is_critical_when_something_may_be_at_stake(exposure, seve
     assert str(exposure) in found[0].alert.reason
 
 
+def test_an_engine_is_not_lost_before_it_had_the_time_to_come_back_to_a_restarted_platform():
+    assert of_engine(facts(connection=Connection.OFFLINE, away=14.9, exposure=LONG)) == []
+    found = of_engine(facts(connection=Connection.OFFLINE, away=15.0, exposure=LONG))
+    assert codes(found) == [("error_engine_lost", "critical")]
+
+
 def test_an_engine_nobody_ever_heard_of_is_not_lost():
     assert of_engine(facts(connection=Connection.NEVER, exposure=Exposure())) == []
     assert of_engine(facts(connection=Connection.OFFLINE, away=None, exposure=Exposure())) == []
