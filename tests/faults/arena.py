@@ -278,6 +278,17 @@ class Arena:
             idle = [n for n, m in self.moments().items() if m.closed or m.accepted <= before[n]]
             raise Late(f"{late}; not {idle}\n{self.tail(idle[0])}\n{self.tail('platform')}") from None
 
+    def trade_again(self, seconds: float = 3 * PATIENCE) -> None:
+        """Everything is released, also what an engine that comes back later brings with it, and every engine trades."""
+        end = time.monotonic() + seconds
+        while True:
+            self.release_all()
+            try:
+                return self.all_trade(5.0)
+            except Late:
+                if time.monotonic() > end:
+                    raise
+
     # --- people ---
 
     def signed_in(self, person: Person) -> str:

@@ -70,8 +70,8 @@ class _Asked:
 
 
 def measure(arena: Arena, fault: Fault, rng: Random, *, respond_async: bool) -> Round:
+    arena.trade_again()
     arena.refresh_people()
-    arena.all_trade()
     time.sleep(rng.uniform(0, 0.3))
     request_id = uuid.uuid4().hex
     asked = _Asked()
@@ -89,7 +89,6 @@ def measure(arena: Arena, fault: Fault, rng: Random, *, respond_async: bool) -> 
     open_now = arena.open_stops()
     forgotten = asked.is_durable and asked.stop_id not in open_now
     _stay_closed(arena, killed)
-    arena.release_all()
     return Round(
         gate=max(m.closed_at - asked.began for name, m in moments.items() if name not in killed),
         sent=max(0.0, *(m.written_at - asked.began for m in moments.values())),
