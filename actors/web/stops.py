@@ -113,6 +113,7 @@ async def list_stops(call: Call) -> Answer:
     after, limit = call.page()
     drill = call.flag("drill")
     try:
+        unwritten = await _not_written_yet(call, drill)  # asked first: what is written meanwhile is on the page
         page = await call.services.db.run(stored.page, after, limit, drill)
     except Unavailable:
         known = sorted(call.services.stops.values(), key=lambda s: s.epoch)
@@ -120,22 +121,19 @@ async def list_stops(call: Call) -> Answer:
         return Answer(value=Listing(items=known[-limit:]))
     items = [call.services.stops.get(stop.stop_id) or stop for stop in page.items]
     if page.next is None:
-        items = [*items, *await _not_written_yet(call, {stop.stop_id for stop in items}, drill)]
+        listed = {stop.stop_id for stop in items}
+        items = [*items, *(stop for stop in unwritten if stop.stop_id not in listed)]
         items = items[-limit:] if after is None else items  # the last page may be longer: nothing comes after it
     return Answer(value=Listing(items=items, next=None if page.next is None else str(page.next)))
 
 
-async def _not_written_yet(call: Call, listed: set[str], drill: bool | None) -> list[Stop]:
+async def _not_written_yet(call: Call, drill: bool | None) -> list[Stop]:
     """Stops that count already, although the database, which is told last, does not have them; newest last."""
-    known = [stop for stop in call.services.stops.values() if stop.stop_id not in listed]
-    known = sorted((stop for stop in known if drill is None or stop.drill is drill), key=lambda stop: stop.epoch)
+    known = [stop for stop in call.services.stops.values() if drill is None or stop.drill is drill]
     if not known:
         return []
-    try:
-        written = await call.services.db.run(stored.written, [stop.stop_id for stop in known])
-    except Unavailable:
-        return []
-    return [stop for stop in known if stop.stop_id not in written]
+    written = await call.services.db.run(stored.written, [stop.stop_id for stop in known])
+    return sorted((stop for stop in known if stop.stop_id not in written), key=lambda stop: stop.epoch)
 
 
 async def get_stop(call: Call) -> Answer:

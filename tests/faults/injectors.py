@@ -110,6 +110,12 @@ class Disk(Fault):
         yield
 
 
+class Traced(Disk):
+    """The control: strace looks at the same calls and changes nothing. It alone makes every system call slow."""
+
+    injections = ("fdatasync,fsync:delay_enter=0",)
+
+
 class JournalEIO(Disk):
     """Every sync of the platform fails: journal, audit checkpoints, folders."""
 
@@ -175,8 +181,9 @@ class StalledDashboards(LoginStorm):
 
 
 class PlatformKilled(Fault):
-    """kill -9 of the platform 0 to 50 ms after the POST was begun; it is started again at once, and a stop that was not
-    answered is asked for again. Engines that were not told stop by their lease at the latest."""
+    """kill -9 of the platform 0 to 50 ms after the POST was begun, or every other time after its answer. It is started
+    again at once, and a stop that was not answered is asked for again. Engines that were not told stop by their lease
+    at the latest."""
 
     goal = LEASE
     kills_platform = True
@@ -227,6 +234,7 @@ FAULTS: dict[str, type[Fault]] = {
     "idle": Fault,
     "database frozen": DatabaseFrozen,
     "database killed": DatabaseKilled,
+    "traced only": Traced,
     "journal EIO": JournalEIO,
     "journal ENOSPC": JournalENOSPC,
     "journal syncs 2 s": JournalSlow,

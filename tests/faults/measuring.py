@@ -113,6 +113,8 @@ def _ask_and_kill(
     moment, victims = rng.uniform(0, KILL_WINDOW), rng.sample(arena.names, fault.kills_engines)
     sender = threading.Thread(target=send)
     sender.start()
+    if fault.kills_platform and rng.random() < 0.5:
+        sender.join(5)  # what was acknowledged must be there after the kill
     time.sleep(moment)
     if fault.kills_platform:
         arena.end("platform", signal.SIGKILL)
