@@ -4,7 +4,9 @@ The database is the truth; the file (0600: it holds keyed hashes of the engines'
 knew, and serves only until the database could be read.
 """
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import attrs
 
 from store.engines import EngineRow
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +34,7 @@ class EnrolledEngines:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._engines: dict[str, EnrolledEngine] = {}
+        self._is_written = False
         self.is_complete = False
 
     def keep_in(self, file: Path) -> None:
@@ -55,10 +60,10 @@ class EnrolledEngines:
             )
             for row in rows
         }
-        changed = engines != self._engines or not self.is_complete
+        changed = engines != self._engines or not self.is_complete or not self._is_written
         self._engines, self.is_complete = engines, True
         if changed:
-            self._write()
+            self._keep()
 
     def read_file(self) -> bool:
         """Blocking. False when there is no readable file; then nothing is known."""
@@ -70,8 +75,21 @@ class EnrolledEngines:
         except (OSError, ValueError, TypeError, KeyError):
             return False
         self._engines = {e.engine_id: e for e in engines}
-        self.is_complete = True
+        self.is_complete = self._is_written = True
         return True
+
+    def _keep(self) -> None:
+        """A disk that is full keeps no platform from starting. A file that is out of date goes: it could let an engine
+        in that was removed since. The next list that is read is written again."""
+        try:
+            self._write()
+            self._is_written = True
+        except OSError as error:
+            self._is_written = False
+            log.warning("the list of engines could not be kept: %s", error.strerror)
+            if self._file is not None:
+                with contextlib.suppress(OSError):
+                    self._file.unlink(missing_ok=True)
 
     def _write(self) -> None:
         if self._file is None:
