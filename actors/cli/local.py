@@ -16,6 +16,7 @@ from actors.cli.tables import complain, line
 from actors.emergency.local_socket import LocalAnswer, new_request
 from actors.emergency.local_socket import stop_locally as ask
 from actors.errors import FAILED, Refused
+from actors.fleet.enrolled import ENGINES_FILE, EnrolledEngines
 from wire.codec import unstructure
 from wire.stops import Level, Scope
 
@@ -31,10 +32,10 @@ def stop_locally(home: Path, request: dict[str, Any]) -> int:
         answer = trio.run(partial(ask, home, wanted))
     except OSError as error:
         raise Refused(f"{home} cannot be written ({error.strerror}): nothing was stopped") from None
-    return _report(home, answer)
+    return _report(home, answer, wanted.scope)
 
 
-def _report(home: Path, answer: LocalAnswer) -> int:
+def _report(home: Path, answer: LocalAnswer, scope: Scope) -> int:
     if not answer.recorded:
         raise Refused(answer.words)
     if answer.stop is not None:
@@ -42,4 +43,12 @@ def _report(home: Path, answer: LocalAnswer) -> int:
     line(answer.words if answer.stop_id is None else f"stop {answer.stop_id}: {answer.words}")
     if answer.stop_id is None and is_in_use(home):
         complain("a platform runs here but did not answer: use its emergency page, or end that process")
+    if answer.stop_id is None and _covers_nobody(home, scope):
+        complain(f"{scope} covers none of the engines that were enrolled here last: stop `all` if it was not meant so")
     return FAILED
+
+
+def _covers_nobody(home: Path, scope: Scope) -> bool:
+    """A platform would have refused that; without one it can only be said."""
+    engines = EnrolledEngines(home / ENGINES_FILE)
+    return engines.read_file() and not any(scope.concerns(e.engine_id, e.account_id) for e in engines.everyone())

@@ -15,6 +15,8 @@ import attrs
 
 from store.engines import EngineRow
 
+ENGINES_FILE = "engines.json"
+
 log = logging.getLogger(__name__)
 
 

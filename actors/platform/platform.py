@@ -33,6 +33,7 @@ from actors.alarms.webhook import DatabaseTellings, WebhookTeller
 from actors.config import PlatformSettings
 from actors.emergency.emergency import EmergencyThread, EngineSockets, WhereIsThePage
 from actors.errors import Failed, Refused
+from actors.fleet.enrolled import ENGINES_FILE
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
 from actors.incidents.office import DatabaseReports, IncidentOffice, StopSeen
 from actors.links.listener import EngineDoor, authorized
@@ -91,7 +92,6 @@ from wire.tokens import TokenKeys
 
 NAME = "watchkeeper"
 DATABASE_OFFICE = "database"
-ENGINES_FILE = "engines.json"
 DRAIN_SECONDS = 9.0
 START_SECONDS = 15.0
 MAX_LINKS = 4096

@@ -110,6 +110,16 @@ def test_a_local_stop_without_a_platform_is_left_for_the_next_start(watchkeeper,
     assert (kept["scope"], kept["level"], kept["reason"]) == ("engine:E1", "HALT", "fire")
 
 
+def test_a_stop_that_is_left_for_an_unknown_engine_is_kept_and_its_operator_is_told(watchkeeper, tmp_path):
+    engine = {"engine_id": "E1", "name": "E1", "account_id": "A1", "secret_hash": "00"}
+    (tmp_path / "engines.json").write_text(json.dumps([engine]))
+    for scope, covers in (("engine:E1", True), ("account:A1", True), ("all", True), ("engine:E2", False)):
+        done = watchkeeper("stop", "--local", "--yes", "--scope", scope)
+        assert done.returncode == 1
+        assert ("covers none of the engines" in done.stderr) is not covers
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4
+
+
 def test_a_local_drill_needs_a_platform(watchkeeper, tmp_path):
     refused(watchkeeper("stop", "--local", "--yes", "--drill"), "a drill needs one")
     assert not (tmp_path / "stops.left").exists()
