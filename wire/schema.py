@@ -27,6 +27,11 @@ from wire.errors import InvalidField
 T = TypeVar("T")
 
 
+def plain_number(value: float) -> str:
+    """For people: no exponent where none is needed, and every digit of an integer."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
 @attrs.frozen(kw_only=True)
 class C:
     """A constraint on one field. Bounds are inclusive unless ``gt``/``lt``; ``pattern`` must match the whole text."""
@@ -62,7 +67,7 @@ class C:
             (self.lt, operator.lt, "less than"),
         ):
             if bound is not None and not holds(value, bound):
-                raise InvalidField(f"must be {words} {bound:g}")
+                raise InvalidField(f"must be {words} {plain_number(bound)}")
         if self.decimal_places is not None and isinstance(value, Decimal):
             exponent = value.as_tuple().exponent
             if not isinstance(exponent, int) or -exponent > self.decimal_places:

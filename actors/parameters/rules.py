@@ -8,6 +8,7 @@ from actors.requests import Refusal
 from store.parameters import Outcome, VersionRow
 from wire.messages import Loosens, ParameterResult, Parameters, ParameterSpec, ResultStatus
 from wire.rest import UpdateResult, UpdateStatus
+from wire.schema import plain_number
 
 MISMATCH = "error_effective_mismatch"
 NO_REASON = "the engine did not say why"
@@ -64,10 +65,12 @@ def _fault(value: int | float, spec: ParameterSpec) -> str | None:
     if spec.type == "integer" and not isinstance(value, int):
         return "must be an integer"
     if not spec.minimum <= value <= spec.maximum:
-        return f"must be between {spec.minimum:g} and {spec.maximum:g}"
+        return f"must be between {plain_number(spec.minimum)} and {plain_number(spec.maximum)}"
     steps = (value - spec.minimum) / spec.step
     return (
-        None if isclose(steps, round(steps), abs_tol=1e-6) else f"must be a multiple of {spec.step:g} from the minimum"
+        None
+        if isclose(steps, round(steps), abs_tol=1e-6)
+        else f"must be a multiple of {plain_number(spec.step)} from the minimum"
     )
 
 

@@ -349,3 +349,12 @@ def test_an_error_report_is_structured_with_category_and_reason(strategy, data):
 def test_the_tables_name_every_message_once():
     assert len(set(ENGINE_UP.values())) == len(ENGINE_UP)
     assert len(set(ENGINE_DOWN.values())) == len(ENGINE_DOWN)
+
+
+def test_a_bound_is_said_in_plain_digits():
+    with pytest.raises(InvalidField) as caught:
+        C(le=2**53 - 1).check(2**53)
+    assert "at most 9007199254740991" in str(caught.value)
+    with pytest.raises(InvalidField) as caught:
+        C(ge=0.5).check(0.25)
+    assert "at least 0.5" in str(caught.value)

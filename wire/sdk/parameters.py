@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from wire.messages import ParameterSpec, ParameterUpdate
+from wire.schema import plain_number
 from wire.sdk.errors import InvalidParameters
 from wire.sdk.settings import Tuned
 
@@ -20,7 +21,9 @@ def validated(schema: Mapping[str, ParameterSpec], current: Values, changes: Val
         if isinstance(value, bool) or (spec.type == "integer" and not isinstance(value, int)):
             raise InvalidParameters(f"{name} must be a whole number")
         if not spec.minimum <= value <= spec.maximum:
-            raise InvalidParameters(f"{name} must be between {spec.minimum:g} and {spec.maximum:g}")
+            raise InvalidParameters(
+                f"{name} must be between {plain_number(spec.minimum)} and {plain_number(spec.maximum)}"
+            )
     return effective
 
 

@@ -192,7 +192,7 @@ def _unsealed(credential: Credential, sealed: str) -> dict[str, str]:
 
 def _usable(status: int, body: bytes) -> dict[str, Any]:
     if status in (401, 403, 404):
-        raise Unwelcome(f"the platform refuses this engine ({status}): was it removed, or its secret rotated?")
+        raise Unwelcome(f"the platform refuses this engine ({status}); it may have been removed, or its secret rotated")
     if status != 200:
         raise PlatformAway(f"the platform answered {status}")
     return _object(body)
