@@ -12,7 +12,7 @@ from typing import Annotated
 import trio
 
 from store.journal_records import StopNoted
-from store.left_stops import leave
+from store.left_stops import forget, leave
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.rest import Stop, StopState
@@ -61,18 +61,35 @@ def socket_path(home: Path) -> Path:
     return home / SOCKET_FILE
 
 
-async def stop_locally(home: Path, request: LocalRequest, *, patience: float = 40.0) -> LocalAnswer:
+async def stop_locally(
+    home: Path, request: LocalRequest, *, patience: float = 40.0, silence: float = 3.0
+) -> LocalAnswer:
     """Asks the platform of this home; where none runs, leaves the stop for its next start.
 
-    Raises OSError when neither can be done.
+    Where one runs and says nothing for ``silence`` seconds the stop is left too, so that it is on the disk whoever
+    gives up first; an answer takes it away again. Raises OSError when neither can be done.
     """
-    with trio.move_on_after(patience) as waiting:
-        answer = await _ask(socket_path(home), request)
-        if answer is not None:
-            return answer
+    stop, left, answer = _noted(request), list[Path](), None
+
+    async def leave_it() -> None:
+        await trio.sleep(silence)
+        with contextlib.suppress(OSError):
+            left.append(await trio.to_thread.run_sync(leave, home, stop))
+
+    async with trio.open_nursery() as nursery:
+        if not request.drill:
+            nursery.start_soon(leave_it)
+        with trio.move_on_after(patience) as waiting:
+            answer = await _ask(socket_path(home), request)
+        nursery.cancel_scope.cancel()
+    if answer is not None:
+        for path in left:
+            await trio.to_thread.run_sync(forget, path)
+        return answer
     if request.drill:
         return LocalAnswer(recorded=False, words="no platform answers here: a drill needs one, a real stop does not")
-    await trio.to_thread.run_sync(leave, home, _noted(request))
+    if not left:
+        await trio.to_thread.run_sync(leave, home, stop)
     return LocalAnswer(recorded=True, durable=True, words=HUNG if waiting.cancelled_caught else GONE)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.emergency.local_socket import GONE, HUNG, new_request, socket_path, stop_locally
+from actors.emergency.local_socket import GONE, HUNG, LocalAnswer, new_request, socket_path, stop_locally
 from store.left_stops import FOLDER
+from wire.codec import encode
 from wire.stops import Level, Scope
 
 
@@ -31,3 +32,32 @@ async def test_a_stop_that_nobody_answers_is_left_and_the_words_say_which_it_is(
     assert (answer.recorded, answer.durable, answer.words) == (True, True, words)
     (left,) = (home / FOLDER).iterdir()
     assert json.loads(left.read_text())["request_id"] == request.request_id
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_while_the_platform_says_nothing_the_stop_is_on_the_disk_until_it_answers(home, answers):
+    listener = trio.socket.socket(trio.socket.AF_UNIX)
+    await listener.bind(str(socket_path(home)))
+    listener.listen(1)
+    request = new_request(Scope.everything(), Level.FLATTEN, "slow")
+    seen = []
+
+    async def platform():
+        peer, _ = await listener.accept()
+        with peer:
+            await trio.sleep(0.5)
+            seen.extend((home / FOLDER).iterdir())  # whoever asked may be gone by now
+            if answers:
+                taken = LocalAnswer(recorded=True, durable=True, stop_id="s1", words="taken")
+                await peer.send(encode(taken).encode() + b"\n")
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(platform)
+        with trio.fail_after(10):
+            answer = await stop_locally(home, request, patience=1.5, silence=0.1)
+        nursery.cancel_scope.cancel()
+    listener.close()
+    assert len(seen) == 1
+    assert (answer.stop_id, answer.words) == (("s1", "taken") if answers else (None, HUNG))
+    assert len(list((home / FOLDER).iterdir())) == (0 if answers else 1)
