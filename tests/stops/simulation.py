@@ -91,6 +91,7 @@ class Disk:
         self.rng = rng
         self.synced = {}
         self.fails = False
+        self.tears = True
         self.slow = rng.choice([0.01, 0.01, 0.3, 1.0])
         self.free = trio.Event()
         self.free.set()
@@ -107,7 +108,7 @@ class Disk:
         if self.path.exists():
             found = self.path.stat()
             kept = self.synced.get(found.st_ino, 0)
-            os.truncate(self.path, self.rng.randint(kept, found.st_size))
+            os.truncate(self.path, self.rng.randint(kept, found.st_size) if self.tears else kept)
 
     async def wait(self, work):
         """As a thread would: work that was given up is done all the same, once the disk answers."""
@@ -925,6 +926,17 @@ async def a_raise_that_only_the_journal_has(sim):
         await trio.sleep(3.0)
         sim.rows.up = False
         await sim.stop("all", Level.FLATTEN)
+        await trio.sleep(3.0)
+        await _end_well(sim, nursery)
+
+
+async def a_stop_that_only_the_journal_has(sim):
+    """The database is away when the stop is taken, and the process dies after the journal has promised it."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sim.run_platform)
+        await trio.sleep(1.0)
+        sim.rows.up, sim.disk.tears = False, False  # a torn line would be found, and halt everything
+        await sim.stop("all", Level.HALT)
         await trio.sleep(3.0)
         await _end_well(sim, nursery)
 
