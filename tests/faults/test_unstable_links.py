@@ -6,6 +6,7 @@ that is dead and does not say so find out within 15 s; and whoever repeats recor
 
 import json
 import random
+import time
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -33,7 +34,8 @@ from wire.tokens import TokenKeys
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = StopSnapshot(epoch=0, effective=[], released=[])
-KEYS = TokenKeys(b"k" * 32)
+BEGAN = time.time()
+KEYS = TokenKeys(b"k" * 32, clock=lambda: BEGAN)  # however long the tests run, no token of theirs is old
 TOKEN = KEYS.issue_engine("E1").token
 
 

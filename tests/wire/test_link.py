@@ -1,6 +1,7 @@
 """Sessions and drivers together: whole links over streams in memory, hours of them, under a virtual clock."""
 
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -19,7 +20,8 @@ from wire.sockets import LinkClosed
 from wire.stops import Level, StopSnapshot
 from wire.tokens import TokenKeys
 
-KEYS = TokenKeys(b"k" * 32)
+BEGAN = time.time()
+KEYS = TokenKeys(b"k" * 32, clock=lambda: BEGAN)  # however long the tests run, no token of theirs is old
 TOKEN = KEYS.issue_engine("E1").token
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = StopSnapshot(epoch=0, effective=[], released=[])

@@ -5,6 +5,7 @@ import shutil
 import ssl
 import struct
 import subprocess
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,7 +25,8 @@ from wire.server import EngineListener, ServerLimits, open_listeners
 from wire.sockets import LinkClosed, SocketLimits
 from wire.tokens import TokenKeys
 
-KEYS = TokenKeys(b"k" * 32)
+BEGAN = time.time()
+KEYS = TokenKeys(b"k" * 32, clock=lambda: BEGAN)  # however long the tests run, no token of theirs is old
 TOKEN = KEYS.issue_engine("E1").token
 UPGRADE = {
     "Host": "h", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
