@@ -253,7 +253,9 @@ class StopBook(StopLedger):
                 cause="waived",
             )
             entry = Entry(Scope.of_engine(engine_id), run.level, self._next_epoch())
-            kept.append(Kept(stop_id=self._new_id(), engine_id=engine_id, entry=entry, words=words))
+            earlier = self._requests.get((words.request_id, entry.scope), "")  # of a release that did not come about
+            kept_id = earlier if self._is_open(earlier) else self._new_id()
+            kept.append(Kept(stop_id=kept_id, engine_id=engine_id, entry=entry, words=words))
         return ReleasePlan(
             stop_id=stop_id,
             stop_epoch=run.epoch,
@@ -269,23 +271,26 @@ class StopBook(StopLedger):
         """How the stops of the waived engines will look; nothing is opened by looking."""
         return [self._made(k.stop_id, k.entry, k.words, now).view() for k in plan.kept]
 
-    def reassert(self, stop_id: str, why: str, now: Instant) -> list[Effect]:
-        """A release of this stop may have been written somewhere and does not count: a higher epoch outlives it."""
+    def reassert(self, stop_id: str, why: str, now: Instant, *, kept: Iterable[Kept] = ()) -> list[Effect]:
+        """A release of this stop may have been written somewhere and does not count: a higher epoch outlives it. What
+        was ``kept`` by it may be in some copy too, so it is open here as well: memory never has less than a disk."""
+        effects: list[Effect] = []
+        for one in kept:
+            left = self._keep(one, now)
+            effects += [*self._send(left), *self._decided(left, "stop.kept", PLATFORM, now)]
         run = self.runs[stop_id]
         entry = Entry(run.scope, run.level, self._next_epoch())
         self.register = self.register.with_stop(stop_id, entry)
         run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
         run.note(now, "kept", detail=why)
-        return [*self._send(run), *self._decided(run, "stop.kept", PLATFORM, now)]
+        return [*effects, *self._send(run), *self._decided(run, "stop.kept", PLATFORM, now)]
 
     def apply_release(self, plan: ReleasePlan, now: Instant) -> list[Effect]:
         """The release is durable everywhere: memory follows, then the links. Raised meanwhile, it stays stopped."""
         effects: list[Effect] = []
         for kept in plan.kept:
-            run = self._run(kept.stop_id, kept.entry, kept.words, now)
+            run = self._keep(kept, now)
             run.durable = True
-            run.note(now, "requested", detail=detail(kept.words, kept.entry.level))
-            self.register = self.register.with_stop(kept.stop_id, kept.entry)
             effects += [*self._send(run), StopChanged(stop_id=kept.stop_id)]
         self.register = self.register.with_release([plan.stop_id], plan.epoch)
         run = self.runs[plan.stop_id]
@@ -296,6 +301,12 @@ class StopBook(StopLedger):
         return [*effects, StopChanged(stop_id=plan.stop_id)]
 
     # --- inside ---
+
+    def _keep(self, kept: Kept, now: Instant) -> Run:
+        self.register = self.register.with_stop(kept.stop_id, kept.entry)
+        run = self._run(kept.stop_id, self.register.entries[kept.stop_id], kept.words, now)
+        run.note(now, "requested", detail=detail(kept.words, kept.entry.level))
+        return run
 
     def _again(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
         """The same request: the same stop. Only a higher level is something new, and only while it is open."""

@@ -46,7 +46,7 @@ class Releases:
         self._carry_out = carry_out
         self._now = now
         self._releasing: set[str] = set()
-        self._written: dict[str, Case] = {}
+        self._written: dict[str, ReleaseNote] = {}
 
     async def request(self, msg: RequestRelease, reply: Reply) -> None:
         with trio.move_on_after(RELEASE_SECONDS):
@@ -165,7 +165,7 @@ class Releases:
             reduced=_reduced(case),
         )
         note = ReleaseNote(plan=plan, case=case, approved_by=who, at=now.wall)
-        self._written[stop_id] = case
+        self._written[stop_id] = note
         await self._records.commit_release(note, book.kept_views(plan, now))
         if not still_valid():
             return _voided()
@@ -181,11 +181,13 @@ class Releases:
         return released.view()
 
     def _take_back(self, stop_id: str) -> None:
-        """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it."""
-        case = self._written.pop(stop_id, None)
-        if case is not None:
-            self._forget(case, "the release did not become durable")
-            self._carry_out(self._shelf.book.reassert(stop_id, "a release did not become durable", self._now()))
+        """A release that was begun and not finished may be on some disk: the stop gets an epoch that outlives it, and
+        the stops of the waived engines, which are on the same disk then, are open from now on."""
+        note = self._written.pop(stop_id, None)
+        if note is not None:
+            self._forget(note.case, "the release did not become durable")
+            why, kept = "a release did not become durable", note.plan.kept
+            self._carry_out(self._shelf.book.reassert(stop_id, why, self._now(), kept=kept))
 
     def _still_valid(self, case: Case) -> bool:
         waiting = self._shelf.desk.waiting(case.stop_id)

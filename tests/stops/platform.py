@@ -391,7 +391,9 @@ class Platform:
                 self.releasing.sealed = True
                 return
         self.releasing = None
-        self.carry_out(self.book.reassert(plan.stop_id, "not durable", self.instant()))
+        self.carry_out(self.book.reassert(plan.stop_id, "not durable", self.instant(), kept=plan.kept))
+        for kept in plan.kept:
+            judge.kept(self, kept)
 
     def finish_release(self):
         """Memory → links."""

@@ -475,6 +475,33 @@ async def test_an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_it
         assert [str(m.scope) for _, m in world.inboxes["E2"]] == ["engine:E2"]
 
 
+@pytest.mark.parametrize("how", ["it fails", "it hangs"])
+async def test_when_the_journal_does_not_seal_a_release_the_waived_engines_stop_is_as_open_here_as_in_the_database(
+    open_world, autojump_clock, how
+):
+    async with open_world(engines=2) as world:
+        await world.connect("E1")
+        stop = await world.stop()
+        await world.verify(stop, "E1")
+        world.records.seal_fails, world.records.seal_takes = how == "it fails", 0.0 if how == "it fails" else 60.0
+        unplugged = [Waiver(engine_id="E2", reason="unplugged")]
+        answer = await world.release(stop, waive=unplugged)
+        assert answer.error == "error_not_durable"
+        [written] = world.records.releases[0].plan.kept
+        entries = world.shelf.book.register.entries
+        assert entries[written.stop_id].is_open
+        assert entries[stop.stop_id].is_open
+        await trio.sleep(1)
+        assert written.stop_id in {note.stop_id for note in world.records.journal}
+        assert world.board.get(written.stop_id).durable
+
+        world.records.seal_fails, world.records.seal_takes = False, 0.0
+        await world.verify(stop, "E1")
+        view = await world.release(stop, waive=unplugged)
+        assert view.state is ReleaseState.RELEASED
+        assert [stop_id for stop_id, _ in world.shelf.book.register.open_stops()] == [written.stop_id]
+
+
 CAREFUL = ReducedLimits(minutes=15, max_order_value=1_000_000)
 
 
