@@ -15,7 +15,17 @@ from actors.stops.ledger import StopLedger
 from actors.stops.parts import Instant, begun, lost, overdue, progressed, received, sent, timed_out
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
-from actors.stops.run import PLATFORM, Run, alert, detail, named, reopened_words, unknown_words
+from actors.stops.run import (
+    CORRUPT_LATCH,
+    PLATFORM,
+    Run,
+    alert,
+    damage_words,
+    detail,
+    named,
+    reopened_words,
+    unknown_words,
+)
 from wire.messages import (
     REDUCED_RELEASES,
     LatchState,
@@ -112,7 +122,7 @@ class StopBook(StopLedger):
         self.connected.add(engine_id)
         learned = learn(self.register, engine_id, held.values(), self._is_ours)
         self._names[engine_id] = learned.names
-        effects = self._reopen(engine_id, learned, now)
+        effects = self._reopen(engine_id, learned, now, damaged=latch is LatchState.CORRUPT)
         if latch is LatchState.CORRUPT:
             effects += self._corrupt_latch(engine_id, now)
         for run in self._open_runs_of(engine_id):
@@ -348,40 +358,46 @@ class StopBook(StopLedger):
         effects = [*self._send(run), *self._decided(run, "stop.continued", user_id, now)]
         return Taken(stop_id=stop_id, effects=effects, decided=True)
 
-    def _reopen(self, engine_id: str, learned: Learned, now: Instant) -> list[Effect]:
+    def _reopen(self, engine_id: str, learned: Learned, now: Instant, *, damaged: bool) -> list[Effect]:
         before, self.register = self.register, learned.register
         reopened = {r.stop_id: r for r in learned.reopened}
         effects: list[Effect] = []
         for stop_id in dict.fromkeys(learned.names.values()):
             entry = self.register.entries[stop_id]
             if entry.is_open and entry != before.entries.get(stop_id):
-                effects += self._reopen_one(engine_id, stop_id, entry, reopened.get(stop_id), now)
+                effects += self._reopen_one(engine_id, stop_id, entry, reopened.get(stop_id), now, damaged=damaged)
         return effects
 
     def _reopen_one(
-        self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant
+        self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant, *, damaged: bool
     ) -> list[Effect]:
+        """``damaged``: the engine cannot read its latch. The halt that it then brings is the one for that reason."""
         old = self.runs.get(stop_id)
-        words = old.words if old else reopened_words(stop_id, engine_id, now)
+        halt = damaged and entry.scope == Scope.of_engine(engine_id) and entry.level >= Level.HALT
+        made = damage_words if halt else reopened_words
+        words = old.words if old else made(stop_id, engine_id, now)
         run = self._run(stop_id, entry, words, now)
         run.note(now, "reopened" if reopened else "raised", engine_id, "found in the engine's latch")
         effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
-        if reopened:
+        if words.cause == CORRUPT_LATCH and old is None:
+            effects.append(alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id))
+        elif reopened:
             trust = "with the platform's proof" if reopened.proven else "without proof, so for this engine alone"
             reason = f"{engine_id} holds a stop this platform did not know as open ({trust})"
             effects.append(alert("error_unknown_stop_reopened", "critical", reason, engine_id, stop_id))
         return effects
 
     def _corrupt_latch(self, engine_id: str, now: Instant) -> list[Effect]:
-        scope = Scope.of_engine(engine_id)
-        for run in self._open_runs_of(engine_id):
-            if run.words.cause == "corrupt_latch" and run.scope == scope:
+        """What the engine forgot is not known, so it is halted; once, whoever of both was the first to say so."""
+        scope, told = Scope.of_engine(engine_id), set(self._names[engine_id].values())
+        for run in self.runs.values():
+            known = run.stop_id in told or self._is_open(run.stop_id)
+            if run.words.cause == CORRUPT_LATCH and run.scope == scope and known:
                 return []
         stop_id = self._new_id()
-        reason = f"the stop latch of {engine_id} cannot be read"
-        words = Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause="corrupt_latch")
+        words = damage_words(stop_id, engine_id, now)
         effects = self._open(stop_id, scope, Level.HALT, words, now)
-        return [*effects, alert("error_latch_corrupt", "critical", reason, engine_id, stop_id)]
+        return [*effects, alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id)]
 
     def _catch_up(self, run: Run, engine_id: str, held: StopRecord | None, now: Instant) -> list[Effect]:
         """A returned engine is sent the stop again, unless it verified it and still holds it."""

@@ -20,6 +20,9 @@ TIMEOUT_SECONDS = 30.0
 """How long an engine may take before its part counts as timed out (property 11)."""
 
 CONTRADICTED = "error_contradictory_evidence"
+UNREACHABLE = "error_engine_unreachable"
+UNREAD = "error_no_read_yet"
+"""Why flatness is UNKNOWN where no engine has said so: there is nobody to ask, or nobody has answered."""
 
 _RISING = (
     StopPhase.PENDING,
@@ -97,7 +100,7 @@ class Part:
             positions_remaining=self.positions_remaining,
             flatness=self.flatness,
             flatness_as_of=self.flatness_as_of,
-            flatness_reason=self.flatness_reason,
+            flatness_reason=self.flatness_reason or (UNREAD if self.flatness is Flatness.UNKNOWN else None),
             residuals=self.residuals,
             ms_to_frozen=self.ms_to_frozen,
             completed_at=self.completed_at,
@@ -112,11 +115,19 @@ def begun(engine_id: str, epoch: int, connected: bool, now: Instant) -> Part:
 
 
 def lost(part: Part, now: Instant) -> Part:
-    """The link is gone. What was verified stays verified: the engine's latch holds it."""
+    """The link is gone. What was verified stays verified: the engine's latch holds it. Of the rest nobody reads the
+    broker any more: the counts are those of ``flatness_as_of``, and flatness is UNKNOWN."""
     if part.is_verified or part.phase in (StopPhase.RELEASED, StopPhase.SUPERSEDED):
         return part
     words = "not connected; it gets the stop when it returns"
-    return attrs.evolve(part, phase=StopPhase.UNREACHABLE, completed_at=now.wall, error=part.error or words)
+    return attrs.evolve(
+        part,
+        phase=StopPhase.UNREACHABLE,
+        completed_at=now.wall,
+        error=part.error or words,
+        flatness=Flatness.UNKNOWN,
+        flatness_reason=UNREACHABLE,
+    )
 
 
 def restored_part(result: EmergencyStopResult, epoch: int, now: Instant) -> Part:

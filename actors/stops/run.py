@@ -13,6 +13,7 @@ from wire.stops import Entry, Level, Scope, StopRecord
 TIMEOUT_MS = 30_000
 TIMELINE_LIMIT = 1000
 PLATFORM = "platform"
+CORRUPT_LATCH = "corrupt_latch"
 
 
 @attrs.define(kw_only=True)
@@ -123,6 +124,11 @@ def reopened_words(stop_id: str, engine_id: str, now: Instant) -> Words:
         requested_at=now.wall,
         cause="reopened",
     )
+
+
+def damage_words(stop_id: str, engine_id: str, now: Instant) -> Words:
+    reason = f"the stop latch of {engine_id} cannot be read"
+    return Words(request_id=stop_id, user_id=PLATFORM, reason=reason, requested_at=now.wall, cause=CORRUPT_LATCH)
 
 
 def alert(code: str, severity: str, reason: str, engine_id: str | None, stop_id: str | None) -> RaiseAlert:

@@ -88,6 +88,7 @@ class Halting:
         self._settings_keeper = settings_keeper
         self._strategies = tuple(strategies)
         self._unsafe: dict[str, int] = {}
+        self._damage: str | None = None  # the stop that says that the latch could not be read
         keeper.listeners["stops"] = self._saved
         self.wake: Callable[[], None] = lambda: None
         self.trading_changed: Callable[[], None] = lambda: None
@@ -108,7 +109,8 @@ class Halting:
             self._outlet.send(self.stopping.begin(stop, self._clock.now(), 0))
             self._noted(stop.record.stop_id)
         if self.latch_state is LatchState.CORRUPT:
-            self.stop_here(Level.HALT, LocalStopCause.RISK, "the file that remembers this engine's stops is damaged")
+            words = "the file that remembers this engine's stops is damaged"
+            self._damage = self.stop_here(Level.HALT, LocalStopCause.RISK, words)
 
     # --- stops ---
 
@@ -224,6 +226,8 @@ class Halting:
         self.latch = self.latch.with_release(ids, epoch)
         self._gate.open(ids, epoch)
         self._gate.register = self._gate.register.at_least(epoch)
+        if self._damage in ids:
+            self._damage, self.latch_state = None, LatchState.PRESENT
         self.keeper.changed()
         self._pause(ended if resume else was_open, paused=not resume)
         for report in self.stopping.release(ids, self._trading.orphaned()):
