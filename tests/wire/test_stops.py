@@ -128,3 +128,24 @@ def test_levels_rise_from_normal_to_flatten():
         Level.FLATTEN,
     ]
     assert max(Level.HALT, Level.CANCEL) is Level.CANCEL
+
+
+def test_the_level_of_a_strategy_in_a_symbol_is_the_highest_of_the_open_stops_that_cover_it():
+    register = Register(
+        entries={
+            "a": Entry(Scope.everything(), Level.REDUCE_ONLY, 1),
+            "b": Entry(Scope.parse("strategy:E1/ma"), Level.HALT, 2),
+            "c": Entry(Scope.parse("symbol:005930"), Level.CANCEL, 3),
+            "d": Entry(Scope.of_engine("E1"), Level.FLATTEN, 4, released_epoch=5),
+        }
+    )
+    cells = {
+        ("E1", "ma", "005930"): Level.CANCEL,
+        ("E1", "ma", "000660"): Level.HALT,
+        ("E1", "rsi", "005930"): Level.CANCEL,
+        ("E1", "rsi", "000660"): Level.REDUCE_ONLY,
+        ("E2", "ma", "000660"): Level.REDUCE_ONLY,
+    }
+    found = {(e, s, c): register.level_for(e, "A1", s, c) for e, s, c in cells}
+    assert found == cells
+    assert register.engine_level("E1", "A1") is Level.REDUCE_ONLY

@@ -1283,3 +1283,20 @@ async def a_day(world, engines, rng, day):
     await trio.sleep(60)
     world.ledger.away = False
     await trio.sleep_until(began + DAY)
+
+
+@pytest.mark.parametrize(("proof", "widely"), [(True, "all"), (False, "engine:E1")])
+async def test_a_stop_nobody_here_knows_is_open_again_before_its_engine_is_welcome(
+    open_world, autojump_clock, kit, proof, widely
+):
+    async with open_world() as world:
+        held = StopRecord(stop_id="older", scope=scope("all"), level=Level.CANCEL, stop_epoch=70)
+        engine, other = Engine("E1"), Engine("E2")
+        await world.connect(other)
+        engine.latch["older"] = attrs.evolve(held, proof=kit.prove(held)) if proof else held
+        await world.connect(engine)
+        (welcome,) = engine.of(Welcome)
+        assert [(r.stop_id, str(r.scope), r.level) for r in welcome.stop.effective] == [("older", widely, Level.CANCEL)]
+        assert welcome.stop.epoch >= 70
+        assert [a.code for a in world.alerts] == ["error_unknown_stop_reopened"]
+        assert len(other.stops()) == proof  # a proof that holds stops everybody whom the platform once meant

@@ -1,15 +1,28 @@
 """What the stop coordinator decides, sentence by sentence."""
 
+from datetime import UTC, datetime
+
+import attrs
 import pytest
 
 from actors.requests import Refusal
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
-from actors.stops.parts import contradicting
+from actors.stops.parts import begun, contradicting, state_of
 from actors.stops.run import PLATFORM
-from wire.messages import Flatness, LatchState, LocalStop, LocalStopCause, StopPhase, StopProgress, TradingMode
+from wire.messages import (
+    Flatness,
+    LatchState,
+    LocalStop,
+    LocalStopCause,
+    Residual,
+    StopPhase,
+    StopProgress,
+    TradingMode,
+)
 from wire.rest import StopRequest, StopState
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 
+START = datetime(2026, 1, 5, tzinfo=UTC)
 NOTHING_HELD = ([], LatchState.PRESENT)
 
 
@@ -407,3 +420,130 @@ def test_after_a_restart_every_open_stop_waits_for_its_engines(kit):
     assert set(phases(book, "s9").values()) == {StopPhase.UNREACHABLE}
     assert of(book.link_up("E1", *NOTHING_HELD, kit.at(1)), SendStop)
     assert book.view(take(book, kit, scope=Scope.of_engine("E1")).stop_id).epoch == 5
+
+
+def test_the_halt_that_an_engine_with_a_corrupt_latch_brings_is_the_one_stop_for_it(book, kit):
+    own = StopRecord(stop_id="local-1", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=1)
+    effects = book.link_up("E1", [own], LatchState.CORRUPT, kit.at(2))
+    book.local_stop(
+        "E1", LocalStop(id="local-1", level=Level.HALT, cause=LocalStopCause.RISK, reason="r", at=kit.at(2).wall), kit.at(2)
+    )
+    assert [i for i, _ in book.register.open_stops()] == ["local-1"]
+    assert book.view("local-1").cause == "corrupt_latch"
+    assert [a.code for a in of(effects, RaiseAlert)] == ["error_latch_corrupt"]
+    book.link_down("E1", kit.at(3))
+    assert not of(book.link_up("E1", [own], LatchState.CORRUPT, kit.at(4)), RaiseAlert)
+    # Waived at the release of that stop, it comes back with the one it keeps, and with no third.
+    plan = book.plan_release("local-1", ["E1"], resume=False, user_id="lee", reason="ok", now=kit.at(5))
+    book.link_down("E1", kit.at(5))
+    book.apply_release(plan, kit.at(5))
+    book.link_up("E1", [own], LatchState.CORRUPT, kit.at(6))
+    assert [i for i, _ in book.register.open_stops()] == [plan.kept[0].stop_id]
+
+
+def test_a_weaker_stop_in_a_corrupt_latch_s_hello_does_not_stand_for_the_halt(book, kit):
+    own = StopRecord(stop_id="mine", scope=Scope.of_engine("E1"), level=Level.REDUCE_ONLY, stop_epoch=1)
+    effects = book.link_up("E1", [own], LatchState.CORRUPT, kit.at(2))
+    assert book.register.engine_level("E1", "A1") is Level.HALT
+    assert {a.code for a in of(effects, RaiseAlert)} == {"error_unknown_stop_reopened", "error_latch_corrupt"}
+
+
+@pytest.mark.parametrize("cause", LocalStopCause)
+def test_a_stop_of_the_engine_s_own_becomes_one_of_that_engine_with_its_id_whatever_its_cause(book, kit, cause):
+    local = LocalStop(id="mine", level=Level.HALT, cause=cause, reason="why", at=kit.at(1).wall)
+    effects = book.local_stop("E1", local, kit.at(1))
+    view = book.view("mine")
+    assert (view.stop_id, str(view.scope), view.cause, view.user_id) == ("mine", "engine:E1", cause.value, "E1")
+    assert [a.code for a in of(effects, RaiseAlert)] == ["error_local_stop"]
+    assert [s.message.stop_id for s in of(effects, SendStop)] == ["mine"]
+
+
+def test_every_new_epoch_is_above_every_copy_and_every_word_of_an_engine(kit):
+    book = kit.book(Register(floor=90).with_stop("old", Entry(Scope.of_engine("E2"), Level.HALT, 40, 70)))
+    assert book.view(take(book, kit, scope=Scope.of_engine("E1")).stop_id).epoch == 91
+    book.epoch_seen(400)  # a heartbeat
+    assert book.view(take(book, kit, scope=Scope.of_engine("E2")).stop_id).epoch == 401
+    book.merge(Register(floor=900), {}, kit.at(2))  # the database, read late
+    assert book.view(take(book, kit, scope=Scope.parse("symbol:005930")).stop_id).epoch == 901
+
+
+def test_whoever_is_not_reached_has_an_unknown_flatness_that_says_why(book, kit):
+    stop = take(book, kit).stop_id
+    away, there, _ = book.view(stop).results[1], book.view(stop).results[0], None
+    assert (away.phase, away.flatness, away.flatness_reason) == (
+        StopPhase.UNREACHABLE,
+        Flatness.UNKNOWN,
+        "error_engine_unreachable",
+    )
+    assert (there.flatness, there.flatness_reason) == (Flatness.UNKNOWN, "error_no_read_yet")
+    seen = report(stop, 1, StopPhase.CANCELLED, flatness=Flatness.NOT_FLAT, positions_remaining=2, flatness_as_of=START)
+    book.progress("E1", seen, kit.at(2))
+    assert book.view(stop).results[0].flatness_reason is None
+    book.link_down("E1", kit.at(3))
+    lost = book.view(stop).results[0]
+    assert (lost.flatness, lost.flatness_reason) == (Flatness.UNKNOWN, "error_engine_unreachable")
+    assert (lost.positions_remaining, lost.flatness_as_of) == (2, START)  # what was last seen, and when
+
+
+def test_what_was_verified_keeps_its_flatness_when_the_engine_goes(book, kit):
+    stop = take(book, kit).stop_id
+    book.progress("E1", report(stop, 1, StopPhase.VERIFIED, latched=True), kit.at(2))
+    book.link_down("E1", kit.at(3))
+    kept = book.view(stop).results[0]
+    assert (kept.phase, kept.flatness, kept.flatness_reason) == (StopPhase.VERIFIED, Flatness.FLAT, None)
+
+
+def test_what_cannot_be_closed_now_is_shown_with_its_end_and_alarmed(book, kit):
+    stop = take(book, kit).stop_id
+    left = Residual(symbol="005930", quantity=10, reason="the market is closed", until=START)
+    blocked = report(
+        stop,
+        1,
+        StopPhase.FAILED,
+        positions_remaining=1,
+        flatness=Flatness.NOT_FLAT,
+        residuals=[left],
+        error="error_positions_blocked",
+    )
+    alerts = of(book.progress("E1", blocked, kit.at(2)), RaiseAlert)
+    assert [(a.code, a.severity) for a in alerts] == [("error_stop_failed", "critical")]
+    shown = book.view(stop).results[0]
+    assert (shown.phase, shown.success, shown.residuals) == (StopPhase.FAILED, False, [left])
+    book.progress("E1", report(stop, 1, StopPhase.VERIFIED, latched=True), kit.at(3))
+    assert book.view(stop).results[0].success
+
+
+def test_an_engine_that_answers_superseded_or_released_is_through(book, kit):
+    stop = take(book, kit).stop_id
+    book.progress("E1", report(stop, 1, StopPhase.SUPERSEDED, flatness=Flatness.UNKNOWN), kit.at(2))
+    book.progress("E3", report(stop, 1, StopPhase.RELEASED, flatness=Flatness.UNKNOWN), kit.at(2))
+    assert phases(book, stop) == {
+        "E1": StopPhase.SUPERSEDED,
+        "E2": StopPhase.UNREACHABLE,
+        "E3": StopPhase.RELEASED,
+    }
+    assert book.view(stop).state is StopState.PARTIAL
+    book.link_down("E1", kit.at(3))
+    assert not any(e for e in book.tick(kit.at(100)) if isinstance(e, RaiseAlert))
+    assert phases(book, stop)["E1"] is StopPhase.SUPERSEDED
+
+
+P = StopPhase
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        ([], StopState.EMPTY),
+        ([P.VERIFIED], StopState.VERIFIED),
+        ([P.VERIFIED, P.UNREACHABLE], StopState.PARTIAL),
+        ([P.VERIFIED, P.RELEASED, P.SUPERSEDED], StopState.PARTIAL),
+        ([P.VERIFIED, P.TIMED_OUT, P.UNREACHABLE], StopState.TIMED_OUT),
+        ([P.FAILED, P.TIMED_OUT, P.VERIFIED], StopState.FAILED),
+        *[([P.FAILED, P.TIMED_OUT, running], StopState.RUNNING) for running in (P.PENDING, P.SENT, P.RECEIVED)],
+        *[([P.VERIFIED, running], StopState.RUNNING) for running in (P.FROZEN, P.CANCELLED, P.FLATTENED)],
+    ],
+)
+def test_a_stop_is_running_while_anyone_is_not_through_and_else_as_good_as_its_worst(found, state, kit):
+    parts = [attrs.evolve(begun(f"E{n}", 1, True, kit.at(0)), phase=phase) for n, phase in enumerate(found)]
+    assert state_of(parts) is state
