@@ -547,3 +547,25 @@ async def test_an_engine_that_came_back_older_since_it_was_asked_comes_back_paus
 
 def scope(text):
     return Scope.parse(text)
+
+
+async def test_a_stop_taken_with_a_token_past_its_end_is_audited_as_degraded(open_world, autojump_clock):
+    async with open_world() as world:
+        late = attrs.evolve(person("kim", Role.OPERATOR), degraded=True)
+        await world.ref.ask(TakeStop(principal=late, request=StopRequest(request_id="r1")), urgent=True)
+        await world.stop(user="lee", request_id="r2")
+        assert [(a.action, a.degraded) for a in world.audits] == [("stop.taken", True), ("stop.raised", False)]
+
+
+async def test_nothing_releases_a_stop_but_two_words_of_people(open_world, autojump_clock):
+    """Not its age, nor that all is verified, nor a request that nobody approves, nor engines that come and go."""
+    async with open_world(engines=1) as world:
+        world.records.people = ["kim"]
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        asked = ReleaseRequest(reason="looked", epoch=stop.epoch)
+        await world.ref.ask(RequestRelease(principal=person("kim"), stop_id=stop.stop_id, request=asked), timeout=30)
+        await world.connect("E1", stops=[world.shelf.book.runs[stop.stop_id].record()])
+        await trio.sleep(3 * 86_400)
+        assert world.shelf.book.register.entries[stop.stop_id].is_open
+        assert (await world.approve(stop, "kim")).state is ReleaseState.RELEASED

@@ -19,9 +19,11 @@ import pytest
 import trio
 
 from actors.config import Address, load_settings
+from actors.emergency import emergency
 from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
 from actors.emergency.local_socket import new_request, stop_locally
 from actors.errors import Refused
+from actors.links import listener
 from actors.links.listener import WhereEnginesConnect
 from actors.platform import opening
 from actors.platform.platform import run_platform
@@ -39,8 +41,9 @@ from actors.requests import (
     ShowRelease,
     TakeStop,
 )
+from actors.web import server
 from actors.web.engines import enrol_engine
-from store import audit, incidents, links, logs, releases, stops
+from store import audit, incidents, links, logs, platform, releases, stops
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
@@ -665,3 +668,30 @@ async def test_the_emergency_page_is_where_the_platform_says(settings):
         async with HttpClient() as http:
             answer = await http.request("GET", page, timeout=5)
         assert (answer.status, b"<html" in answer.body) == (200, True)
+
+
+async def test_the_first_record_is_in_journal_and_database_before_anybody_can_connect(settings, home, monkeypatch):
+    found = []
+
+    def looking(module, name):
+        real = getattr(module, name)
+
+        def look(*asked):
+            found.append((home / opening.JOURNAL_FILE).read_bytes().count(b"genesis"))
+            return real(*asked)
+
+        monkeypatch.setattr(module, name, look)
+
+    looking(listener, "_listen")
+    looking(server, "listen")
+    looking(emergency, "_unix_listener")
+    note = platform.note_journal
+
+    async def noting(conn, term, number):
+        assert found == []  # nobody is listened to yet
+        return await note(conn, term, number)
+
+    monkeypatch.setattr(platform, "note_journal", noting)
+    async with running(settings) as services:
+        assert found == [1, 1, 1]
+        assert (await services.db.run(platform.read)).journal_generation == 1

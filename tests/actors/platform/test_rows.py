@@ -23,7 +23,9 @@ def test_an_engine_this_platform_has_not_heard_is_offline_when_an_earlier_one_he
 def test_an_engine_is_shown_halted_by_its_lease_only_when_even_a_slow_clock_has_ended_it(seconds, halted):
     row = EngineRow(engine_id="E1", name="E1", account_id="A1", seen_before=True)
     assert not row.halted_by_lease(now=1e6)  # it never had a lease: nothing has ended
-    beat = Heartbeat(n=1, sent_ms=0, last_seq=0, last_recv=0, stop_epoch=0, level=Level.NORMAL, synced=True, clocks=Clocks())
+    beat = Heartbeat(
+        n=1, sent_ms=0, last_seq=0, last_recv=0, stop_epoch=0, level=Level.NORMAL, synced=True, clocks=Clocks()
+    )
     row.beaten(beat, AT, 15.0, Instant(100.0, AT))
     assert row.halted_by_lease(now=100.0 + seconds) is halted
     row.beaten(beat, AT, 0.0, Instant(105.0, AT))  # an answer that gave none does not make the earlier one longer

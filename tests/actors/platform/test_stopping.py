@@ -426,7 +426,9 @@ def test_the_halt_that_an_engine_with_a_corrupt_latch_brings_is_the_one_stop_for
     own = StopRecord(stop_id="local-1", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=1)
     effects = book.link_up("E1", [own], LatchState.CORRUPT, kit.at(2))
     book.local_stop(
-        "E1", LocalStop(id="local-1", level=Level.HALT, cause=LocalStopCause.RISK, reason="r", at=kit.at(2).wall), kit.at(2)
+        "E1",
+        LocalStop(id="local-1", level=Level.HALT, cause=LocalStopCause.RISK, reason="r", at=kit.at(2).wall),
+        kit.at(2),
     )
     assert [i for i, _ in book.register.open_stops()] == ["local-1"]
     assert book.view("local-1").cause == "corrupt_latch"
@@ -469,7 +471,7 @@ def test_every_new_epoch_is_above_every_copy_and_every_word_of_an_engine(kit):
 
 def test_whoever_is_not_reached_has_an_unknown_flatness_that_says_why(book, kit):
     stop = take(book, kit).stop_id
-    away, there, _ = book.view(stop).results[1], book.view(stop).results[0], None
+    there, away, _ = book.view(stop).results
     assert (away.phase, away.flatness, away.flatness_reason) == (
         StopPhase.UNREACHABLE,
         Flatness.UNKNOWN,

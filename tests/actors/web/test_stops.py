@@ -8,6 +8,7 @@ import trio
 from actors.requests import RequestRelease, TakeStop
 from store import releases
 from store.releases import ReleaseRow
+from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
 from wire.rest import ReleaseState, StopState
 from wire.stops import Level
 
@@ -290,3 +291,58 @@ async def test_a_preview_says_null_for_what_is_not_known(desk):
 async def test_a_stop_that_would_stop_nothing_is_refused_naming_the_level(desk):
     answer = await desk.call("POST", STOP, body={"level": "NORMAL"})
     assert (answer.status_code, (await answer.get_json())["field"]) == (422, "level")
+
+
+class Busy:
+    """A coordinator in trouble: each question fails in another way, until it takes the stop, if it ever does."""
+
+    def __init__(self, ref, troubles):
+        self.ref, self.troubles = ref, troubles
+
+    async def ask(self, message, **options):
+        await trio.lowlevel.checkpoint()
+        trouble = next(self.troubles, None)
+        if trouble is not None:
+            raise trouble
+        return await self.ref.ask(message, **options)
+
+
+def troubles_of(*kinds):
+    reasons = {
+        ActorDied: lambda: ActorDied("stops", "TakeStop", "crashed"),
+        AskTimeout: lambda: AskTimeout("stops", "TakeStop", 5.0, None),
+        MailboxFull: lambda: MailboxFull("stops", "TakeStop", 1),
+        UnknownActor: lambda: UnknownActor("stops", ()),
+    }
+    return (reasons[kind]() for kind in kinds)
+
+
+@pytest.mark.parametrize("kind", [ActorDied, AskTimeout, MailboxFull, UnknownActor])
+async def test_trouble_of_the_coordinator_is_waited_out_and_never_answered_try_later(
+    tmp_path, kit, autojump_clock, monkeypatch, kind
+):
+    async with kit.open_desk(tmp_path) as desk:
+        busy = Busy(desk.services.system.ref("stops"), troubles_of(kind, kind, kind))
+        monkeypatch.setattr(type(desk.services.system), "ref", lambda _self, _name: busy)
+        answer = await desk.call("POST", STOP, headers={"If-Match": '"7"', "Idempotency-Key": "one"})
+        assert answer.status_code == 200
+        again = await desk.call("POST", STOP, body={"level": "HALT"}, headers={"Idempotency-Key": "one"})
+        assert again.status_code == 200  # the key says which stop is meant; another body is no conflict
+        assert [type(a) for a in desk.asked] == [TakeStop, TakeStop]
+
+
+async def test_a_stop_that_nobody_takes_is_a_failure_within_thirty_seconds_and_says_what_else_there_is(
+    tmp_path, kit, autojump_clock, monkeypatch
+):
+    async with kit.open_desk(tmp_path) as desk:
+        busy = Busy(None, troubles_of(*[UnknownActor] * 10_000))
+        monkeypatch.setattr(type(desk.services.system), "ref", lambda _self, _name: busy)
+        answer = await desk.call("POST", STOP)
+        assert (answer.status_code, (await answer.get_json())["error"]) == (500, "error_stop_not_taken")
+        assert trio.current_time() <= 30
+
+
+async def test_a_stop_is_taken_while_the_platform_goes_down(desk):
+    desk.face.doors.draining = True
+    assert (await desk.call("GET", "/readyz", role=None)).status_code == 503
+    assert (await desk.call("POST", STOP)).status_code == 200
