@@ -14,6 +14,7 @@ import attrs
 
 from wire.errors import InvalidField
 from wire.messages import (
+    REDUCED_RELEASES,
     STRATEGY_COMMANDS,
     EngineState,
     EngineStatusReport,
@@ -54,7 +55,15 @@ from wire.stops import Level, Scope
 
 log = logging.getLogger("wire.sdk")
 
-_CAPABILITIES = ["stop.levels", "stop.scopes", "lease", "parameters.live", "sentinel", STRATEGY_COMMANDS]
+_CAPABILITIES = [
+    "stop.levels",
+    "stop.scopes",
+    "lease",
+    "parameters.live",
+    "sentinel",
+    STRATEGY_COMMANDS,
+    REDUCED_RELEASES,
+]
 
 
 @attrs.frozen(kw_only=True)

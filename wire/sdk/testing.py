@@ -266,6 +266,12 @@ class PracticePlatform:
         session = self._session
         return session is not None and session.state is State.LIVE
 
+    @property
+    def unacked(self) -> int:
+        """How many messages to the engine it has not acknowledged yet; 0 while none is linked."""
+        session = self._session
+        return 0 if session is None else session.outbox.unacked
+
     def until(self, holds: Callable[[], Any], *, within: float = 10.0) -> Any:
         """The first true value of ``holds``. Raises TimeoutError."""
         end = time.monotonic() + within

@@ -27,6 +27,7 @@ from supervisor.system import open_system
 from wire.http import HttpClient
 from wire.kis.codes import Profile
 from wire.messages import EmergencyStop, LatchState, LocalStopCause, Side, StopPhase, StopProgress
+from wire.sdk.gate import Purpose
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
@@ -151,26 +152,34 @@ def test_after_frozen_no_order_leaves_but_those_that_reduce(tmp_path_factory, **
 
 
 def run(folder, case, client=KisClient):
-    trio.run(run_case, folder, case, client, clock=trio.testing.MockClock(autojump_threshold=0))
+    return trio.run(run_case, folder, case, client, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+QUEUED = {
+    "decisions": [(0.0, Side.BUY, 1, "A00001")] * 3,
+    "stop_at": 0.5,
+    "scope": "all",
+    "level": Level.HALT,
+    "rate": 1,
+    "dial": [0.0],
+    "answer": [0.0],
+    "connections": 1,
+    "lag": [0.0],
+    "raised_after": None,
+}
+"""Three orders at a broker that takes one in a second."""
+
+
+def test_orders_that_wait_for_their_turn_are_discarded_in_the_step_in_which_the_gate_closes(tmp_path):
+    frozen = run(tmp_path, QUEUED)
+    assert (frozen.passed, frozen.waited, frozen.still_waiting) == (1, 2, 0)
 
 
 def test_an_engine_whose_orders_leave_behind_the_gate_is_found_out(tmp_path):
-    case = {
-        "decisions": [(0.0, Side.BUY, 1, "A00001")] * 3,
-        "stop_at": 0.5,
-        "scope": "all",
-        "level": Level.HALT,
-        "rate": 1,
-        "dial": [0.0],
-        "answer": [0.0],
-        "connections": 1,
-        "lag": [0.0],
-        "raised_after": None,
-    }
-    run(tmp_path, case)
+    run(tmp_path, QUEUED)
     (tmp_path / "again").mkdir()
     with pytest.raises((AssertionError, BaseExceptionGroup)):
-        run(tmp_path / "again", case, OnceAsked)
+        run(tmp_path / "again", QUEUED, OnceAsked)
 
 
 async def run_case(folder, case, make_client):
@@ -204,8 +213,9 @@ async def run_case(folder, case, make_client):
                 nursery.start_soon(decide, desk, *decision)
             await trio.sleep(case["stop_at"])
             stops = halting(desk, folder)
+            waited = unwritten(desk)
             in_flight = stop(desk, stops, case)
-            frozen = Frozen(desk.clock.now(), in_flight, len(passed))
+            frozen = Frozen(desk.clock.now(), in_flight, len(passed), waited, unwritten(desk))
             if case["raised_after"] is not None:
                 await trio.sleep(case["raised_after"])
                 stops.stop_here(Level.FLATTEN, LocalStopCause.RISK, "raised meanwhile")
@@ -214,6 +224,7 @@ async def run_case(folder, case, make_client):
     outlet.close()
     desk.ledger.close()
     judge(exchange, passed, frozen, case["level"])
+    return frozen
 
 
 async def decide(desk, at, side, quantity, symbol):
@@ -257,6 +268,11 @@ def stop(desk, halting, case):
     return report.in_flight
 
 
+def unwritten(desk):
+    """Decided orders of strategies that wait for their turn."""
+    return sum(o.purpose is Purpose.ORDER and not o.written for o in desk.orders.open_orders())
+
+
 def watch(desk, passed):
     """Notes every order that the gate lets through to the socket."""
     check = desk.before_write
@@ -274,6 +290,7 @@ def judge(exchange, passed, frozen, level):
     later = passed[frozen.passed :]
     if level is not Level.REDUCE_ONLY:
         assert later == []
+        assert frozen.still_waiting == 0
     assert all(order.side is Side.SELL for order in later)
     for symbol in ("A00001", "B00001"):
         before = sum(o.quantity for o in passed[: frozen.passed] if (o.symbol, o.side) == (symbol, Side.SELL))
@@ -286,3 +303,5 @@ class Frozen:
     at: float
     in_flight: int
     passed: int
+    waited: int
+    still_waiting: int

@@ -8,9 +8,11 @@ import pytest
 
 from wire.errors import InvalidField
 from wire.messages import (
+    REDUCED_RELEASES,
     Account,
     Auth,
     ConfigChanged,
+    EmergencyStop,
     ErrorReport,
     Fill,
     Flatness,
@@ -32,7 +34,7 @@ from wire.messages import (
     TradeLog,
     TradingState,
 )
-from wire.sdk import ConfigurationError, GateClosed, Level
+from wire.sdk import ConfigurationError, GateClosed, Level, Scope
 from wire.session import CloseLink
 
 P = StopPhase
@@ -156,9 +158,91 @@ def test_a_stop_closes_the_gate_cancels_closes_and_is_verified(engine, platform,
     alpha.do(order()("o2"))
 
 
+def test_what_slices_an_order_ends_in_the_step_in_which_the_gate_closes(engine, platform):
+    """A slicer is ended by ``on_freeze``: by then the gate is closed, and nobody has been told so yet."""
+    seen, running = [], []
+
+    def end_slicing(link):
+        def ended(freeze):
+            said = [m for m in platform.heard if getattr(m, "phase", None) is P.FROZEN]
+            seen.append((running.pop(), link.why_closed("ma", "005930"), freeze.level, freeze.reason, len(said)))
+
+        return ended
+
+    alpha = engine(set_up=lambda link, _: link.on_freeze(end_slicing(link)))
+    alpha.wait_open()
+    running.append("slice 1 of 5")
+    platform.stop("x", level=Level.CANCEL)
+    platform.phase(P.VERIFIED, "x")
+    assert seen == [("slice 1 of 5", "stopped at CANCEL", Level.CANCEL, "practice", 0)]
+
+
+def test_a_stop_that_comes_after_its_release_is_acknowledged_and_not_executed(engine, platform, account, order):
+    alpha = engine()
+    alpha.wait_open()
+    platform.stop("x", level=Level.FLATTEN)
+    stopped = platform.phase(P.VERIFIED, "x")
+    platform.release("x")
+    alpha.wait_open()
+    account.positions["005930"], frozen = 5, len(account.frozen)
+    platform.send(
+        EmergencyStop(
+            stop_id="x",
+            stop_epoch=stopped.stop_epoch,
+            scope=Scope.everything(),
+            level=Level.FLATTEN,
+            proof="",
+            timeout_ms=30_000,
+            reason="from an old outbox",
+            user_id="tester",
+        )
+    )
+    answer = platform.phase(P.SUPERSEDED, "x")
+    assert (answer.positions_liquidated, answer.flatness) == (0, Flatness.UNKNOWN)
+    platform.until(lambda: platform.unacked == 0)
+    reads = account.reads
+    platform.until(lambda: account.reads > reads + 2)
+    assert (account.positions["005930"], len(account.frozen)) == (5, frozen)
+    alpha.do(order()("o1"))
+
+
+def test_a_flatten_that_was_cut_off_by_a_restart_is_finished_and_nothing_is_sold_twice(engine, platform, account):
+    account.positions.update({"005930": 7, "000660": 4})
+    sold = []
+
+    def slowly(closings):  # one position a call; the process ends after the first
+        account.flatten(closings[:1])
+        sold.extend((c.symbol, c.quantity) for c in closings[:1])
+
+    def slow_hands(link, _):
+        link.broker(read_account=account.read, cancel_all=account.cancel_all, flatten=slowly)
+
+    alpha = engine(set_up=slow_hands)
+    alpha.wait_open()
+    platform.stop("x", level=Level.FLATTEN)
+    platform.until(lambda: sold)
+    engine.stop(alpha)
+    left = {s for s, q in account.positions.items() if q}
+    since = len(platform.heard)
+    again = engine(set_up=slow_hands)
+    assert again.do(lambda link: link.level()) is Level.FLATTEN
+    done = platform.phase(P.VERIFIED, "x", since=since)
+    assert (done.flatness, done.positions_remaining) == (Flatness.FLAT, 0)
+    assert sorted(sold) == [("000660", 4), ("005930", 7)]
+    assert len(left) <= 1
+    assert [s.stop_id for s in platform.hellos[1].stops] == ["x"]
+    platform.release("x")
+    again.wait_open()
+    account.positions["005930"] = 3
+    engine.stop(again)
+    engine(set_up=slow_hands).wait_open()
+    assert (account.positions["005930"], len(sold)) == (3, 2)  # released is released, in the next process too
+
+
 def test_after_a_release_with_reduced_limits_only_small_orders_leave(engine, platform, account):
     alpha = engine()
     alpha.wait_open()
+    assert REDUCED_RELEASES in platform.hellos[0].capabilities
     platform.stop("x", level=Level.HALT)
     platform.phase(P.VERIFIED, "x")
     platform.release("x", reduced=Reduced(for_ms=60_000, max_order_value=10_000))
