@@ -20,9 +20,10 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from wire.errors import InvalidField
-from wire.jsontext import MAX_BYTES, MAX_DEPTH, MAX_INT, dump, parse
+from wire.jsontext import MAX_BYTES, MAX_DEPTH, MAX_INT, dump, is_sound, parse
 from wire.schema import bare, key_path
 from wire.stops import Scope
+from wire.tailor import Doubt, Reader, Writer, is_message, reader, writer
 
 __all__ = ["decode", "dump", "encode", "parse", "structure", "time_text", "unstructure", "warm_up"]
 
@@ -41,11 +42,27 @@ def encode(obj: Any, *, nulls: bool = False) -> str:
 
     Text that no peer would accept (NUL, lone surrogates) is replaced by U+FFFD: a log line must not poison the link.
     """
-    return dump(unstructure(obj, nulls=nulls))
+    write = (_writers_with_nulls if nulls else _writers).get(type(obj))
+    if write is None:
+        write = _writer_of(type(obj), nulls=nulls)
+    text = write(obj)
+    return text if is_sound(text) else dump(unstructure(obj, nulls=nulls))
 
 
 def structure(value: Any, cls: type[T]) -> T:
     """A message from plain values. Raises InvalidField naming the path of what is wrong."""
+    result: T
+    try:
+        result = (_readers.get(cls) or _reader_of(cls))(value)
+        return result
+    except (Doubt, InvalidField, KeyError):
+        pass
+    result = strictly_structured(value, cls)  # it decides, and says what is wrong
+    return result
+
+
+def strictly_structured(value: Any, cls: type[T]) -> T:
+    """``structure`` without its short way."""
     result: T = _structure_hook(cls)(value, cls)
     return result
 
@@ -59,8 +76,9 @@ def warm_up(*classes: type) -> None:
     """Generates the code for ``classes`` now instead of when the first message arrives."""
     for cls in classes:
         _structure_hook(cls)
-        _with_nulls.get_unstructure_hook(cls)
-        _without_nulls.get_unstructure_hook(cls)
+        _reader_of(cls)
+        for nulls in (False, True):
+            _writer_of(cls, nulls=nulls)
 
 
 # --- values in ------------------------------------------------------------------------------------------------------
@@ -103,10 +121,12 @@ def _structure_str(value: Any, _: Any) -> str:
 
 
 def _structure_datetime(value: Any, _: Any) -> datetime:
-    if type(value) is not str or not _RFC3339.fullmatch(upper := value.upper()):
+    if type(value) is not str:
+        raise InvalidField("must be an RFC 3339 time with an offset")
+    if not _RFC3339.fullmatch(value) and not _RFC3339.fullmatch(value := value.upper()):
         raise InvalidField("must be an RFC 3339 time with an offset")
     try:
-        time = datetime.fromisoformat(upper)
+        time = datetime.fromisoformat(value)
         return time if time.tzinfo is UTC else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidField("must be an RFC 3339 time with an offset") from None
@@ -259,7 +279,7 @@ def _kinds(option: Any) -> tuple[type, ...]:
         return (int, float)
     if origin in (list, tuple):
         return (list,)
-    if origin is dict or _is_message(origin):
+    if origin is dict or is_message(origin):
         return (dict,)
     return (str,)
 
@@ -270,7 +290,7 @@ def _kinds(option: Any) -> tuple[type, ...]:
 def time_text(value: datetime) -> str:
     """RFC 3339 in UTC with six decimals and ``Z``: one form, so texts sort like times."""
     utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # without +00:00
 
 
 def _decimal_text(value: Decimal) -> str:
@@ -287,10 +307,6 @@ def _plain(value: Any) -> Any:
 
 def _is_enum(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Enum)
-
-
-def _is_message(cls: Any) -> bool:
-    return isinstance(cls, type) and attrs.has(cls) and cls is not Scope
 
 
 def _is_union(cls: Any) -> bool:
@@ -311,7 +327,7 @@ def _converter(*, nulls: bool) -> Converter:
         converter.register_structure_hook(scalar, hook)
     converter.register_structure_hook_func(lambda t: t is Any, _structure_any)
     factories: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
-        (_is_message, _class_hook),
+        (is_message, _class_hook),
         (_is_enum, _enum_hook),
         (_is_list, _list_hook),
         (lambda t: get_origin(t) is dict, _dict_hook),
@@ -332,7 +348,7 @@ def _converter(*, nulls: bool) -> Converter:
         write = converter.get_unstructure_hook(options[0])
         return lambda value: None if value is None else write(value)
 
-    converter.register_unstructure_hook_factory(_is_message, write_class)
+    converter.register_unstructure_hook_factory(is_message, write_class)
     converter.register_unstructure_hook_factory(_is_enum, lambda _: _enum_value)
     converter.register_unstructure_hook_factory(_is_union, write_optional)
     converter.register_unstructure_hook_factory(_is_scalar_union, lambda _: _plain)
@@ -356,3 +372,27 @@ _SCALARS: dict[Any, Hook] = {
 _without_nulls = _converter(nulls=False)
 _with_nulls = _converter(nulls=True)
 _structure_hook: Callable[[Any], Hook] = _without_nulls.get_structure_hook
+
+
+# --- made to measure ------------------------------------------------------------------------------------------------
+
+_readers: dict[Any, Reader] = {}
+_writers: dict[type, Writer] = {}
+_writers_with_nulls: dict[type, Writer] = {}
+
+
+def _reader_of(cls: Any) -> Reader:
+    read = reader(cls, _structure_hook, _reader_of) if is_message(cls) else None
+    if read is None:
+        hook = _structure_hook(cls)
+        read = lambda value: hook(value, cls)  # noqa: E731
+    return _readers.setdefault(cls, read)
+
+
+def _writer_of(cls: type, *, nulls: bool) -> Writer:
+    converter = _with_nulls if nulls else _without_nulls
+    if is_message(cls):
+        write = writer(cls, nulls=nulls, plain_of=converter.get_unstructure_hook, time_text=time_text)
+    else:
+        write = lambda value: dump(converter.unstructure(value))  # noqa: E731
+    return (_writers_with_nulls if nulls else _writers).setdefault(cls, write)

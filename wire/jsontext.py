@@ -12,16 +12,28 @@ from math import isfinite
 from typing import Any, NoReturn, cast
 
 from wire.errors import Malformed, TooLarge
+from wire.quickjson import DEPTH, quickly_parsed
+from wire.quickjson import MAX_INT as MAX_INT
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
-MAX_INT = 2**63 - 1
+_UTF8_BYTES = 4
+"""At most, for one character."""
 
 
 def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     """The one JSON object in ``text``, or Malformed or TooLarge. The errors keep no copy of the text."""
     if len(text) > max_bytes:
         raise TooLarge(f"the message is over {max_bytes} bytes")
+    if type(text) is str and len(text) * _UTF8_BYTES <= max_bytes and max_depth >= DEPTH:
+        quick = quickly_parsed(text)
+        if quick is not None:
+            return quick
+    return strictly_parsed(text, max_bytes, max_depth)
+
+
+def strictly_parsed(text: str | bytes, max_bytes: int, max_depth: int) -> dict[str, Any]:
+    """``parse`` without its short way."""
     text = _checked_text(text, max_bytes)
     value = _loaded(text)
     if type(value) is not dict:
@@ -49,14 +61,22 @@ def salvage(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = M
 
 def dump(value: Any) -> str:
     """Compact JSON of plain values; raises ValueError for NaN and infinities, which no message can hold."""
-    text = _dumps(value)
-    if (not text.isascii() and _SURROGATE.search(text)) or "\\u0000" in text:
-        text = _dumps(_cleaned(value))
-    return text
+    text = dumps(value)
+    return text if is_sound(text) else dumps(_cleaned(value))
+
+
+def is_sound(text: str) -> bool:
+    """Whether JSON text that was written here surely holds neither NUL nor half a surrogate pair."""
+    if "\\" in text and "\\u0000" in text:
+        return False
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SUSPECT_ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -142,17 +162,19 @@ def _make_dumps() -> Callable[[Any], str]:
     library = cast("Any", json.encoder)
     if library.c_make_encoder is None:  # an interpreter without the accelerator
         return _encoder.encode
-    quote = library.encode_basestring
     write = library.c_make_encoder(None, _encoder.default, quote, None, ":", ",", False, False, False)
 
-    def dumps(value: Any) -> str:
+    def write_anything(value: Any) -> str:
         text: str = quote(value) if type(value) is str else "".join(write(value, 0))
         return text
 
-    return dumps
+    return write_anything
 
 
-_dumps = _make_dumps()
+quote: Callable[[str], str] = cast("Any", json.encoder).encode_basestring
+"""A string as JSON text."""
+dumps = _make_dumps()
+"""``dump`` without the look at what no peer accepts."""
 _loads_anything = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_bounded_integer, parse_float=_float, parse_constant=_constant, strict=False
 ).decode

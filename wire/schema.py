@@ -123,7 +123,7 @@ def _constrain(cls: type, fields: "list[attrs.Attribute[Any]]") -> "list[attrs.A
         checker = _checker(field.type)
         changes: dict[str, Any] = {}
         if checker is not None:
-            mine = _as_validator(checker)
+            mine = Validator(checker)
             changes["validator"] = mine if field.validator is None else attrs.validators.and_(field.validator, mine)
         if is_secret(field.type):
             changes["repr"] = False
@@ -134,14 +134,17 @@ def _constrain(cls: type, fields: "list[attrs.Attribute[Any]]") -> "list[attrs.A
 Checker = Callable[[Any], None]
 
 
-def _as_validator(checker: Checker) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
-    def validate(_instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+@attrs.frozen
+class Validator:
+    """What the annotation of a field demands of its values, beyond their type."""
+
+    checker: Checker
+
+    def __call__(self, _instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         try:
-            checker(value)
+            self.checker(value)
         except InvalidField as error:
             raise error.within(attribute.name) from None
-
-    return validate
 
 
 def _checker(annotation: Any, *, alone: bool = True) -> Checker | None:
