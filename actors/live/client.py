@@ -1,9 +1,9 @@
 """The actor behind one browser.
 
-The WebSocket handler only pumps: what the browser says it tells this actor, what the browser shall hear it takes from
-this actor's outbox, one frame at a time and a checkpoint for each. So a browser that does not read holds up its own
-pump and nothing else: telemetry conflates and rings move on in the hub, and when the bounds are reached it is closed
-as too slow (4029).
+The WebSocket handler only pumps: what the browser says it tells this actor, what the browser shall hear comes from this
+actor's outbox. As long as the browser takes everything at once, the hub writes to it and its pump sleeps; the pump
+writes answers, and what the socket did not take. So a browser that does not read holds up its own pump and nothing
+else: telemetry conflates and rings move on in the hub, and when the bounds are reached it is closed as too slow (4029).
 """
 
 import secrets
@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
-from actors.live.hub import Feed, Hub, Waker, frame
+from actors.live.frames import Frame, Frames, Way, frame
+from actors.live.hub import Feed, Hub, Step
 from actors.live.session import Action, Close, CloseCode, Send, UiSession, Welcome
 from actors.live.streams import BACKLOG, TooSlow
 from supervisor.actor import Actor, handles
@@ -27,7 +28,7 @@ from wire.ui import BOOKMARK_MS, OFFLINE_MS, UiWelcome
 
 TICK = 0.5
 STALLED = 10.0
-"""Seconds a browser may take to accept one frame."""
+"""Seconds a browser may take to accept what it was given at once."""
 
 
 @attrs.frozen
@@ -53,12 +54,16 @@ class _Tick:
 
 
 class Outbox:
-    """What one browser shall hear: answers first, then stops and alerts, then telemetry, then the end."""
+    """What one browser shall hear: answers first, then stops and alerts, then telemetry, then the end.
 
-    def __init__(self, hub: Hub) -> None:
+    A reader of the hub. ``way`` is written to by the hub while the pump sleeps, and else by the pump alone.
+    """
+
+    def __init__(self, hub: Hub, way: Way) -> None:
         self._hub = hub
+        self._way = way
         self._control: deque[str] = deque()
-        self._waker = Waker()
+        self._roused = trio.Event()
         self._end: Close | None = None
         self.feed: Feed | None = None
         self.abandoned = False  # nobody pumps it any more, or ever did
@@ -70,36 +75,68 @@ class Outbox:
             self.end(Close(CloseCode.SLOW, "error_slow_consumer"))
             return
         self._control.append(text)
-        self._waker.wake(urgent=True)
+        self._rouse()
 
     def end(self, close: Close) -> None:
         """Nothing but the close follows, except the answers that wait already."""
         if self._end is None:
             self._end = close
-            self._waker.wake(urgent=True)
+            self._rouse()
 
-    async def take(self) -> str | Close:
-        """The next thing for the browser. Always a checkpoint: a socket that is gone accepts everything at once."""
-        self.handed_at = None
-        await trio.lowlevel.checkpoint()
-        while (item := self._next()) is None:
-            await self._hub.wait_for_news(self._waker)
-        self.handed_at = trio.current_time()
-        return item
+    def _rouse(self) -> None:
+        self._hub.leave(self)
+        self._roused.set()
 
-    def _next(self) -> str | Close | None:
+    # --- told by the hub ----------------------------------------------------------------------------------------------
+
+    def hear(self, step: Step) -> None:
+        assert self.feed is not None
+        if not self._way.post(self.feed.take(step)) or step.more:
+            self._rouse()
+
+    def give_up(self, *, too_slow: bool) -> None:
+        code, word = (CloseCode.SLOW, "error_slow_consumer") if too_slow else (CloseCode.BUG, "error_internal")
+        self.end(Close(code, word))
+
+    # --- the pump -----------------------------------------------------------------------------------------------------
+
+    async def speak(self) -> Close:
+        """Writes what there is until there is an end, which it returns. Raises trio.ClosedResourceError."""
+        while True:
+            self.handed_at = trio.current_time()
+            await self._way.flush()
+            self.handed_at = None
+            match self._next():
+                case Close() as end:
+                    return end
+                case Frames() as frames:
+                    self._way.post(frames)
+                case None:
+                    await self._wait()
+
+    def _next(self) -> Frames | Close | None:
+        """What need not wait for the next tick."""
         if self._control:
-            return self._control.popleft()
-        if self._end is not None or self.feed is None:
+            return Frames((Frame(self._control.popleft()),))
+        if self._end is not None or self.feed is None or not self.feed.is_urgent():
             return self._end
         try:
-            return self.feed.next_frame()
+            return self.feed.next_frames()
         except TooSlow:
-            self.end(Close(CloseCode.SLOW, "error_slow_consumer"))
+            self.give_up(too_slow=True)
             return self._end
 
+    async def _wait(self) -> None:
+        self._roused = trio.Event()
+        if self.feed is not None:
+            self._hub.wait(self)
+        try:
+            await self._roused.wait()
+        finally:
+            self._hub.leave(self)
+
     def is_stuck(self, now: float) -> bool:
-        """Whether the browser has not taken a frame for too long, or fell too far behind what it must not miss."""
+        """Whether the browser has not taken its frames for too long, or fell too far behind what it must not miss."""
         if self.handed_at is None:
             return False
         return now - self.handed_at > STALLED or (self.feed is not None and self.feed.is_too_slow())

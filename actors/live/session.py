@@ -11,7 +11,7 @@ from enum import Enum
 
 import attrs
 
-from actors.live.hub import frame
+from actors.live.frames import frame
 from wire.codec import encode, parse, structure
 from wire.errors import WireError
 from wire.tokens import Claims

@@ -9,12 +9,14 @@ reader is given up. Nothing is dropped silently: a reader gets the items, or a g
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from wire.codec import dump, encode
 from wire.ui import Delivery
+
+T = TypeVar("T")
 
 RING = 4096
 """Enough for two ticks of a fleet that says 50,000 lines a second."""
@@ -75,16 +77,13 @@ class Stream:
     def __init__(self, epoch: str, delivery: Delivery) -> None:
         self._name = epoch
         self._generation = 0
+        self.epoch = f"{epoch}.0"
+        """Another epoch means that offsets of the old one say nothing any more."""
         self.delivery = delivery
         self.offset = 0
         limit = {Delivery.RING: RING, Delivery.LOSSLESS: BACKLOG, Delivery.LATEST: 0}[delivery]
         self._history: deque[Entry] = deque(maxlen=limit)
         self._latest: OrderedDict[str, Entry] = OrderedDict()
-
-    @property
-    def epoch(self) -> str:
-        """Another epoch means that offsets of the old one say nothing any more."""
-        return f"{self._name}.{self._generation}"
 
     def publish(self, key: str | None, item: Any, *, owner: str | None = None, over: bool = False) -> None:
         """Adds an item. ``over`` marks a state that need not stay in a lossless topic's snapshot."""
@@ -106,6 +105,7 @@ class Stream:
         """Takes a key back. Readers cannot be told so by an item: a new epoch makes them start from a snapshot."""
         if self._latest.pop(key, None) is not None:
             self._generation += 1
+            self.epoch = f"{self._name}.{self._generation}"
 
     def snapshot(self) -> tuple[str, ...]:
         """Everything a new reader has to know, as of ``offset``."""
@@ -151,14 +151,14 @@ class Stream:
 
 
 @attrs.define
-class Memo:
+class Memo(Generic[T]):
     """Frames of one stream that several readers want at the same time: made once, forgotten at the next change."""
 
     offset: int = -1
     epoch: str = ""
-    frames: dict[int | None, tuple[str, ...]] = attrs.field(factory=dict)
+    frames: dict[int | None, tuple[T, ...]] = attrs.field(factory=dict)
 
-    def get(self, stream: Stream, cursor: int | None, make: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    def get(self, stream: Stream, cursor: int | None, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
         if (self.offset, self.epoch) != (stream.offset, stream.epoch):
             self.offset, self.epoch = stream.offset, stream.epoch
             self.frames.clear()

@@ -2,10 +2,15 @@
 
 A connection that has asked for nothing yet has 5 s to do so. Of such connections only so many are kept; one more puts
 out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once.
+
+And with a way out that costs little more than the system call. Everything that goes out passes one queue, in which the
+library's bytes and whole WebSocket frames that were finished elsewhere follow each other and never mix; the state of
+the library's WebSocket decides whether frames may still go. A write that is cancelled loses and repeats nothing.
 """
 
 import math
-from collections import OrderedDict
+import os
+from collections import OrderedDict, deque
 from typing import Any
 
 import attrs
@@ -14,8 +19,9 @@ import hypercorn.trio.run
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.tcp_server import TCPServer
+from wsproto.connection import ConnectionState
 
 from wire.metering import TokenBucket
 
@@ -28,6 +34,8 @@ SOCKET_BYTES_PER_S, SOCKET_BURST = 32 * 1024, 256 * 1024
 they weigh, takes the time of everybody."""
 SILENT = 256
 CONNECTIONS = 4096
+CONNECTION = "watchkeeper.connection"
+"""Under this name the state of an ASGI scope holds the BoundedServer it came by."""
 
 
 @attrs.define
@@ -65,6 +73,10 @@ class BoundedServer(TCPServer):
     """One connection."""
 
     async def run(self) -> None:
+        self.state = {**self.state, CONNECTION: self}
+        self._unwritten: deque[bytes | memoryview] = deque()
+        stream: object = self.stream
+        self._plain = stream.socket if isinstance(stream, trio.SocketStream) and os.name == "posix" else None
         with trio.CancelScope() as self._scope:
             secure = isinstance(self.stream, trio.SSLStream)
             self._scope.deadline = trio.current_time() + HEAD_SECONDS * (2 if secure else 1)
@@ -103,7 +115,85 @@ class BoundedServer(TCPServer):
         if isinstance(event, Updated):
             self._scope.deadline = math.inf if event.idle else trio.current_time() + EXCHANGE_SECONDS
             GUESTS.asked(self._scope)
-        await super().protocol_send(event)
+        if isinstance(event, RawData):
+            self._put(event.data)
+            await self._write()
+        else:
+            await super().protocol_send(event)
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether this is a WebSocket that is open in both directions. Nobody here sends a message in fragments."""
+        protocol = self.protocol.protocol
+        stream = protocol.stream if isinstance(protocol, H11Protocol) else None
+        return (
+            isinstance(stream, WSStream)
+            and not stream.closed
+            and stream.state is ASGIWebsocketState.CONNECTED
+            and stream.connection.state is ConnectionState.OPEN
+        )
+
+    def post(self, frames: bytes) -> bool:
+        """Takes whole WebSocket frames and writes what the socket takes at once; whether that was all of them.
+
+        After False, ``flush``. Frames for a link that is not open (any more) are dropped, as the library does.
+        """
+        if not self.takes_frames:
+            return False
+        self._put(frames)
+        return not self._unwritten
+
+    async def flush(self) -> None:
+        """Writes what waits. Always a checkpoint. Raises trio.ClosedResourceError when no frames are taken any more."""
+        await self._write()
+        if not self.takes_frames:
+            raise trio.ClosedResourceError("the link is closed")
+
+    def abort(self) -> None:
+        """Ends the connection, whatever the peer does and does not take."""
+        self._scope.cancel()
+
+    def _put(self, data: bytes) -> None:
+        """Behind everything that waits; if nothing does, to the socket, as far as it takes it."""
+        if not self._unwritten and self._plain is not None:
+            try:
+                sent = os.write(self._plain.fileno(), data)
+            except OSError:
+                sent = 0  # it is full, or gone: that is noticed where it may be waited
+            if sent < len(data):
+                self._unwritten.append(memoryview(data)[sent:])
+        else:
+            self._unwritten.append(data)
+
+    async def _write(self) -> None:
+        """Until nothing waits. One task writes at a time, and another that comes meanwhile waits for it."""
+        try:
+            async with self.send_lock:
+                while self._unwritten:
+                    await (self._write_first() if self._plain is None else self._write_some(self._plain))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            self._unwritten.clear()
+            await self.protocol.handle(Closed())
+
+    async def _write_some(self, plain: trio.socket.SocketType) -> None:
+        first = self._unwritten[0]
+        try:
+            sent = os.write(plain.fileno(), first)
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(plain)
+            return
+        if sent < len(first):
+            self._unwritten[0] = memoryview(first)[sent:]
+        else:
+            self._unwritten.popleft()
+
+    async def _write_first(self) -> None:
+        """What TLS has begun must be finished."""
+        with trio.CancelScope(shield=True):
+            await self.stream.send_all(self._unwritten[0])
+        self._unwritten.popleft()
 
 
 def _is_answered_early(protocol: H11Protocol) -> bool:

@@ -12,6 +12,7 @@ from actors.requests import UI_CLIENTS
 from actors.web.access import check_for_link, database_is_away
 from actors.web.app import Face, problem_response
 from actors.web.problems import Problem
+from actors.web.ways import way_out
 from supervisor.errors import AskTimeout, Refused, UnknownActor
 from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.ref import Ref
@@ -51,7 +52,8 @@ def _refusal(face: Face) -> Problem | None:
 
 async def _serve(face: Face) -> None:
     services = face.services
-    outbox = Outbox(services.hub)
+    way = way_out(websocket)
+    outbox = Outbox(services.hub, way)
     client: Ref | None = None
     try:
         with trio.CancelScope() as socket_scope:
@@ -63,6 +65,8 @@ async def _serve(face: Face) -> None:
                 nursery.start_soon(_listen, client, outbox)
                 await _speak(outbox)
                 nursery.cancel_scope.cancel()
+        if socket_scope.cancelled_caught:
+            way.abort()  # not even a close would be taken
     finally:
         # Also where the browser went, or patience ended, before its actor was there: that actor must not stay.
         outbox.abandoned = True
@@ -107,10 +111,9 @@ async def _listen(client: Ref, outbox: Outbox) -> None:
 
 
 async def _speak(outbox: Outbox) -> None:
-    """Sends until the end. ``take`` is a checkpoint each time: a socket that is gone accepts sends without one."""
-    while True:
-        item = await outbox.take()
-        if isinstance(item, Close):
-            await websocket.close(item.code, item.reason)
-            return
-        await websocket.send(item)
+    """Sends until the end, or until the socket is gone."""
+    try:
+        end = await outbox.speak()
+    except trio.ClosedResourceError:
+        return
+    await websocket.close(end.code, end.reason)

@@ -65,6 +65,7 @@ class WebServer(Actor):
         self._address = settings.http.at(prepared.getsockname()[1])
         self._face.doors.origins = own_origins(settings, self._address)
         self.context.spawn(self._serve, prepared, name="hypercorn")
+        self.context.spawn(self._services.hub.run, name="dashboards")
         self.context.spawn(self._recall, name="denials")
         self.context.log.info("listening on %s", self.url)
         if not settings.http.is_loopback and not settings.allowed_origins:

@@ -368,6 +368,13 @@ class Desk:
     face: Any = None
     address: Any = None
 
+    telling: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def tell_dashboards(self) -> None:
+        """What the web server does, where there is none."""
+        with self.telling:
+            await self.services.hub.run()
+
     def token(self, role: str = "admin", *, user: str | None = None, age: int = 0, **claims: Any) -> str:
         auth_time = int(datetime.now(UTC).timestamp()) - age
         name = user or f"u-{role}"
@@ -437,7 +444,10 @@ async def open_desk(tmp_path: Any, db: Any = None):
         desk.app = build_app(desk.face)
         add_link(desk.app, desk.face)
         desk.client = desk.app.test_client()
-        yield desk
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.tell_dashboards)
+            yield desk
+            nursery.cancel_scope.cancel()
 
 
 def engine_row(engine_id: str, ring: KeyRing, secret: str, public_key: str | None = None) -> EngineRow:

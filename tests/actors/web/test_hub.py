@@ -1,6 +1,7 @@
 """The hub: everything reaches every reader once, in order, or the reader is told exactly what it missed."""
 
 import json
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.live import streams
-from actors.live.hub import TICK, Hub, Waker
+from actors.live.hub import AT_ONCE, STEP_CHARS, TICK, Hub
 from actors.live.streams import BACKLOG, RING, TooSlow
 from wire.messages import LogCategory, TradeLog
 from wire.rest import Alert, AlertState
@@ -59,10 +60,15 @@ class Reader:
         return self
 
     def read(self) -> "Reader":
-        while (text := self.feed.next_frame()) is not None:
-            frame = json.loads(text)
-            getattr(self, f"on_{frame['type']}")(frame["payload"])
+        while self.step():
+            pass
         return self
+
+    def step(self) -> bool:
+        frames = self.feed.next_frames()
+        for frame in map(json.loads, frames.texts if frames else ()):
+            getattr(self, f"on_{frame['type']}")(frame["payload"])
+        return frames is not None
 
     def on_snapshot(self, payload: dict[str, Any]) -> None:
         self.epoch, self.offset, self.items = payload["epoch"], payload["offset"], payload["items"]
@@ -145,8 +151,7 @@ def test_only_the_latest_of_a_key_is_sent_and_what_it_replaced_is_counted():
     for n in range(5):
         hub.publish(Topic.ACCOUNTS, trade(n), key="E1")
     hub.publish(Topic.ACCOUNTS, trade(9), key="E2")
-    [text] = [reader.feed.next_frame()]
-    payload = json.loads(text or "")["payload"]
+    [payload] = payloads(reader.feed)
     assert [i["id"] for i in payload["items"]] == ["t4", "t9"]
     assert payload["conflated"] == 4
 
@@ -160,52 +165,167 @@ def test_a_retracted_key_vanishes_from_every_reader_by_a_new_snapshot():
     assert reader.read().ids() == ["t2"]
 
 
+def payloads(feed) -> list[dict[str, Any]]:
+    """Of the next step."""
+    return [json.loads(text)["payload"] for text in feed.next_frames().texts]
+
+
+def follow(hub: Hub, *topics: Topic):
+    return hub.feed([Subscription(topic=topic) for topic in topics])
+
+
 def test_stops_overtake_the_telemetry_a_reader_still_has_to_get():
     hub = Hub()
-    feed = hub.feed([Subscription(topic=Topic.TRADES), Subscription(topic=Topic.ALERTS)])
-    while feed.next_frame():
+    feed = follow(hub, Topic.TRADES, Topic.ALERTS)
+    while feed.next_frames():
         pass
     hub.publish_from(Topic.TRADES, "E1", trade(1))
     hub.publish(Topic.ALERTS, alert(1), key="a1")
-    assert json.loads(feed.next_frame() or "")["payload"]["topic"] == "alerts"
+    assert [payload["topic"] for payload in payloads(feed)] == ["alerts", "trades"]
 
 
-def test_readers_at_the_same_place_share_the_very_same_frame():
+def test_readers_at_the_same_place_share_the_very_same_bytes():
     hub = Hub()
-    feeds = [hub.feed([Subscription(topic=Topic.TRADES)]) for _ in range(3)]
+    feeds = [follow(hub, Topic.TRADES, Topic.HEALTH) for _ in range(3)]
     for feed in feeds:
-        assert feed.next_frame()
+        assert feed.next_frames()
     hub.publish_from(Topic.TRADES, "E1", trade(1))
-    frames = [feed.next_frame() for feed in feeds]
-    assert frames[0] is frames[1] is frames[2]
+    hub.publish_from(Topic.HEALTH, "E1", trade(2), key="E1")
+    first, second, third = (feed.next_frames().data for feed in feeds)
+    assert first is second is third
+
+
+def test_a_step_that_is_long_already_leaves_the_next_topic_for_another():
+    hub = Hub()
+    feed = follow(hub, Topic.TRADES, Topic.HEALTH)
+    feed.next_frames()
+    assert not feed.is_urgent()
+    long = attrs.evolve(trade(1), message="x" * 2000)
+    for _ in range(STEP_CHARS // 2000 + 1):
+        hub.publish_from(Topic.TRADES, "E1", long)
+    hub.publish_from(Topic.HEALTH, "E1", trade(2), key="E1")
+    assert [payload["topic"] for payload in payloads(feed)] == ["trades"]
+    assert feed.is_urgent()
+    assert [payload["topic"] for payload in payloads(feed)] == ["health"]
+    assert not feed.is_urgent()
+    assert feed.next_frames() is None
+
+
+@attrs.define(eq=False)
+class Listener:
+    """A dashboard that takes everything at once; ``fails`` is how it takes the next step instead."""
+
+    hub: Hub
+    feed: Any
+    heard: list[tuple[float, str, int]] = attrs.field(factory=list)
+    given_up: list[bool] = attrs.field(factory=list)
+    fails: Exception | None = None
+
+    def hear(self, step: Any) -> None:
+        if self.fails is not None:
+            raise self.fails
+        for text in self.feed.take(step).texts:
+            payload = json.loads(text)["payload"]
+            self.heard.append((trio.current_time(), payload["topic"], payload["offset"]))
+
+    def give_up(self, *, too_slow: bool) -> None:
+        self.given_up.append(too_slow)
+        self.hub.leave(self)
+
+
+@asynccontextmanager
+async def telling(*topics: Topic, listeners: int = 1):
+    """A hub that tells ``listeners`` what follows their snapshots."""
+    hub = Hub()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hub.run)
+        found = [Listener(hub, follow(hub, *topics)) for _ in range(listeners)]
+        for one in found:
+            one.feed.next_frames()
+            hub.wait(one)
+        await trio.sleep(2 * TICK)
+        yield hub, found
+        nursery.cancel_scope.cancel()
 
 
 async def test_telemetry_waits_for_the_common_tick(autojump_clock: trio.testing.MockClock):
-    hub, waker = Hub(), Waker()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hub.wait_for_news, waker)
-        await trio.testing.wait_all_tasks_blocked()
-        hub.publish_from(Topic.TRADES, "E1", trade(1))
-    assert trio.current_time() == pytest.approx(round(trio.current_time() / TICK) * TICK)
-    assert 0 < trio.current_time() <= 2 * TICK
+    async with telling(Topic.TRADES, listeners=2) as (hub, listeners):
+        await trio.sleep(TICK / 3)
+        for n in (1, 2):
+            hub.publish_from(Topic.TRADES, "E1", trade(n))
+        begun = trio.current_time()
+        await trio.sleep(2 * TICK)
+        for one in listeners:
+            [(at, _, offset)] = one.heard
+            assert offset == 2
+            assert 0 < at - begun <= TICK
+            assert at == pytest.approx(round(at / TICK) * TICK)
 
 
-async def test_a_stop_or_an_alert_waits_for_no_tick(mock_clock: trio.testing.MockClock):
-    hub, waker = Hub(), Waker()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hub.wait_for_news, waker)
-        await trio.testing.wait_all_tasks_blocked()
+async def test_a_stop_or_an_alert_waits_for_no_tick(autojump_clock: trio.testing.MockClock):
+    async with telling(Topic.TRADES, Topic.ALERTS) as (hub, [listener]):
+        await trio.sleep(TICK / 3)
         hub.publish_from(Topic.TRADES, "E1", trade(1))
         await trio.testing.wait_all_tasks_blocked()
+        assert listener.heard == []
         hub.publish(Topic.ALERTS, alert(1), key="a1")
-    assert trio.current_time() == 0
+        begun = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
+        assert listener.heard == [(begun, "alerts", 1), (begun, "trades", 1)]
+
+
+async def test_what_goes_wrong_with_one_listener_ends_that_one_only(autojump_clock: trio.testing.MockClock, caplog):
+    async with telling(Topic.TRADES, listeners=3) as (hub, [first, bad, last]):
+        bad.fails = ValueError("some defect")
+        for n in (1, 2):
+            hub.publish_from(Topic.TRADES, "E1", trade(n))
+            await trio.sleep(2 * TICK)
+        assert bad.given_up == [False]
+        assert [offset for _, _, offset in first.heard] == [offset for _, _, offset in last.heard] == [1, 2]
+        assert "some defect" in caplog.text
+
+
+async def test_who_lost_what_nobody_may_miss_is_given_up_and_the_others_go_on(autojump_clock: trio.testing.MockClock):
+    async with telling(Topic.ALERTS, listeners=2) as (hub, [slow, quick]):
+        hub.leave(slow)
+        for n in range(BACKLOG + 1):
+            hub.publish(Topic.ALERTS, alert(n), key=f"a{n}")
+            await trio.testing.wait_all_tasks_blocked()
+        hub.wait(slow)
+        await trio.sleep(2 * TICK)
+        assert (slow.given_up, quick.given_up) == ([True], [])
+        assert [offset for _, _, offset in quick.heard] == list(range(1, BACKLOG + 2))
+
+
+async def test_many_listeners_are_told_the_same_and_everybody_else_has_a_turn_in_between(
+    autojump_clock: trio.testing.MockClock,
+):
+    turns = 0
+
+    async def somebody_else():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+            if turns % 2:
+                hub.publish_from(Topic.TRADES, "E1", trade(turns))
+
+    async with telling(Topic.TRADES, Topic.ALERTS, listeners=10 * AT_ONCE) as (hub, listeners):
+        async with trio.open_nursery() as nursery:
+            hub.publish(Topic.ALERTS, alert(1), key="a1")
+            nursery.start_soon(somebody_else)
+            while not listeners[-1].heard:
+                await trio.lowlevel.checkpoint()
+            assert turns >= 9
+            nursery.cancel_scope.cancel()
+        assert len({tuple((topic, offset) for _, topic, offset in one.heard) for one in listeners}) == 1
 
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), st.integers(1, 200)),
         st.tuples(st.just("read"), st.just(0)),
-        st.tuples(st.just("one frame"), st.just(0)),
+        st.tuples(st.just("one step"), st.just(0)),
         st.tuples(st.just("reconnect"), st.just(0)),
     ),
     max_size=30,
@@ -230,9 +350,8 @@ def test_whatever_a_reader_does_it_has_every_item_once_or_knows_which_it_missed(
             reader.connect()
         elif step == "read":
             reader.read()
-        elif (text := reader.feed.next_frame()) is not None:
-            frame = json.loads(text)
-            getattr(reader, f"on_{frame['type']}")(frame["payload"])
+        else:
+            reader.step()
     reader.read()
     seen = reader.ids()
     if hub.stream(topic).delivery is Delivery.LATEST:

@@ -11,6 +11,7 @@ from actors.live.client import Outbox, UiClient
 from actors.live.hub import Hub
 from actors.live.session import BURST, Close, Send, State, TokenRefused, UiSession, Welcome
 from actors.live.streams import RING
+from actors.web.ways import ByMessage
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
@@ -344,7 +345,7 @@ async def test_every_browser_is_a_supervised_actor_that_ends_with_its_socket(des
 async def test_a_browser_that_goes_before_its_actor_is_there_leaves_no_actor_behind(open_actor_system, autojump_clock):
     """Its socket may be gone by the time the supervisor gets to the start: the actor then finds nobody to serve."""
     hub = Hub()
-    outbox = Outbox(hub)
+    outbox = Outbox(hub, ByMessage(None))
     outbox.abandoned = True
 
     def make():
@@ -359,7 +360,7 @@ async def test_a_browser_that_goes_before_its_actor_is_there_leaves_no_actor_beh
 
     async with open_actor_system() as system:
         await system.start_child("clients", ChildSpec(id="c", factory=make, restart=Restart.TEMPORARY))
-        outbox_left_later = Outbox(hub)
+        outbox_left_later = Outbox(hub, ByMessage(None))
         outbox = outbox_left_later
         await system.start_child("clients", ChildSpec(id="d", factory=make, restart=Restart.TEMPORARY))
         outbox_left_later.abandoned = True

@@ -50,11 +50,11 @@ statuses = st.builds(
 
 
 def read(feed, into):
-    while (text := feed.next_frame()) is not None:
-        frame = json.loads(text)
-        if frame["type"] == "snapshot":
-            into.clear()
-        into.update({item["engine_id"]: item for item in frame["payload"]["items"]})
+    while (frames := feed.next_frames()) is not None:
+        for frame in map(json.loads, frames.texts):
+            if frame["type"] == "snapshot":
+                into.clear()
+            into.update({item["engine_id"]: item for item in frame["payload"]["items"]})
 
 
 @ANY

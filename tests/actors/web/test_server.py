@@ -26,6 +26,7 @@ async def served(desk):
     """The desk behind a real listener on a free port."""
     settings = desk.services.settings
     object.__setattr__(settings, "http", Address("127.0.0.1", 0))
+    desk.telling.cancel()
     spec = ChildSpec(id=WEB, factory=lambda: WebServer(desk.services))
     web = await desk.services.system.start_child("desk", spec)
     desk.address = await web.ask(WhereAreYou())

@@ -1,0 +1,214 @@
+"""The straight way out: the bytes are the library's, whole and in order, whoever writes between and however slowly they
+are read.
+"""
+
+import socket
+import struct
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import attrs
+import pytest
+import trio
+from hypercorn.trio import serve
+from hypothesis import given
+from hypothesis import strategies as st
+from quart import websocket
+from quart_trio import QuartTrio
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
+
+from actors.config import Address
+from actors.live.frames import Frame, Frames
+from actors.web.server import _config
+from actors.web.sockets import listen
+from actors.web.ways import Straight, way_out
+
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+LARGE = "x" * 3_000_000
+"""More than any socket here takes at once from a peer that does not read."""
+
+
+def frames(*texts):
+    return Frames(tuple(map(Frame, texts)))
+
+
+sizes = st.sampled_from([0, 1, 124, 125, 126, 127, 65534, 65535, 65536, 65537])
+texts = st.one_of(st.text(), st.builds(lambda size, letter: letter * size, sizes, st.sampled_from(["a", "가"])))
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_the_bytes_are_those_the_library_would_send(said):
+    library = Connection(ConnectionType.SERVER)
+    assert frames(*said).data == b"".join(library.send(TextMessage(data=text)) for text in said)
+
+
+@attrs.define
+class Peer:
+    """A raw browser that reads only when it is told to."""
+
+    stream: trio.SocketStream
+    data: bytearray = attrs.field(factory=bytearray)
+
+    async def say(self, opcode, payload=b""):
+        await self.stream.send_all(bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload)
+
+    async def need(self, size):
+        while len(self.data) < size:
+            more = await self.stream.receive_some(2**16)
+            if not more:
+                raise EOFError(bytes(self.data[:100]))
+            self.data += more
+
+    async def next(self):
+        """(opcode, payload) of the next frame; None at the end of the connection."""
+        try:
+            await self.need(2)
+        except EOFError:
+            assert not self.data
+            return None
+        assert self.data[0] & 0xF0 == 0x80
+        extra = {126: 2, 127: 8}.get(self.data[1], 0)
+        await self.need(2 + extra)
+        size = int.from_bytes(self.data[2 : 2 + extra], "big") if extra else self.data[1]
+        await self.need(2 + extra + size)
+        opcode, payload = self.data[0] & 0x0F, bytes(self.data[2 + extra : 2 + extra + size])
+        del self.data[: 2 + extra + size]
+        return opcode, payload
+
+
+@attrs.define
+class Link:
+    """Both ends: ``way`` is what the handler of the server has, ``call`` runs in that handler, ``peer`` reads."""
+
+    way: Straight
+    peer: Peer
+    calls: trio.MemorySendChannel
+
+    async def call(self, fn):
+        done = trio.Event()
+        await self.calls.send((fn, done))
+        await done.wait()
+
+
+@asynccontextmanager
+async def open_link():
+    app, ending = QuartTrio("ways"), trio.Event()
+    links_in, links = trio.open_memory_channel(1)
+
+    @app.websocket("/ws")
+    async def handle():
+        await websocket.accept()
+        send, receive = trio.open_memory_channel(10)
+        await links_in.send((way_out(websocket), send))
+        async for fn, done in receive:
+            await fn()
+            done.set()
+
+    prepared = listen(Address("127.0.0.1", 0), "X")
+    port = prepared.getsockname()[1]
+    config = _config(SimpleNamespace(settings=SimpleNamespace(http_tls=None)), prepared)
+    small = trio.socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: serve(app, config, shutdown_trigger=ending.wait, mode="asgi"))
+            await small.connect(("127.0.0.1", port))
+            async with trio.SocketStream(small) as stream:
+                lines = [
+                    "GET /ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade",
+                    "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+                ]  # fmt: skip
+                await stream.send_all("\r\n".join([*lines, "", ""]).encode())
+                peer = Peer(stream)
+                while b"\r\n\r\n" not in peer.data:
+                    await peer.need(len(peer.data) + 1)
+                del peer.data[: peer.data.index(b"\r\n\r\n") + 4]
+                way, calls = await links.receive()
+                yield Link(way, peer, calls)
+            ending.set()
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_the_socket_takes_is_out_at_once_and_needs_no_flush():
+    async with open_link() as link:
+        assert isinstance(link.way, Straight)
+        assert link.way.post(frames("one", "two"))
+        assert [await link.peer.next(), await link.peer.next()] == [(TEXT, b"one"), (TEXT, b"two")]
+
+
+async def test_a_slow_reader_gets_everything_whole_and_in_order_whoever_writes_between():
+    """Telemetry straight, answers as messages of Quart, pongs of wsproto in the middle of a frame that is half out."""
+    async with open_link() as link, trio.open_nursery() as nursery:
+
+        async def talk():
+            for n in range(5):
+                link.way.post(frames(f"{n}" + LARGE, f"{n} behind"))
+                await link.way.flush()
+                await link.call(lambda n=n: websocket.send(f"{n} answer"))
+
+        nursery.start_soon(talk)
+        for n in range(5):
+            await link.peer.say(PING, b"%d" % n)
+        said, pongs = [], []
+        while len(said) < 15 or len(pongs) < 5:
+            opcode, payload = await link.peer.next()
+            (pongs if opcode == PONG else said).append(payload)
+        assert pongs == [b"%d" % n for n in range(5)]
+        assert [(text[:1], len(text)) for text in said[::3]] == [(b"%d" % n, 1 + len(LARGE)) for n in range(5)]
+        assert said[1::3] == [b"%d behind" % n for n in range(5)]
+        assert said[2::3] == [b"%d answer" % n for n in range(5)]
+
+
+async def test_a_flush_that_is_cancelled_loses_and_repeats_nothing():
+    async with open_link() as link:
+        assert not link.way.post(frames(LARGE))
+        for _ in range(3):
+            with trio.move_on_after(0.02) as patience:
+                await link.way.flush()
+            assert patience.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.way.flush)
+            assert await link.peer.next() == (TEXT, LARGE.encode())
+        assert link.way.post(frames("next"))
+        assert await link.peer.next() == (TEXT, b"next")
+
+
+async def test_a_close_follows_what_is_half_out_and_nothing_follows_the_close():
+    async with open_link() as link, trio.open_nursery() as nursery:
+        assert not link.way.post(frames(LARGE))
+        nursery.start_soon(link.call, lambda: websocket.close(4029, "error_slow_consumer"))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not link.way.post(frames("too late"))
+        assert await link.peer.next() == (TEXT, LARGE.encode())
+        assert await link.peer.next() == (CLOSE, struct.pack("!H", 4029) + b"error_slow_consumer")
+        with pytest.raises(trio.ClosedResourceError):
+            await link.way.flush()
+
+
+async def test_nothing_is_sent_after_the_peers_close():
+    async with open_link() as link:
+        await link.peer.say(CLOSE, struct.pack("!H", 1000))
+        assert await link.peer.next() == (CLOSE, struct.pack("!H", 1000))
+        assert not link.way.post(frames("too late"))
+        with pytest.raises(trio.ClosedResourceError):
+            await link.way.flush()
+        assert await link.peer.next() is None
+
+
+async def test_a_peer_that_vanished_is_noticed_by_the_flush_and_harms_nobody():
+    async with open_link() as link:
+        link.peer.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await link.peer.stream.aclose()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        link.way.post(frames("hello"))
+        with pytest.raises(trio.ClosedResourceError):
+            await link.way.flush()
+
+
+async def test_an_abort_needs_nothing_of_the_peer():
+    async with open_link() as link:
+        assert not link.way.post(frames(LARGE))
+        link.way.abort()
+        with pytest.raises((EOFError, trio.BrokenResourceError)):
+            await link.peer.next()
