@@ -1,16 +1,20 @@
 """The listener of the engine links: WebSockets at ``/ws/engine/{engine_id}`` and plain HTTP on the same port.
 
-Every connection has its own task, nursery and deadlines; nothing that happens on one of them reaches the listener or
-another connection. A handshake is judged before any WebSocket begins, so a refusal is a plain HTTP answer.
+Every connection begins with its own task, nursery and deadlines; nothing that happens on one of them reaches the
+listener or another connection. A handshake is judged before any WebSocket begins, so a refusal is a plain HTTP answer.
+Whoever takes an open link over (an actor, which has a task and a parent of its own) lets the task of the handshake end;
+the listener still counts the socket, closes it when the link is over, and cuts it when it ends itself.
 """
 
+import errno
 import logging
 import re
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import attrs
 import trio
@@ -30,10 +34,15 @@ log = logging.getLogger(__name__)
 _PATH = re.compile(rf"/ws/engine/({IDENTIFIER})")
 
 Authorize = Callable[[str, str], Claims]
-Handler = Callable[[Link, str, Claims], Awaitable[None]]
+WhenOver = Callable[[Callable[[], object]], object]
+"""Told what to call, once, when a link that was taken over is over. Like ``Ref.when_closed``."""
+Handler = Callable[[Link, str, Claims], Awaitable[WhenOver | None]]
 Driver = Callable[[trio.Nursery, trio.abc.Stream, PlainConnection, PlainRequest, SocketLimits], Awaitable[Link | None]]
 """Answers a handshake that was judged and drives the WebSocket: ``direct.accept``, or ``library.accept``."""
 HttpHandler = Callable[[PlainRequest], Awaitable[PlainResponse]]
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+NO_ROOM_SECONDS = 0.1
+"""How long nobody is accepted when the system has no descriptor, or no memory, for one more."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,9 +77,12 @@ async def open_listeners(
 
 class EngineListener:
     """``authorize(engine_id, token)`` returns the token's claims or raises Unauthorized, Forbidden, NotFound or
-    Overloaded; that the subject is the engine of the path is checked here. ``handler(socket, engine_id, claims)`` owns
-    an open link. When it returns or raises LinkClosed the link is closed; anything else it raises is a 1011 for the
-    peer. ``http`` answers all other requests; ``driver`` is what drives the WebSockets.
+    Overloaded; that the subject is the engine of the path is checked here. ``http`` answers all other requests;
+    ``driver`` is what drives the WebSockets.
+
+    ``handler(socket, engine_id, claims)`` has an open link. When it returns None or raises LinkClosed the link is
+    closed; anything else it raises is a 1011 for the peer. When it returns a ``WhenOver`` it has handed the link on to
+    somebody else, and the link lasts until that says that it is over.
     """
 
     def __init__(
@@ -87,7 +99,7 @@ class EngineListener:
         self._http = http
         self._limits = limits
         self._driver = driver
-        self._connections = 0
+        self._held: set[trio.abc.Stream] = set()
         self._handshakes: Counter[str] = Counter()
         self._accepted = self._refused = self._failed = 0
 
@@ -98,30 +110,66 @@ class EngineListener:
         task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serves until cancelled; then every connection is cut. Start it with ``nursery.start``."""
-        await trio.serve_listeners(self._serve_accepted, cast("Any", listeners), task_status=task_status)
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept_from, listener, nursery)
+                task_status.started(listeners)
+        finally:
+            for stream in tuple(self._held):
+                self._end(stream)
 
-    async def _serve_accepted(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
+    async def _accept_from(
+        self, listener: trio.SocketListener | trio.SSLListener[trio.SocketStream], connections: trio.Nursery
+    ) -> None:
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    log.error("no connection can be accepted: %s", error.strerror)
+                    await trio.sleep(NO_ROOM_SECONDS)
+                else:
+                    connections.start_soon(self._serve_accepted, stream)
+
+    async def _serve_accepted(self, stream: trio.abc.Stream) -> None:
         await self.serve_stream(stream, remote=_address(stream))
 
     async def serve_stream(self, stream: trio.abc.Stream, *, remote: str = "") -> None:
-        """One connection from its first byte to its end. Raises nothing but cancellation."""
+        """One connection from its first byte to its end, or until it is handed on. Raises nothing but cancellation."""
+        handed_on = False
         try:
-            with self._counted(), self._handshaking(remote) as finish_handshake:
-                await self._serve_one(stream, remote, finish_handshake)
+            self._hold(stream)
+            with self._handshaking(remote) as finish_handshake:
+                handed_on = await self._serve_one(stream, remote, finish_handshake)
         except Overloaded as error:
             await self._turn_away(stream, error)
         except Exception:
             self._failed += 1
             log.exception("a connection of the engine listener failed", extra={"remote": remote})
         finally:
-            await trio.aclose_forcefully(stream)
+            if not handed_on:
+                self._let_go(stream)
+                await trio.aclose_forcefully(stream)
 
-    async def _serve_one(self, stream: trio.abc.Stream, remote: str, finish_handshake: Callable[[], None]) -> None:
+    async def _serve_one(self, stream: trio.abc.Stream, remote: str, finish_handshake: Callable[[], None]) -> bool:
+        """Whether the connection was handed on."""
         async with background() as nursery:
             opened = await self._shake_hands(nursery, stream, remote)
             finish_handshake()
-            if opened is not None:
-                await self._run_handler(*opened)
+            when_over = None if opened is None else await self._run_handler(*opened)
+            if when_over is None:
+                return False
+            if not nursery.child_tasks and socket_of(stream) is not None:
+                when_over(partial(self._end, stream))
+                return True
+            # What drives this connection lives in this nursery: so does the connection, to its end.
+            over = trio.Event()
+            when_over(over.set)
+            await over.wait()
+            return False
 
     async def _shake_hands(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, remote: str
@@ -173,9 +221,10 @@ class EngineListener:
             raise Forbidden("the token is of another engine", code="error_engine_mismatch")
         return match[1], claims
 
-    async def _run_handler(self, socket: Link, engine_id: str, claims: Claims) -> None:
+    async def _run_handler(self, socket: Link, engine_id: str, claims: Claims) -> WhenOver | None:
+        when_over: WhenOver | None = None
         try:
-            await self._handler(socket, engine_id, claims)
+            when_over = await self._handler(socket, engine_id, claims)
         except LinkClosed as end:
             log.info("an engine link ended", extra={"engine_id": engine_id, "code": end.code})
         except Exception:
@@ -183,7 +232,9 @@ class EngineListener:
             log.exception("the handler of an engine link failed", extra={"engine_id": engine_id})
             await socket.close(CloseCode.BUG, CloseCode.BUG.reason)
         finally:
-            await socket.close()
+            if when_over is None:
+                await socket.close()
+        return when_over
 
     # --- plain HTTP -----------------------------------------------------------------------------------------------
 
@@ -218,15 +269,18 @@ class EngineListener:
 
     # --- bounds ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._connections >= self._limits.connections:
+    def _hold(self, stream: trio.abc.Stream) -> None:
+        if len(self._held) >= self._limits.connections:
             raise Overloaded("too many connections")
-        self._connections += 1
-        try:
-            yield
-        finally:
-            self._connections -= 1
+        self._held.add(stream)
+
+    def _let_go(self, stream: trio.abc.Stream) -> None:
+        self._held.discard(stream)
+
+    def _end(self, stream: trio.abc.Stream) -> None:
+        """A link that was handed on is over, whether or not it closed its socket."""
+        self._let_go(stream)
+        _cut(stream)
 
     @contextmanager
     def _handshaking(self, remote: str) -> Iterator[Callable[[], None]]:
@@ -240,7 +294,9 @@ class EngineListener:
             nonlocal finished
             if not finished:
                 finished = True
-                self._handshakes -= Counter([remote])
+                self._handshakes[remote] -= 1
+                if not self._handshakes[remote]:
+                    del self._handshakes[remote]
 
         try:
             yield finish
@@ -255,7 +311,7 @@ class EngineListener:
 
     def statistics(self) -> ServerStatistics:
         return ServerStatistics(
-            connections=self._connections,
+            connections=len(self._held),
             handshakes=self._handshakes.total(),
             accepted=self._accepted,
             refused=self._refused,
@@ -289,9 +345,21 @@ def _bad_request(error: BadRequest) -> PlainResponse:
     )
 
 
-def _address(stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> str:
-    transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+def socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    """The socket below a stream; None when there is none, as in a test."""
+    plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    return plain.socket if isinstance(plain, trio.SocketStream) else None
+
+
+def _cut(stream: trio.abc.Stream) -> None:
+    """Whoever waits for this connection sees it end."""
+    if (sock := socket_of(stream)) is not None:
+        sock.close()
+
+
+def _address(stream: trio.abc.Stream) -> str:
+    sock = socket_of(stream)
     try:
-        return str(transport.socket.getpeername()[0])
+        return "" if sock is None else str(sock.getpeername()[0])
     except OSError:
         return ""

@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -28,7 +29,7 @@ from wire.codec import decode, encode
 from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized
 from wire.plain import PlainRequest, PlainResponse
 from wire.rest import EngineTokenRequest
-from wire.server import EngineListener, ServerLimits, open_listeners
+from wire.server import EngineListener, ServerLimits, WhenOver, open_listeners, socket_of
 from wire.sockets import Link, LinkClosed
 from wire.tokens import ENGINE, Claims
 
@@ -45,16 +46,15 @@ class CuttableListener(EngineListener):
         super().__init__(**rest)
         self._cuttable = sockets
 
-    async def serve_stream(self, stream: trio.abc.Stream, *, remote: str = "") -> None:
-        plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-        if not isinstance(plain, trio.SocketStream):
-            await super().serve_stream(stream, remote=remote)
-            return
-        self._cuttable.add(plain.socket)
-        try:
-            await super().serve_stream(stream, remote=remote)
-        finally:
-            self._cuttable.discard(plain.socket)
+    def _hold(self, stream: trio.abc.Stream) -> None:
+        super()._hold(stream)
+        if (sock := socket_of(stream)) is not None:
+            self._cuttable.add(sock)
+
+    def _let_go(self, stream: trio.abc.Stream) -> None:
+        super()._let_go(stream)
+        if (sock := socket_of(stream)) is not None:
+            self._cuttable.discard(sock)
 
 
 class WhereEnginesConnect(Request[Address]):
@@ -113,19 +113,23 @@ class EngineDoor(Actor):
             raise Overloaded("the platform is going down", code="error_draining")
         return authorized(self._services, engine_id, token)
 
-    async def _serve_link(self, socket: Link, engine_id: str, claims: Claims) -> None:
+    async def _serve_link(self, socket: Link, engine_id: str, claims: Claims) -> WhenOver | None:
+        """The link's own actor takes over; this task, with all that the handshake left in it, ends."""
         expires = datetime.fromtimestamp(claims.exp, UTC)
         spec = ChildSpec(
             id=f"{engine_id}.{next(self._numbers)}",
-            factory=lambda: EngineLink(engine_id, socket, self._desk, expires, ended=LinkClosed),
+            factory=partial(self._link, engine_id, socket, expires),
             restart=Restart.TEMPORARY,
         )
         try:
             link = await self.context.find(LINKS).start_child(spec, timeout=LINK_SECONDS)
         except SupervisorError:
             await socket.close(CloseCode.OVERLOADED, CloseCode.OVERLOADED.reason)
-            return
-        await link.wait_ended()
+            return None
+        return None if link.closed else link.when_closed
+
+    def _link(self, engine_id: str, socket: Link, expires: datetime) -> EngineLink:
+        return EngineLink(engine_id, socket, self._desk, expires, ended=LinkClosed)
 
     # --- plain HTTP -----------------------------------------------------------------------------------------------
 
