@@ -1,10 +1,11 @@
 """One engine's connection as an actor: temporary, supervised, gone with its socket.
 
-Three tasks share one session (``wire.session``), which does no I/O itself. The reader always drains the socket; the
-mailbox takes what the other actors have for the engine and never waits. Whoever has something for the engine writes it
-at once, as far as the socket takes it; the writer waits for the socket and for what time brings. One frame is given to
-the socket at a time, so a stop that arrives is the next one out. Nothing here waits for the database: messages are
-handed on at once, and acknowledged when the log writer says that they are committed.
+Two tasks share one session (``wire.session``), which does no I/O itself. The reader always drains the socket; the
+mailbox takes what the other actors have for the engine, and what time brings, and never waits. Whoever has something
+for the engine writes it at once, as far as the socket takes it; while the socket takes no more, and only then, a third
+task waits for it. One frame is given to the socket at a time, so a stop that arrives is the next one out. Nothing here
+waits for the database: messages are handed on at once, and acknowledged when the log writer says that they are
+committed.
 """
 
 import secrets
@@ -38,7 +39,7 @@ from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
 from actors.platform.log_writer import Keep, KeepMany, Kept, NotStorable, SessionBegun, SetAside
 from actors.stops.effects import RaiseAlert
 from store.letters import DeadLetter
-from supervisor.actor import Actor, Reply, handles
+from supervisor.actor import Actor, Reply, Timer, handles
 from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
@@ -100,6 +101,13 @@ class Socket(Protocol):
     async def close(self, code: int, reason: str) -> None: ...
 
 
+class _Due:
+    """A moment has come that the session asked for."""
+
+
+_DUE = _Due()
+
+
 class EngineLink(Actor):
     """``ended``: what ``socket`` raises when the connection is over. ``token_expires``: of the token it came with."""
 
@@ -120,8 +128,9 @@ class EngineLink(Actor):
         self._ended = ended
         self._wall = wall
         self._place: Place = desk.place(engine_id)
-        self._bell = trio.Event()
-        self._wakes_at = -inf
+        self._timer: Timer | None = None
+        self._wakes_at = inf
+        self._pushing = False
         self._keeping: list[Keep] = []
         self._unwritten: list[tuple[str, int]] = []
         self._unconfirmed: deque[tuple[int, bool]] = deque()
@@ -145,7 +154,7 @@ class EngineLink(Actor):
             clock=self._wall,
         )
         self.context.spawn(self._read, name="reader")
-        self.context.spawn(self._write, name="writer")
+        self._go_on()
 
     async def stopped(self, reason: ExitReason) -> None:
         self._leave()
@@ -204,14 +213,22 @@ class EngineLink(Actor):
     async def on_close(self, msg: CloseNow) -> None:
         self._shut.append(self.context.defer())
         self._on_events(self._session.close(CloseCode(msg.code)))
+        self._go_on()
         return cast("None", DEFERRED)
 
     @handles(Drain)
     async def on_drain(self, _: Drain) -> None:
         self._draining = True
-        self._bell.set()
+        self._go_on()
 
-    # --- the three tasks ------------------------------------------------------------------------------------------
+    @handles(_Due)
+    async def on_due(self, _: _Due) -> None:
+        self._wakes_at = inf
+        self._session.hold_token = self._holds_token()
+        self._on_events(self._session.tick(trio.current_time()))
+        self._go_on()
+
+    # --- reading and writing ------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
@@ -241,33 +258,49 @@ class EngineLink(Actor):
                 self._on_event(event)
         self._hand_over()
 
-    async def _write(self) -> None:
-        try:
-            while True:
-                self._session.hold_token = self._holds_token()
-                self._on_events(self._session.tick(trio.current_time()))
-                self._post()
-                if self._socket.is_behind:
-                    await self._socket.flush()
-                elif self._closing is not None:
-                    break
-                elif self._draining:
-                    self._say_goodbye()
-                else:
-                    await self._wait_for_news()
-        except self._ended:
-            pass
-        self.context.stop("the connection is over" if self._closing is None else self._closing.reason)
-
     def _go_on(self) -> None:
-        """Writes what the socket takes; the writer is woken for what has to wait for the socket or for a moment."""
+        """Writes what the socket takes, and sees to what must wait: for the socket, for a moment, or for the end."""
         try:
             self._post()
+            if self._draining and self._closing is None and not self._socket.is_behind:
+                self._say_goodbye()
+                self._post()
         except self._ended:
             self.context.stop("the connection is over")
             return
-        if self._socket.is_behind or self._closing is not None or (self._session.deadline() or inf) < self._wakes_at:
-            self._bell.set()
+        if self._socket.is_behind:
+            self._push()
+        elif self._closing is not None:
+            self.context.stop(self._closing.reason)
+        self._wake_in_time()
+
+    def _push(self) -> None:
+        if not self._pushing:
+            self._pushing = True
+            self.context.spawn(self._flush, name="writer")
+
+    async def _flush(self) -> None:
+        """Lives while the socket is behind."""
+        try:
+            while self._socket.is_behind:
+                await self._socket.flush()
+                self._post()
+        except self._ended:
+            self.context.stop("the connection is over" if self._closing is None else self._closing.reason)
+            return
+        finally:
+            self._pushing = False
+        self._go_on()
+
+    def _wake_in_time(self) -> None:
+        """A moment that was moved back needs no new timer: waking early is harmless."""
+        deadline = self._session.deadline()
+        if deadline is None or deadline >= self._wakes_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = deadline
+        self._timer = self.context.timer(_DUE, after=max(0.0, deadline - trio.current_time()))
 
     def _post(self) -> None:
         while not self._socket.is_behind:
@@ -281,14 +314,6 @@ class EngineLink(Actor):
         earliest, latest = COME_BACK_MS
         self._session.send(Goodbye(cause=DRAIN, reconnect_after_ms=earliest + secrets.randbelow(latest - earliest)))
         self._on_events(self._session.close(CloseCode.DRAINING))
-
-    async def _wait_for_news(self) -> None:
-        deadline = self._session.deadline()
-        self._wakes_at = inf if deadline is None else deadline
-        with trio.CancelScope(deadline=self._wakes_at):
-            await self._bell.wait()
-        self._wakes_at = -inf
-        self._bell = trio.Event()
 
     def _note_written(self) -> None:
         """Nothing waits to be written any more, so these stops have left."""
@@ -378,8 +403,6 @@ class EngineLink(Actor):
     def _on_events(self, events: list[Event]) -> None:
         for event in events:
             self._on_event(event)
-        if events:
-            self._bell.set()
 
     def _on_event(self, event: Event) -> None:
         match event:
