@@ -6,7 +6,6 @@ has passed, ``committed`` when a message is durable, ``take`` what is to be writ
 """
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
@@ -38,6 +37,7 @@ from wire.outbox import Letter, Outbox
 from wire.schema import changed
 
 CONTROL_LIMIT = 256
+NOTHING = frozenset[str]()
 
 
 def utc_now() -> datetime:
@@ -107,8 +107,8 @@ class BaseSession:
         self.offline_after = 15.0
         self._clock = clock
         self._ids = ids or fresh_ids()
-        self._understood = frozenset(understood)
-        self._control: deque[Control] = deque()
+        self._understood = frozenset(understood) or NOTHING
+        self._control: list[Control] = []
         self._received = self._sent = self._duplicates = self._rejected = self._refused = 0
 
     # --- receiving ------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class BaseSession:
 
     def _next_frame(self, now: float) -> str | None:
         if self._control:
-            waiting = self._control.popleft()
+            waiting = self._control.pop(0)
             return self._write(waiting.make(now), id=waiting.id, re=waiting.re)
         if self.state is not State.LIVE:
             return None

@@ -4,10 +4,11 @@ An ack means committed, never merely received. It is cumulative, and late by at 
 messages.
 """
 
-from collections import deque
 from enum import Enum
 
 import attrs
+
+from wire.lines import Line, put
 
 
 class Verdict(Enum):
@@ -26,7 +27,7 @@ class Inbound:
     batch: int = 64
     last: int = 0
     due_at: float | None = None
-    _uncommitted: deque[int] = attrs.field(factory=deque)
+    _uncommitted: Line[int] = ()
     _told: int = 0
     _owed: bool = False
 
@@ -43,7 +44,7 @@ class Inbound:
     def take(self, seq: int) -> None:
         """The message went to the application, which will commit it."""
         self.last = seq
-        self._uncommitted.append(seq)
+        self._uncommitted = put(self._uncommitted, seq)
 
     def count(self, to_seq: int, now: float) -> None:
         """Numbers up to ``to_seq`` need no commit: an invalid message or a filled gap."""
@@ -53,6 +54,7 @@ class Inbound:
     def commit(self, seq: int, now: float) -> None:
         while self._uncommitted and self._uncommitted[0] <= seq:
             self._uncommitted.popleft()
+        self._uncommitted = self._uncommitted or ()
         self._schedule(now)
 
     def seen_again(self) -> None:
@@ -76,7 +78,7 @@ class Inbound:
     def restart(self, last: int) -> None:
         """A new connection begins after ``last``, which the peer learns from the hello or the welcome."""
         self.last = self._told = last
-        self._uncommitted.clear()
+        self._uncommitted = ()
         self._owed = False
         self.due_at = None
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from wire.lines import Line, put
 from wire.messages import (
     LANES,
     EmergencyStop,
@@ -80,11 +81,11 @@ class Outbox:
         self.expired = 0
         self._held = 0
         self._vital = 0
-        self._urgent: deque[Letter] = deque()
-        self._queue: deque[Letter] = deque()
+        self._urgent: list[Letter] = []
+        self._queue: Line[Letter] = ()
         self._slots: dict[type, Letter] = {}
         self._sent: dict[int, Letter] = {}
-        self._resend: deque[int] = deque()
+        self._resend: Line[int] = ()
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -104,14 +105,14 @@ class Outbox:
             return False
         self._held += 1
         self._vital += isinstance(letter.message, VITAL)
-        self._queue.append(letter)
+        self._queue = put(self._queue, letter)
         return True
 
     def _put_conflated(self, letter: Letter) -> None:
         waiting = self._slots.get(type(letter.message))
         if waiting is None:
             self._slots[type(letter.message)] = letter
-            self._queue.append(letter)
+            self._queue = put(self._queue, letter)
         else:
             # The slot keeps its place, so a fast source cannot push itself back forever.
             waiting.message, waiting.timestamp, waiting.id = letter.message, letter.timestamp, letter.id
@@ -138,7 +139,7 @@ class Outbox:
             self._queue[-1].lost += 1
             return
         letter.become_gap(GapCause.LOST)
-        self._queue.append(letter)
+        self._queue = put(self._queue, letter)
 
     def _withdraw_stops(self, release: Release) -> None:
         ended = set(release.stop_ids)
@@ -149,7 +150,7 @@ class Outbox:
 
         kept = [letter for letter in self._urgent if not is_over(letter)]
         self._held -= len(self._urgent) - len(kept)
-        self._urgent = deque(kept)
+        self._urgent = kept
         for letter in self._sent.values():
             if is_over(letter):
                 letter.become_gap(GapCause.RELEASED)
@@ -160,9 +161,9 @@ class Outbox:
         """What goes out next, or None: nothing waits or the window is full."""
         self._drop_acknowledged_resends()
         if self._resend:
-            return self._again(now)
+            return self._again(self._resend, now)
         if self._urgent:
-            return self._first_time(self._urgent.popleft())
+            return self._first_time(self._urgent.pop(0))
         while (letter := self._next_waiting()) is not None:
             if self._is_expired(letter, now):
                 self._held -= 1
@@ -173,14 +174,17 @@ class Outbox:
 
     def _next_waiting(self) -> Letter | None:
         """The oldest letter that the window lets pass: any, or a vital one from behind those that are held back."""
-        if self._queue and len(self._sent) < self.window:
+        queue = self._queue
+        if not queue:
+            return None
+        if len(self._sent) < self.window:
             place = 0
         elif self._vital and len(self._sent) < self.window + BEYOND:
-            place = next(i for i, letter in enumerate(self._queue) if isinstance(letter.message, VITAL))
+            place = next(i for i, letter in enumerate(queue) if isinstance(letter.message, VITAL))
         else:
             return None
-        letter = self._queue[place]
-        del self._queue[place]
+        letter = queue[place]
+        del queue[place]
         self._vital -= isinstance(letter.message, VITAL)
         if letter.conflated and letter.gap is None:
             del self._slots[type(letter.message)]
@@ -210,16 +214,16 @@ class Outbox:
         self._sent[seq] = letter
         return sending
 
-    def _again(self, now: float) -> Sending:
-        first = self._resend.popleft()
+    def _again(self, resend: deque[int], now: float) -> Sending:
+        first = resend.popleft()
         letter = self._sent[first]
         cause = self._cause(letter, now)
         last = first
         # Neighbours that are missing for the same reason are filled with one message.
-        while cause and self._resend and self._cause(self._sent[self._resend[0]], now) is cause:
+        while cause and resend and self._cause(self._sent[resend[0]], now) is cause:
             if cause is GapCause.LOST:
                 break
-            last = self._resend.popleft()
+            last = resend.popleft()
         return Sending(from_seq=first, to_seq=last, letter=letter, gap=cause)
 
     def _cause(self, letter: Letter, now: float) -> GapCause | None:
@@ -269,18 +273,18 @@ class Outbox:
                 else:
                     letter.message = message
         ended = [letter for letter in self._urgent if letter.gap is not None]
-        self._urgent = deque(letter for letter in self._urgent if letter.gap is None)
+        self._urgent = [letter for letter in self._urgent if letter.gap is None]
         self._held -= len(ended)
 
     def renumber(self) -> None:
         """A new session: what is unacknowledged waits again, in order, and numbers begin at 1."""
         repeat = [x for x in self._sent.values() if x.gap in (None, GapCause.LOST)]
         self._held -= sum(1 for x in self._sent.values() if x.gap in (GapCause.RELEASED, GapCause.EXPIRED))
-        self._urgent.extendleft(reversed([x for x in repeat if isinstance(x.message, URGENT)]))
-        self._queue.extendleft(reversed([x for x in repeat if not isinstance(x.message, URGENT)]))
+        self._urgent = [*(x for x in repeat if isinstance(x.message, URGENT)), *self._urgent]
+        self._queue = deque([*(x for x in repeat if not isinstance(x.message, URGENT)), *self._queue])
         self._vital = sum(isinstance(x.message, VITAL) for x in self._queue)
         self._sent.clear()
-        self._resend.clear()
+        self._resend = ()
         self.next_seq, self.acked = 1, 0
 
     def absorb(self, other: "Outbox") -> None:

@@ -43,6 +43,7 @@ SUSPECT_SECONDS = 7.5
 OFFLINE_SECONDS = 15.0
 LEASE_TOLERANCE = 1.02
 """The engine's clock may run slower than ours: its lease counts as expired only after 2 % more."""
+NONE = frozenset[str]()
 
 _STRICTNESS = {TradingState.NORMAL: 0, TradingState.REDUCE_ONLY: 1, TradingState.HALTED: 2}
 
@@ -83,7 +84,7 @@ class EngineRow:
     instance: str | None = None
     version: str | None = None
     mode: TradingMode | None = None
-    capabilities: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = NONE
     status: EngineState | None = None
     synced: bool | None = None
     granted: tuple[Instant, float] | None = None
@@ -109,7 +110,7 @@ class EngineRow:
             hello.trading_mode,
             hello.latch,
         )
-        self.capabilities = frozenset(hello.capabilities)
+        self.capabilities = frozenset(hello.capabilities) or NONE
         self.synced = None
         known = self.strategies
         self.strategies = {

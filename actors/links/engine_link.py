@@ -9,7 +9,6 @@ committed.
 """
 
 import secrets
-from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import inf
@@ -44,6 +43,7 @@ from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.errors import WireError
+from wire.lines import Line, put
 from wire.messages import (
     LANES,
     Auth,
@@ -133,16 +133,16 @@ class EngineLink(Actor):
         self._pushing = False
         self._keeping: list[Keep] = []
         self._unwritten: list[tuple[str, int]] = []
-        self._unconfirmed: deque[tuple[int, bool]] = deque()
+        self._unconfirmed: Line[tuple[int, bool]] = ()
         self._closing: CloseLink | None = None
         self._shut: list[Reply] = []
         self._greeted = False
         self._left = False
         self._draining = False
         self._goodbye = ""
-        self._held: set[str] = set()
+        self._held: set[str] | tuple[()] = ()
         self._quarantined = 0
-        self._commands: OrderedDict[str, Reply] = OrderedDict()
+        self._commands: dict[str, Reply] = {}
 
     async def started(self) -> None:
         self._place.connections += 1
@@ -186,7 +186,7 @@ class EngineLink(Actor):
     async def on_command(self, msg: DeliverCommand) -> StrategyResult:
         self._commands[msg.command.request_id] = self.context.defer()
         while len(self._commands) > COMMANDS_AWAITED:
-            self._commands.popitem(last=False)
+            del self._commands[next(iter(self._commands))]
         self._session.send(msg.command, id=msg.command.request_id, expires_at=msg.expires_at)
         self._go_on()
         return cast("StrategyResult", DEFERRED)
@@ -385,7 +385,7 @@ class EngineLink(Actor):
             config_version=self._desk.config_version(self.engine_id),
             on_lease_expiry=self._desk.on_expiry,
         )
-        self._held = {s.stop_id for s in hello.stops}
+        self._held = {s.stop_id for s in hello.stops} or ()
         self._on_events(self._session.welcome(offer, now, detached=detached))
         if not self._session.resumed:
             self._desk.log_writer.tell(
@@ -467,7 +467,7 @@ class EngineLink(Actor):
 
     def _on_data(self, event: Received) -> None:
         if isinstance(event.message, LocalStop):
-            self._held.add(event.message.id)
+            self._held = {*self._held, event.message.id}
         if isinstance(event.message, StrategyResult):
             self._answer_command(event.message)
         hand_on(self._desk, self.engine_id, event.message)
@@ -485,10 +485,10 @@ class EngineLink(Actor):
         """Conflated messages need no commit, but an ack is cumulative: they are confirmed with what came before."""
         message = event.message
         if LANES[type(message)] is Lane.CONFLATED:
-            self._unconfirmed.append((seq, False))
+            self._unconfirmed = put(self._unconfirmed, (seq, False))
             self._confirm(self._session.inbound.committed)
             return
-        self._unconfirmed.append((seq, True))
+        self._unconfirmed = put(self._unconfirmed, (seq, True))
         kept = to_keep(self.engine_id, event, fallback=f"{self._session.session}.{seq}")
         keep = Keep(
             engine_id=self.engine_id,
@@ -537,6 +537,7 @@ class EngineLink(Actor):
         """Everything up to ``seq`` is committed, and so is every conflated message right behind it."""
         while self._unconfirmed and (self._unconfirmed[0][0] <= seq or not self._unconfirmed[0][1]):
             seq = max(seq, self._unconfirmed.popleft()[0])
+        self._unconfirmed = self._unconfirmed or ()
         self._session.committed(seq, trio.current_time(), connection=self._session.connection)
 
     def _send_stop(self, message: EmergencyStop) -> None:
@@ -545,7 +546,7 @@ class EngineLink(Actor):
         self._place.remember(letter_id, message.stop_id, message.stop_epoch)
         self._session.send(message, id=letter_id)
         self._unwritten.append((message.stop_id, message.stop_epoch))
-        self._held.add(message.stop_id)
+        self._held = {*self._held, message.stop_id}
 
     def _on_acknowledged(self, letter_id: str) -> None:
         known = self._place.stop_letters.pop(letter_id, None)

@@ -6,7 +6,6 @@ same instance that comes back takes its own place at once; another one is turned
 instances of its predecessor, whose leases may still be alive: it guards the place of each as if it had heard it last.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
@@ -57,7 +56,7 @@ class Place:
     connections: int = 0
     welcomed: int = 0
     greeting: trio.Lock = attrs.field(factory=trio.Lock)
-    stop_letters: OrderedDict[str, tuple[str, int]] = attrs.field(factory=OrderedDict)
+    stop_letters: dict[str, tuple[str, int]] = attrs.field(factory=dict)
 
     def claim(self, instance: str, now: float) -> Verdict:
         """Whether a process that says hello may have the place. Nothing is changed yet."""
@@ -91,7 +90,7 @@ class Place:
     def remember(self, letter_id: str, stop_id: str, epoch: int) -> None:
         self.stop_letters[letter_id] = (stop_id, epoch)
         while len(self.stop_letters) > LETTERS_REMEMBERED:
-            self.stop_letters.popitem(last=False)
+            del self.stop_letters[next(iter(self.stop_letters))]
 
 
 def inherited(instance: str, begun_at: float, *, epoch: int = 0) -> Place:

@@ -10,6 +10,8 @@ from wire.messages import TradingMode
 from wire.rest import StopRequest
 from wire.stops import Level, Scope, ScopeKind
 
+NONE = frozenset[str]()
+
 
 @attrs.frozen(kw_only=True)
 class KnownEngine:
@@ -18,7 +20,7 @@ class KnownEngine:
     account_id: str | None
     mode: TradingMode | None = None
     strategies: frozenset[str] | None = None
-    capabilities: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = NONE
 
 
 class Roster:
@@ -46,8 +48,10 @@ class Roster:
     ) -> None:
         """What the engine said of itself in its hello."""
         known = self.engines.get(engine_id) or KnownEngine(account_id=None)
-        held = None if strategies is None else frozenset(strategies)
-        self.engines[engine_id] = attrs.evolve(known, mode=mode, strategies=held, capabilities=frozenset(capabilities))
+        held = None if strategies is None else frozenset(strategies) or NONE
+        self.engines[engine_id] = attrs.evolve(
+            known, mode=mode, strategies=held, capabilities=frozenset(capabilities) or NONE
+        )
 
     def account(self, engine_id: str) -> str | None:
         known = self.engines.get(engine_id)
