@@ -9,7 +9,10 @@ import attrs
 from store.database import Connection
 from wire.rest import Alert, AlertState
 
-_COLUMNS = "id, code, severity, reason, engine_id, stop_id, state, raised_at, acknowledged_by, acknowledged_at"
+_COLUMNS = (
+    "id, code, severity, reason, engine_id, stop_id, state, raised_at, acknowledged_by, acknowledged_at,"
+    " acknowledged_by_name"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -29,13 +32,16 @@ async def save(conn: Connection, alert: Alert) -> bool:
     return bool(done)
 
 
-async def acknowledge(conn: Connection, alert_id: str, user_id: str, at: datetime) -> Alert | None:
+async def acknowledge(
+    conn: Connection, alert_id: str, user_id: str, at: datetime, name: str | None = None
+) -> Alert | None:
     """The first to acknowledge stays the one. None when there is no such alert."""
     row = await conn.fetchrow(
         "update alerts set state = case state when 'open' then 'acknowledged' else state end,"
+        " acknowledged_by_name = case when acknowledged_by is null then $4 else acknowledged_by_name end,"
         " acknowledged_by = coalesce(acknowledged_by, $2), acknowledged_at = coalesce(acknowledged_at, $3)"
         f" where id = $1 returning {_COLUMNS}",
-        *(alert_id, user_id, at),
+        *(alert_id, user_id, at, name),
     )
     return _alert(row) if row else None
 

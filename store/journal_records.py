@@ -49,6 +49,7 @@ class StopNoted:
     cause: Annotated[str, C(max_length=64)]
     at: datetime
     drill: bool = False
+    username: Annotated[str, C(max_length=64)] | None = None
 
     def entry(self) -> Entry:
         return Entry(scope=self.scope, level=self.level, stop_epoch=self.stop_epoch)

@@ -18,8 +18,8 @@ from wire.rest import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.stops import Entry, Level, Register, Scope
 
 _COLUMNS = (
-    "stop_id, request_id, stop_epoch, released_epoch, scope, level, user_id, reason, cause, drill, requested_at,"
-    " released_at, delivered, engines, durable, state, results, timeline"
+    "stop_id, request_id, stop_epoch, released_epoch, scope, level, user_id, username, reason, cause, drill,"
+    " requested_at, released_at, delivered, engines, durable, state, results, timeline"
 )
 
 
@@ -52,8 +52,8 @@ async def save(conn: Connection, term: int, stop: Stop) -> Entry:
         )
         if stop.epoch >= known["stop_epoch"]:
             await conn.execute(
-                "update stops set user_id = $2, reason = $3, cause = $4, drill = $5 where stop_id = $1",
-                *(stop.stop_id, stop.user_id, stop.reason, stop.cause, stop.drill),
+                "update stops set user_id = $2, reason = $3, cause = $4, drill = $5, username = $6 where stop_id = $1",
+                *(stop.stop_id, stop.user_id, stop.reason, stop.cause, stop.drill, stop.username),
             )
         await save_progress(conn, stop)
     await note_request(conn, stop.request_id, stop.stop_id, stop.requested_at)
@@ -64,11 +64,11 @@ async def save(conn: Connection, term: int, stop: Stop) -> Entry:
 async def _insert(conn: Connection, term: int, stop: Stop) -> None:
     await conn.execute(
         "insert into stops (stop_id, request_id, scope, level, stop_epoch, term, user_id, reason, cause, drill,"
-        " requested_at, delivered, engines, durable, state, results, timeline)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        " requested_at, delivered, engines, durable, state, results, timeline, username)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         *(stop.stop_id, stop.request_id, str(stop.scope), stop.level.value, stop.epoch, term, stop.user_id),
         *(stop.reason, stop.cause, stop.drill, stop.requested_at, stop.delivered, stop.engines, stop.durable),
-        *(stop.state.value, to_json(stop.results), to_json(stop.timeline)),
+        *(stop.state.value, to_json(stop.results), to_json(stop.timeline), stop.username),
     )
 
 
@@ -173,7 +173,18 @@ def _entry(row: asyncpg.Record) -> Entry:
 
 
 def _stop(row: asyncpg.Record) -> Stop:
-    same = ("stop_id", "request_id", "user_id", "reason", "cause", "drill", "requested_at", "delivered", "engines")
+    same = (
+        "stop_id",
+        "request_id",
+        "user_id",
+        "username",
+        "reason",
+        "cause",
+        "drill",
+        "requested_at",
+        "delivered",
+        "engines",
+    )
     fields: dict[str, Any] = {name: row[name] for name in (*same, "durable")}
     return Stop(
         **fields,

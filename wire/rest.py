@@ -402,7 +402,10 @@ class TimelineEvent:
 
 @message
 class Stop:
-    """EmergencyStopResponse, and the Stop of GET /api/stops. ``durable``: journal or database on stable storage."""
+    """EmergencyStopResponse, and the Stop of GET /api/stops. ``durable``: journal or database on stable storage.
+
+    ``username``: what the person of ``user_id`` was called when the stop was taken; null when it is not known, or was
+    no person (an engine, the platform)."""
 
     stop_id: Identifier
     request_id: RequestId
@@ -421,6 +424,7 @@ class Stop:
     cause: Annotated[str, C(max_length=64)] = "operator"
     released_at: datetime | None = None
     timeline: list[TimelineEvent] = attrs.field(factory=list)
+    username: Annotated[str, C(max_length=64)] | None = None
 
 
 @message
@@ -521,17 +525,20 @@ class ChecklistItem:
 
 @message
 class ReleaseStep:
-    """A state that a request for a release came to. ``by``: the person, null when it followed by itself."""
+    """A state that a request for a release came to. ``by``: the person, null when it followed by itself; ``by_name``:
+    what that person was called, null when it is not known."""
 
     at: datetime
     state: ReleaseState
     by: Annotated[str, C(max_length=64)] | None
     detail: Text | None
+    by_name: Annotated[str, C(max_length=64)] | None = None
 
 
 @message
 class ReleaseView:
-    """A request for a release. ``checklist``: as it is now while the request waits, else as it was decided on."""
+    """A request for a release. ``checklist``: as it is now while the request waits, else as it was decided on. The
+    names are those of ``requested_by`` and ``approved_by``, null when they are not known."""
 
     id: Identifier
     stop_id: Identifier
@@ -547,6 +554,8 @@ class ReleaseView:
     reduced: ReducedLimits | None
     approved_by: Annotated[str, C(max_length=64)] | None
     history: list[ReleaseStep]
+    requested_by_name: Annotated[str, C(max_length=64)] | None = None
+    approved_by_name: Annotated[str, C(max_length=64)] | None = None
 
 
 # --- strategies ---------------------------------------------------------------------------------------------------
@@ -648,6 +657,7 @@ class ParameterVersion:
     request_id: RequestId
     error: ErrorCode | None
     reason: Text | None
+    username: Annotated[str, C(max_length=64)] | None = None
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
@@ -713,7 +723,7 @@ class AlertState(Enum):
 
 @message
 class Alert:
-    """Open until a named person acknowledges it."""
+    """Open until a named person acknowledges it: ``acknowledged_by``, called ``acknowledged_by_name``."""
 
     id: Identifier
     code: ErrorCode
@@ -725,6 +735,7 @@ class Alert:
     raised_at: datetime
     acknowledged_by: Annotated[str, C(max_length=64)] | None
     acknowledged_at: datetime | None
+    acknowledged_by_name: Annotated[str, C(max_length=64)] | None = None
 
 
 @message

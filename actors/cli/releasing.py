@@ -115,8 +115,9 @@ async def with_fresh_proof(platform: Platform, path: str, body: dict[str, Any]) 
 
 def _show(stop: dict[str, Any], release: dict[str, Any]) -> None:
     why = stop["reason"] or "no reason given"
-    line(f"stop {stop['stop_id']}: {stop['scope']} {stop['level']}, by {stop['user_id']}: {why}")
-    line(f"release asked for by {release['requested_by']} at {release['requested_at']}: {release['reason']}")
+    who, asked_by = stop["username"] or stop["user_id"], release["requested_by_name"] or release["requested_by"]
+    line(f"stop {stop['stop_id']}: {stop['scope']} {stop['level']}, by {who}: {why}")
+    line(f"release asked for by {asked_by} at {release['requested_at']}: {release['reason']}")
     line("strategies trade again" if release["resume"] else "strategies come back paused")
     if reduced := release["reduced"]:
         line(f"for {reduced['minutes']} minutes only opening orders of at most {reduced['max_order_value']:,} won")

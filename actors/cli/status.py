@@ -29,7 +29,8 @@ async def _status(args: argparse.Namespace) -> int:
     for stop in stops:
         if stop["released_at"] is None:
             what = "drill" if stop["drill"] else "stop"
-            line(f"open {what} {stop['stop_id']}: {stop['scope']} {stop['level']}, {stop['state']}: {stop['reason']}")
+            who, why = stop["username"] or stop["user_id"], stop["reason"]
+            line(f"open {what} {stop['stop_id']}: {stop['scope']} {stop['level']}, {stop['state']}, by {who}: {why}")
     show(("engine", "link", "mode", "level", "age", "positions", "orders", "version"), [_row(e) for e in engines])
     healthy = all(engine["connection"] == "connected" for engine in engines) and not ready["degraded"]
     return OK if healthy else FAILED

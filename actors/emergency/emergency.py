@@ -152,7 +152,7 @@ class BreakGlass:
         stop_id, level = self._raised(request.scope, request.level)
         wanted = attrs.evolve(cast("Any", request), level=level)
         try:
-            await trio.to_thread.run_sync(self._write, wanted, stop_id, who.user_id, limiter=self.threads)
+            await trio.to_thread.run_sync(self._write, wanted, stop_id, who, limiter=self.threads)
         except OSError as error:
             words = f"{cut} engines were cut off and halt by lease within 15 s; not recorded: {error.strerror}"
             return LocalAnswer(recorded=False, stop_id=stop_id, words=words)
@@ -181,11 +181,11 @@ class BreakGlass:
                     await trio.to_thread.run_sync(forget, path)
             await trio.sleep(LEFT_SECONDS)
 
-    def _write(self, request: LocalRequest, stop_id: str, user_id: str) -> None:
+    def _write(self, request: LocalRequest, stop_id: str, who: Principal) -> None:
         """Blocking. The journal, or if that does not answer either, a file of its own for the next start."""
         pending = max((s.stop_epoch for s in tuple(self.shelf.decided_elsewhere)), default=0)
         epoch = max(self.shelf.book.register.epoch + EPOCH_GAP, pending + 1)
-        noted = noted_locally(request, stop_id=stop_id, epoch=epoch, user_id=user_id)
+        noted = noted_locally(request, stop_id=stop_id, epoch=epoch, user_id=who.user_id, username=who.username)
         self.shelf.decided_elsewhere.append(noted)
         if not self.copies.append_within(JOURNAL_SECONDS, [noted]):
             leave(self.services.settings.home, noted)

@@ -125,7 +125,9 @@ def _noted(request: LocalRequest) -> StopNoted:
     return noted_locally(request, stop_id=f"stop-{uuid.uuid4().hex[:20]}", epoch=0, user_id=LOCAL_USER)
 
 
-def noted_locally(request: LocalRequest, *, stop_id: str, epoch: int, user_id: str) -> StopNoted:
+def noted_locally(
+    request: LocalRequest, *, stop_id: str, epoch: int, user_id: str, username: str | None = None
+) -> StopNoted:
     """The request as a stop, before the coordinator has seen it."""
     return StopNoted(
         stop_id=stop_id,
@@ -136,5 +138,6 @@ def noted_locally(request: LocalRequest, *, stop_id: str, epoch: int, user_id: s
         user_id=user_id,
         reason=request.reason,
         cause=LOCAL,
+        username=username,
         at=datetime.now(UTC),
     )

@@ -14,7 +14,7 @@ import attrs
 from actors.incidents.report import STAGES, EngineIncident, IncidentReport
 from actors.incidents.words import LANGUAGES
 from wire.messages import Flatness, StopPhase
-from wire.rest import TimelineEvent
+from wire.rest import Stop, TimelineEvent
 
 KST = timezone(timedelta(hours=9))
 STYLE = (
@@ -108,7 +108,7 @@ def _facts(report: IncidentReport, w: Mapping[str, str]) -> list[tuple[str, str]
     return [
         (w["scope"], str(stop.scope)),
         (w["level"], stop.level.value),
-        (w["by"], _person(stop.user_id, report.people)),
+        (w["by"], _person(stop, report.people)),
         (w["cause"], stop.cause),
         (w["reason"], stop.reason or w["none"]),
         (w["requested"], _time(stop.requested_at)),
@@ -189,12 +189,13 @@ def _timeline(report: IncidentReport, w: Mapping[str, str]) -> Table:
     return Table((w["time"], w["engine"], w["event"], w["detail"]), rows)
 
 
-def _person(user_id: str, people: Mapping[str, str]) -> str:
-    return f"{people[user_id]} ({user_id})" if user_id in people else user_id
+def _person(stop: Stop, people: Mapping[str, str]) -> str:
+    name = stop.username or people.get(stop.user_id)
+    return f"{name} ({stop.user_id})" if name not in (None, stop.user_id) else stop.user_id
 
 
 def _said(event: TimelineEvent, people: Mapping[str, str]) -> str:
-    """What a person did begins with that person's id; those who read it know the name."""
+    """What a person did begins with that person's name; where the name was not known, with the id."""
     who, colon, rest = (event.detail or "").partition(":")
     return f"{people[who]}{colon}{rest}" if event.engine_id is None and who in people else event.detail or ""
 

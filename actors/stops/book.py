@@ -139,30 +139,36 @@ class StopBook(StopLedger):
 
     # --- a stop is wanted ---
 
-    def take(self, request: StopRequest, user_id: str, now: Instant, *, cause: str = "operator") -> Taken | Refusal:
+    def take(
+        self, request: StopRequest, user_id: str, now: Instant, *, cause: str = "operator", username: str | None = None
+    ) -> Taken | Refusal:
         """Decides a stop. Refused is only what names nothing that exists, or a drill that would really trade."""
         refusal = self.roster.refuse_unknown(request.scope) or self.roster.refuse_drill(request)
-        return refusal or self.take_unchecked(request, user_id, now, cause=cause)
+        return refusal or self.take_unchecked(request, user_id, now, cause=cause, username=username)
 
-    def take_unchecked(self, request: StopRequest, user_id: str, now: Instant, *, cause: str) -> Taken:
+    def take_unchecked(
+        self, request: StopRequest, user_id: str, now: Instant, *, cause: str, username: str | None = None
+    ) -> Taken:
         """A stop that was already promised to somebody: it is opened even if nothing matches it."""
-        if request.request_id is not None:
-            known = self._requests.get((request.request_id, request.scope))
-            if known is not None and (run := self.runs.get(known)) is not None:
-                return self._again(run, request, user_id, cause, now)
-        if (run := self._open_run_of(request.scope)) is not None:
-            if request.request_id is not None:
-                self._requests[(request.request_id, request.scope)] = run.stop_id
-            return self._raise(run, request, user_id, cause, now)
-        stop_id = self._new_id()
         words = Words(
-            request_id=request.request_id or stop_id,
+            request_id=request.request_id or "",
             user_id=user_id,
             reason=request.reason,
             requested_at=now.wall,
             cause=cause,
             drill=request.drill,
+            username=username,
         )
+        if request.request_id is not None:
+            known = self._requests.get((request.request_id, request.scope))
+            if known is not None and (run := self.runs.get(known)) is not None:
+                return self._again(run, request, words, now)
+        if (run := self._open_run_of(request.scope)) is not None:
+            if request.request_id is not None:
+                self._requests[(request.request_id, request.scope)] = run.stop_id
+            return self._raise(run, request, words, now)
+        stop_id = self._new_id()
+        words = attrs.evolve(words, request_id=request.request_id or stop_id)
         effects = self._open(stop_id, request.scope, request.level, words, now)
         return Taken(stop_id=stop_id, effects=effects, decided=True)
 
@@ -250,6 +256,7 @@ class StopBook(StopLedger):
         reason: str,
         now: Instant,
         reduced: Reduced | None = None,
+        username: str | None = None,
     ) -> ReleasePlan:
         """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be."""
         run = self.runs[stop_id]
@@ -261,6 +268,7 @@ class StopBook(StopLedger):
                 reason=f"waived at the release of {stop_id}",
                 requested_at=now.wall,
                 cause="waived",
+                username=username,
             )
             entry = Entry(Scope.of_engine(engine_id), run.level, self._next_epoch())
             earlier = self._requests.get((words.request_id, entry.scope), "")  # of a release that did not come about
@@ -275,6 +283,7 @@ class StopBook(StopLedger):
             user_id=user_id,
             reason=reason,
             reduced=reduced,
+            username=username,
         )
 
     def kept_views(self, plan: ReleasePlan, now: Instant) -> list[Stop]:
@@ -306,7 +315,7 @@ class StopBook(StopLedger):
         run = self.runs[plan.stop_id]
         if not self._is_open(plan.stop_id):
             run.released_at = now
-            run.note(now, "released", detail=f"{plan.user_id}: {plan.reason}")
+            run.note(now, "released", detail=f"{plan.username or plan.user_id}: {plan.reason}")
             effects += [self._release_for(e, run, plan) for e in sorted(self.connected & {*run.parts})]
         return [*effects, StopChanged(stop_id=plan.stop_id)]
 
@@ -318,13 +327,13 @@ class StopBook(StopLedger):
         run.note(now, "requested", detail=detail(kept.words, kept.entry.level))
         return run
 
-    def _again(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
+    def _again(self, run: Run, request: StopRequest, said: Words, now: Instant) -> Taken:
         """The same request: the same stop. Only a higher level is something new, and only while it is open."""
         if not self._is_open(run.stop_id) or request.level <= run.level:
             return Taken(stop_id=run.stop_id, effects=[], decided=False)
-        return self._raise(run, request, user_id, cause, now)
+        return self._raise(run, request, said, now)
 
-    def _raise(self, run: Run, request: StopRequest, user_id: str, cause: str, now: Instant) -> Taken:
+    def _raise(self, run: Run, request: StopRequest, said: Words, now: Instant) -> Taken:
         """A new epoch, so every engine does its part again. Who stopped and why changes only with the level, or
         when a real stop takes the place of a drill: a repeat must not write over the record of the stop it repeats; it
         is in the timeline."""
@@ -336,14 +345,20 @@ class StopBook(StopLedger):
             drill=run.words.drill and request.drill,
         )
         if request.level > run.level or words.drill is not run.words.drill:
-            words = attrs.evolve(words, user_id=user_id, reason=request.reason or words.reason, cause=cause)
+            words = attrs.evolve(
+                words,
+                user_id=said.user_id,
+                username=said.username,
+                reason=said.reason or words.reason,
+                cause=said.cause,
+            )
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
-        run.again = user_id != PLATFORM
-        run.note(now, "raised", detail=f"{user_id}: {run.level.value} {request.reason}".strip())
-        effects = [*self._send(run), *self._decided(run, "stop.raised", user_id, now)]
+        run.again = said.user_id != PLATFORM
+        run.note(now, "raised", detail=detail(said, run.level))
+        effects = [*self._send(run), *self._decided(run, "stop.raised", said.user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)
 
-    def go_on(self, stop_id: str, user_id: str, now: Instant) -> Taken | Refusal:
+    def go_on(self, stop_id: str, user_id: str, now: Instant, *, username: str | None = None) -> Taken | Refusal:
         """A person wants what is left of an open stop done now, also in another trading session."""
         run = self.runs.get(stop_id)
         if run is None:
@@ -354,7 +369,7 @@ class StopBook(StopLedger):
         self.register = self.register.with_stop(stop_id, entry)
         run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
         run.again = True
-        run.note(now, "continued", detail=user_id)
+        run.note(now, "continued", detail=username or user_id)
         effects = [*self._send(run), *self._decided(run, "stop.continued", user_id, now)]
         return Taken(stop_id=stop_id, effects=effects, decided=True)
 

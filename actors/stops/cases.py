@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from actors.requests import Principal
 from actors.stops.parts import Instant
 from store.releases import ReleaseRow
 from wire.rest import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, ReleaseView, Waiver
@@ -30,8 +31,11 @@ class Case:
     reduced: ReducedLimits | None = None
     history: list[ReleaseStep] = attrs.field(factory=list)
 
-    def stepped(self, state: ReleaseState, at: datetime, by: str | None = None, detail: str | None = None) -> "Case":
-        step = ReleaseStep(at=at, state=state, by=by, detail=detail)
+    def stepped(
+        self, state: ReleaseState, at: datetime, by: Principal | None = None, detail: str | None = None
+    ) -> "Case":
+        who, name = (by.user_id, by.username) if by is not None else (None, None)
+        step = ReleaseStep(at=at, state=state, by=who, by_name=name, detail=detail)
         return attrs.evolve(self, state=state, history=[*self.history, step])
 
     def ended(self, now: Instant, why: str) -> "Case":
@@ -112,7 +116,14 @@ def view_of(row: ReleaseRow) -> ReleaseView:
         reduced=row.reduced,
         approved_by=row.approved_by,
         history=row.history,
+        requested_by_name=_name(row.history, ReleaseState.REQUESTED),
+        approved_by_name=_name(row.history, ReleaseState.APPROVED),
     )
+
+
+def _name(history: Iterable[ReleaseStep], state: ReleaseState) -> str | None:
+    step = _last(history, state)
+    return step.by_name if step is not None else None
 
 
 def _last(history: Iterable[ReleaseStep], state: ReleaseState) -> ReleaseStep | None:

@@ -109,10 +109,11 @@ class Coordinator(Actor):
     async def on_take(self, msg: TakeStop) -> Stop | Refusal:
         self._adopt()
         now = self._now()
-        taken = self._shelf.book.take(msg.request, msg.principal.user_id, now, cause=msg.cause)
+        who = msg.principal
+        taken = self._shelf.book.take(msg.request, who.user_id, now, cause=msg.cause, username=who.username)
         if isinstance(taken, Refusal):
             return taken
-        self._carry_out(_marked(taken.effects) if msg.principal.degraded else taken.effects)
+        self._carry_out(_marked(taken.effects) if who.degraded else taken.effects)
         if taken.decided:
             self._void(taken.stop_id)
         return self._keeping.put(taken.stop_id)
@@ -120,7 +121,8 @@ class Coordinator(Actor):
     @handles(ContinueStop)
     async def on_continue(self, msg: ContinueStop) -> Stop | Refusal:
         self._adopt()
-        taken = self._shelf.book.go_on(msg.stop_id, msg.principal.user_id, self._now())
+        who = msg.principal
+        taken = self._shelf.book.go_on(msg.stop_id, who.user_id, self._now(), username=who.username)
         if isinstance(taken, Refusal):
             return taken
         self._carry_out(taken.effects)

@@ -117,6 +117,7 @@ def noted(stop_id: str, entry: Entry, words: Words) -> StopNoted:
         cause=words.cause,
         at=words.requested_at,
         drill=words.drill,
+        username=words.username,
     )
 
 
@@ -128,6 +129,7 @@ def words_of(stop: StopNoted) -> Words:
         requested_at=stop.at,
         cause=stop.cause,
         drill=stop.drill,
+        username=stop.username,
     )
 
 

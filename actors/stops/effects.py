@@ -18,6 +18,12 @@ class Words:
     requested_at: datetime
     cause: str = "operator"
     drill: bool = False
+    username: str | None = None
+
+    @property
+    def who(self) -> str:
+        """For people to read: the name of the person, where it is known."""
+        return self.username or self.user_id
 
 
 @attrs.frozen(kw_only=True)

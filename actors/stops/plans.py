@@ -39,3 +39,4 @@ class ReleasePlan:
     user_id: str
     reason: str
     reduced: Reduced | None = None
+    username: str | None = None

@@ -78,7 +78,7 @@ class Releases:
         if case is waiting:
             return case.view()  # asked again with the same words: it waits on, and is written down already
         if waiting is not None:
-            self._keeping.settled(waiting.ended(self._now(), f"{msg.principal.user_id} asked anew"))
+            self._keeping.settled(waiting.ended(self._now(), f"{msg.principal.username} asked anew"))
         try:
             await self._records.note_case(case)
         except NotKept:
@@ -160,6 +160,7 @@ class Releases:
             case.waived,
             resume=case.resume,
             user_id=who.user_id,
+            username=who.username,
             reason=case.reason,
             now=now,
             reduced=_reduced(case),

@@ -86,7 +86,7 @@ class ReleaseDesk:
             reduced=request.reduced,
             waive=list(request.waive),
             checklist=items,
-        ).stepped(ReleaseState.REQUESTED, now.wall, who.user_id, request.reason)
+        ).stepped(ReleaseState.REQUESTED, now.wall, who, request.reason)
         known = self._cases.get(run.stop_id)
         if known is not None and known.asks_the_same_as(fresh):
             return known
@@ -121,7 +121,7 @@ class ReleaseDesk:
         refusal = _second_person(case, who, set(desk), now)
         items = checklist(run, case.waive, case.reason, synced)
         refusal = refusal or failing(items)
-        return refusal or attrs.evolve(case, checklist=items).stepped(ReleaseState.APPROVED, now.wall, who.user_id)
+        return refusal or attrs.evolve(case, checklist=items).stepped(ReleaseState.APPROVED, now.wall, who)
 
     def done(self, case: Case) -> None:
         """It has come to its end; another request that took its place waits on."""

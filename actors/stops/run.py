@@ -46,6 +46,7 @@ class Run:
             requested_at=view.requested_at,
             cause=view.cause,
             drill=view.drill,
+            username=view.username,
         )
         parts = [restored_part(r, entry.stop_epoch, now) for r in view.results] if same or released else []
         return cls(
@@ -92,6 +93,7 @@ class Run:
             scope=self.scope,
             level=self.level,
             user_id=self.words.user_id,
+            username=self.words.username,
             reason=self.words.reason,
             requested_at=self.words.requested_at,
             delivered=sum(p.acked for p in self.parts.values()),
@@ -136,7 +138,7 @@ def alert(code: str, severity: str, reason: str, engine_id: str | None, stop_id:
 
 
 def detail(words: Words, level: Level) -> str:
-    return f"{words.user_id}: {level.value} {words.reason}".strip()
+    return f"{words.who}: {level.value} {words.reason}".strip()
 
 
 def named(engine_ids: Iterable[str], most: int = 10) -> str:

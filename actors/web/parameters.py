@@ -10,6 +10,7 @@ from actors.web.problems import Problem, refused
 from actors.web.stops import request_id
 from actors.web.table import PAGING, Answer, Call, Query, Route
 from store import parameters as stored
+from store import users
 from wire.rest import (
     ParameterChange,
     ParameterVersion,
@@ -81,16 +82,18 @@ async def history(call: Call) -> Answer:
         head = await call.services.db.run(stored.head, engine_id, strategy_id)
         after = max(0, (head.version if head else 0) - limit)
     rows = await call.services.db.run(stored.history, engine_id, strategy_id, after, limit)
-    items = [_version(row) for row in rows]
+    names = await call.services.db.run(users.names, sorted({row.user_id for row in rows}))
+    items = [_version(row, names.get(row.user_id)) for row in rows]
     return Answer(value=Listing(items=items, next=str(items[-1].version) if len(items) == limit else None))
 
 
-def _version(row: stored.VersionRow) -> ParameterVersion:
+def _version(row: stored.VersionRow, username: str | None) -> ParameterVersion:
     return ParameterVersion(
         version=row.version,
         parameters=row.parameters,
         status=row.status,
         user_id=row.user_id,
+        username=username,
         at=row.at,
         request_id=row.request_id,
         error=row.error,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from actors.alarms.webhook import AlertAcknowledged, TellOutside, alert_in
-from actors.requests import WEBHOOK
+from actors.requests import WEBHOOK, Principal
 from actors.web.answers import Listing, listing
 from actors.web.problems import Problem, not_found
 from actors.web.table import PAGING, Answer, Call, Query, Route
@@ -68,7 +68,7 @@ async def list_alerts(call: Call) -> Answer:
 
 async def acknowledge(call: Call) -> Answer:
     now = datetime.now(UTC)
-    alert = await call.services.db.run(_acknowledge, call.identifier("alert_id"), call.who.user_id, now, tx={})
+    alert = await call.services.db.run(_acknowledge, call.identifier("alert_id"), call.who, now, tx={})
     if alert is None:
         raise not_found("alert")
     call.services.hub.publish(Topic.ALERTS, alert, key=alert.id)
@@ -76,10 +76,10 @@ async def acknowledge(call: Call) -> Answer:
     return Answer(value=alert)
 
 
-async def _acknowledge(conn: Connection, alert_id: str, user_id: str, now: datetime) -> Alert | None:
-    alert = await alerts.acknowledge(conn, alert_id, user_id, now)
+async def _acknowledge(conn: Connection, alert_id: str, who: Principal, now: datetime) -> Alert | None:
+    alert = await alerts.acknowledge(conn, alert_id, who.user_id, now, who.username)
     if alert is not None:
-        await audit.append(conn, actor=user_id, action="alert.ack", target=f"alert:{alert_id}", detail={})
+        await audit.append(conn, actor=who.user_id, action="alert.ack", target=f"alert:{alert_id}", detail={})
     return alert
 
 

@@ -359,9 +359,10 @@ async def test_an_alert_is_open_until_the_first_person_acknowledges_it(db):
     assert await db.run(alerts.save, an_alert("a"))
     assert not await db.run(alerts.save, an_alert("a"))
     assert await db.run(alerts.open_alerts) == [(an_alert("a"), False)]
-    await db.run(alerts.acknowledge, "a", "ann", NOW)
-    second = await db.run(alerts.acknowledge, "a", "bob", NOW + timedelta(hours=1))
+    await db.run(alerts.acknowledge, "a", "ann", NOW, "Ann")
+    second = await db.run(alerts.acknowledge, "a", "bob", NOW + timedelta(hours=1), "Bob")
     assert (second.acknowledged_by, second.acknowledged_at, second.state) == ("ann", NOW, AlertState.ACKNOWLEDGED)
+    assert second.acknowledged_by_name == "Ann"
     assert await db.run(alerts.open_alerts) == []
     assert (await db.run(alerts.resolve, "a", NOW)).state is AlertState.RESOLVED
     assert await db.run(alerts.acknowledge, "none", "ann", NOW) is None

@@ -160,11 +160,12 @@ async def test_two_writers_of_epochs_never_wait_for_each_other(db, term):
 
 
 async def test_a_raise_brings_who_and_why_and_a_late_row_takes_nothing_back(db, term):
-    await db.run(stops.save, term, a_stop(drill=True), tx={})
-    await db.run(stops.save, term, a_stop(epoch=6, level=Level.CANCEL), tx={})
-    await db.run(stops.save, term, a_stop(drill=True), tx={})
+    await db.run(stops.save, term, a_stop(drill=True, username="Ann"), tx={})
+    assert (await db.run(stops.get, "S1")).username == "Ann"
+    await db.run(stops.save, term, a_stop(epoch=6, level=Level.CANCEL, username="Bob"), tx={})
+    await db.run(stops.save, term, a_stop(drill=True, username="Ann"), tx={})
     kept = await db.run(stops.get, "S1")
-    assert (kept.drill, kept.level, kept.epoch) == (False, Level.CANCEL, 6)
+    assert (kept.drill, kept.level, kept.epoch, kept.username) == (False, Level.CANCEL, 6, "Bob")
 
 
 async def test_drills_are_listed_apart(db, term):

@@ -324,6 +324,31 @@ def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("stop-manual")).to_contain_text("beta, gamma")
 
 
+@pytest.mark.parametrize(
+    "user_id, username, shown",
+    [
+        ("u-4b1d", "이수진", "이수진"),
+        ("u-4b1d", None, "u-4b1d"),
+        ("platform", None, "플랫폼"),
+        ("gamma", None, "gamma"),
+    ],
+)
+def test_who_stopped_is_told_by_name_and_by_id_only_where_no_name_is_known(
+    signed_in, desk, expect, user_id, username, shown
+):
+    stop_id = open_stop(signed_in, desk, level="HALT")
+    stop = desk.call(desk.desk.items["stops"].__getitem__, stop_id)
+    said = [
+        {"at": stop["requested_at"], "event": "release_requested", "engine_id": None, "detail": "이수진: 시세 정상"}
+    ]
+    desk.call(desk.desk.show_stop, {**stop, "user_id": user_id, "username": username, "timeline": said})
+    expect(signed_in.get_by_test_id("stop-banner")).to_contain_text(f"{shown} · ")
+    expect(signed_in.get_by_test_id("stop-facts")).to_contain_text(f"요청한 사람{shown}")
+    expect(signed_in.get_by_test_id(f"stop-row-{stop_id}")).to_contain_text(shown)
+    signed_in.get_by_test_id("stop-timeline").click()
+    expect(signed_in.get_by_test_id("stop-board")).to_contain_text("해제 요청 · 이수진: 시세 정상")
+
+
 def test_the_banner_stays_on_every_page_until_a_person_released_the_stop(signed_in, desk, expect):
     stop = open_stop(signed_in, desk, level="HALT")
     for name in PAGES:
@@ -402,7 +427,8 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
         "stop_id": stop,
         "state": "requested",
         "checklist": [{"name": "engines_verified", "ok": True, "detail": "2/3"}],
-        "requested_by": "u-risk",
+        "requested_by": "u-4b1d",
+        "requested_by_name": "이수진",
         "requested_at": "2026-11-20T01:02:03Z",
         "not_before": None,
         "epoch": 1,
@@ -415,6 +441,7 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
     desk.call(desk.desk.releases.__setitem__, stop, asked)
     shown = signed_in.get_by_test_id("release-checklist")
     expect(shown).to_contain_text("시세 정상", timeout=10_000)
+    expect(shown).to_contain_text("해제 요청됨 · 이수진")
     expect(shown).to_contain_text("점검 중인 서버")
     expect(shown).to_contain_text("다시 가동")
     signed_in.get_by_test_id("release-approve-open").click()

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources a998c362b242cb8318e342504983c56790b46ecb284c60432d84f098c6503649 */
+/* built from ui/src by `npm run build`; sources d671c14b70778de9381bf3fb19672a366a0b403d620669c2eb8e290d182a46f9 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -266,6 +266,7 @@ var TK = (function(exports) {
 			until: "{time}까지",
 			shares: "주",
 			platform: "플랫폼",
+			"who.local": "서버에서 직접",
 			skip: "본문으로 건너뛰기",
 			logout: "로그아웃",
 			"page.none": "없는 화면입니다",
@@ -550,6 +551,15 @@ var TK = (function(exports) {
 			"stop.state.partial": "일부 완료",
 			"stop.state.empty": "해당 엔진 없음",
 			"stop.state.released": "해제됨",
+			"event.requested": "요청",
+			"event.raised": "갱신",
+			"event.continued": "계속 실행",
+			"event.recovered": "다시 시작 뒤 이어짐",
+			"event.kept": "유지",
+			"event.reopened": "다시 열림",
+			"event.connected": "다시 연결",
+			"event.release_requested": "해제 요청",
+			"event.release_void": "해제 요청 무효",
 			"phase.pending": "대기",
 			"phase.sent": "전송",
 			"phase.received": "수신",
@@ -736,6 +746,7 @@ var TK = (function(exports) {
 			until: "until {time}",
 			shares: " sh",
 			platform: "Platform",
+			"who.local": "At the server",
 			skip: "Skip to content",
 			logout: "Sign out",
 			"page.none": "There is no such page",
@@ -1020,6 +1031,15 @@ var TK = (function(exports) {
 			"stop.state.partial": "Partly done",
 			"stop.state.empty": "No engine matched",
 			"stop.state.released": "Released",
+			"event.requested": "Requested",
+			"event.raised": "Renewed",
+			"event.continued": "Continued",
+			"event.recovered": "Taken up after a restart",
+			"event.kept": "Kept",
+			"event.reopened": "Opened again",
+			"event.connected": "Connected",
+			"event.release_requested": "Release asked for",
+			"event.release_void": "Release void",
 			"phase.pending": "Pending",
 			"phase.sent": "Sent",
 			"phase.received": "Received",
@@ -2470,6 +2490,7 @@ var TK = (function(exports) {
 		scope: text,
 		level,
 		user_id: text,
+		username: orNull(text),
 		reason: /* @__PURE__ */ optional(text, ""),
 		requested_at: time,
 		delivered: count,
@@ -2511,7 +2532,8 @@ var TK = (function(exports) {
 		state: /* @__PURE__ */ picklist(AlertState),
 		raised_at: time,
 		acknowledged_by: orNull(text),
-		acknowledged_at: orNull(time)
+		acknowledged_at: orNull(time),
+		acknowledged_by_name: orNull(text)
 	});
 	var UPDATE_STATES = UpdateStatus;
 	var UpdateResult = /* @__PURE__ */ object({
@@ -2647,6 +2669,7 @@ var TK = (function(exports) {
 		parameters,
 		status: /* @__PURE__ */ picklist(UPDATE_STATES),
 		user_id: text,
+		username: orNull(text),
 		at: time,
 		request_id: text,
 		error: orNull(text),
@@ -2669,6 +2692,7 @@ var TK = (function(exports) {
 			detail: /* @__PURE__ */ optional(text, "")
 		})),
 		requested_by: text,
+		requested_by_name: orNull(text),
 		requested_at: orNull(time),
 		not_before: orNull(time),
 		epoch: /* @__PURE__ */ optional(count, 0),
@@ -2679,6 +2703,7 @@ var TK = (function(exports) {
 		})), []),
 		resume: /* @__PURE__ */ optional(/* @__PURE__ */ boolean(), false),
 		approved_by: orNull(text),
+		approved_by_name: orNull(text),
 		reduced: orNull(/* @__PURE__ */ object({
 			minutes: count,
 			max_order_value: count

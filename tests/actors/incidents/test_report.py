@@ -120,6 +120,14 @@ def test_people_are_called_by_their_names_and_nobody_else_is():
     assert "| released | u-9: unknown |" in text
 
 
+def test_the_name_that_was_written_with_the_stop_is_told_though_nobody_can_be_asked_any_more():
+    timeline = [TimelineEvent(at=START, event="requested", detail="kim: FLATTEN because")]
+    seen = compose(stop(user_id="u-1", username="kim", timeline=timeline), [], None, at(10))
+    assert "| Requested by | kim (u-1) |" in markdown(seen, "en")
+    own = compose(stop(user_id="E1", username=None, timeline=[]), [], None, at(10))
+    assert "| Requested by | E1 |" in markdown(own, "en")
+
+
 def test_where_no_read_says_what_is_left_nothing_says_none():
     blind = result("E1", StopPhase.FROZEN, flatness=Flatness.UNKNOWN, positions_liquidated=0, orders_cancelled=0)
     told = [TimelineEvent(at=START, event="frozen", engine_id="E1")]

@@ -14,16 +14,32 @@ from actors.links.messages import DeliverRelease, DeliverStop, LinkDown, LinkUp,
 from actors.platform.degraded import DegradedParts
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, ShowRelease, TakeStop
 from actors.stops.coordinator import Coordinator
+from actors.stops.copies import noted, words_of
 from actors.stops.keeping import StopKeeping
 from actors.stops.records import NotKept
 from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
+from store.journal_records import StopNoted
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import REDUCED_RELEASES, Flatness, Hello, LatchState, Reduced, StopPhase, StopProgress, TradingMode
+from wire.codec import decode, encode
+from wire.messages import (
+    REDUCED_RELEASES,
+    Flatness,
+    Hello,
+    LatchState,
+    LocalStop,
+    LocalStopCause,
+    Reduced,
+    StopPhase,
+    StopProgress,
+    TradingMode,
+)
 from wire.rest import ReducedLimits, ReleaseRequest, ReleaseState, Role, StopRequest, StopState, Waiver
 from wire.stops import Level, Register, Scope
+
+MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 class Link(Actor):
@@ -500,6 +516,37 @@ async def test_when_the_journal_does_not_seal_a_release_the_waived_engines_stop_
         view = await world.release(stop, waive=unplugged)
         assert view.state is ReleaseState.RELEASED
         assert [stop_id for stop_id, _ in world.shelf.book.register.open_stops()] == [written.stop_id]
+
+
+async def test_who_did_something_is_told_by_name_in_every_view_and_copy(open_world, autojump_clock):
+    kim, lee = (attrs.evolve(person(f"u-{n}"), username=n) for n in ("kim", "lee"))
+    async with open_world(engines=2) as world:
+        world.records.people = [kim.user_id, lee.user_id]
+        await world.connect("E1")
+        stop = await world.ref.ask(TakeStop(principal=kim, request=StopRequest(reason="fire")), timeout=5, urgent=True)
+        assert (stop.user_id, stop.username) == ("u-kim", "kim")
+        assert stop.timeline[0].detail == "kim: FLATTEN fire"
+        await world.verify(stop, "E1")
+        asked = ReleaseRequest(reason="out", epoch=stop.epoch, waive=[Waiver(engine_id="E2", reason="away")])
+        first = await world.ref.ask(RequestRelease(principal=kim, stop_id=stop.stop_id, request=asked), timeout=5)
+        assert (first.requested_by, first.requested_by_name, first.approved_by_name) == ("u-kim", "kim", None)
+        done = await world.ref.ask(ApproveRelease(principal=lee, stop_id=stop.stop_id, epoch=stop.epoch), timeout=5)
+        assert (done.approved_by, done.approved_by_name) == ("u-lee", "lee")
+        await trio.sleep(1)
+        assert world.records.database[stop.stop_id].timeline[-1].detail == "lee: out"
+        [kept] = world.records.releases[0].plan.kept
+        assert world.board.get(kept.stop_id).username == "lee"
+        written = noted(kept.stop_id, kept.entry, kept.words)
+        assert words_of(decode(encode(written), StopNoted)).username == "lee"
+
+
+async def test_a_stop_that_no_person_took_has_no_name(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        told = LocalStop(id="own", level=Level.HALT, cause=LocalStopCause.LEASE_EXPIRED, reason="silence", at=MOMENT)
+        world.ref.tell(LocallyStopped(engine_id="E1", stop=told))
+        shown = await world.board.wait_for("own", lambda s: True, timeout=5)
+        assert (shown.user_id, shown.username) == ("E1", None)
 
 
 CAREFUL = ReducedLimits(minutes=15, max_order_value=1_000_000)

@@ -396,8 +396,12 @@ def alert_of(alert_id):
 
 async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
     await real.db.run(alerts.save, alert_of("a1"))
-    done = await (await real.call("POST", "/api/alerts/a1/ack", role="operator")).get_json()
+    token = (await (await login(real, "operator")).get_json())["access_token"]
+    done = await (await real.call("POST", "/api/alerts/a1/ack", token=token)).get_json()
     assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "u-operator")
+    assert done["acknowledged_by_name"] == "operator"
+    listed = await (await real.call("GET", "/api/alerts", role="viewer")).get_json()
+    assert listed["items"][0]["acknowledged_by_name"] == "operator"
     assert (await real.call("POST", "/api/alerts/none/ack", role="operator")).status_code == 404
     assert real.heard == [AlertAcknowledged(alert_id="a1")]
 

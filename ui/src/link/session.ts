@@ -145,12 +145,6 @@ export function over(): void {
   else if (session.phase === "restoring") set({ phase: "out", unreachable: false });
 }
 
-/** The name for a user's id where this page knows it: one's own. */
-export function useWho(): (userId: string) => string {
-  const now = useSession();
-  return (userId) => ("user" in now && now.user.id === userId ? now.user.username : userId);
-}
-
 export function useSession(): Session {
   return useSyncExternalStore(
     (listener) => {

@@ -57,6 +57,12 @@ export function phaseLook(phase: StopPhase, t: Translate): Look {
   return { shape: "diamond", tone: "warn", word };
 }
 
+/** What a timeline says happened: a step of an engine, or something done to the whole stop. */
+export function eventWord(event: string, t: Translate): string {
+  for (const key of [`event.${event}`, `phase.${event}`]) if (isKey(key)) return t(key as "event.requested");
+  return event;
+}
+
 export function stopLook(stop: Stop, t: Translate): Look {
   if (stop.released_at !== null) return { shape: "ring", tone: "idle", word: t("stop.state.released") };
   const word = t(`stop.state.${stop.state}`);

@@ -10,7 +10,7 @@ export interface Account {
   as_of: string;
 }
 
-/** Open until a named person acknowledges it. */
+/** Open until a named person acknowledges it: `acknowledged_by`, called `acknowledged_by_name`. */
 export interface Alert {
   id: string;
   code: string;
@@ -22,6 +22,7 @@ export interface Alert {
   raised_at: string;
   acknowledged_by: string | null;
   acknowledged_at: string | null;
+  acknowledged_by_name: string | null;
 }
 
 export interface Alive {
@@ -466,6 +467,7 @@ export interface ParameterVersion {
   request_id: string;
   error: string | null;
   reason: string | null;
+  username: string | null;
 }
 
 export interface Person {
@@ -544,15 +546,16 @@ export interface ReleaseRequest {
   reduced?: ReducedLimits | null;
 }
 
-/** A state that a request for a release came to. `by`: the person, null when it followed by itself. */
+/** A state that a request for a release came to. `by`: the person, null when it followed by itself; `by_name`: what that person was called, null when it is not known. */
 export interface ReleaseStep {
   at: string;
   state: ReleaseState;
   by: string | null;
   detail: string | null;
+  by_name: string | null;
 }
 
-/** A request for a release. `checklist`: as it is now while the request waits, else as it was decided on. */
+/** A request for a release. `checklist`: as it is now while the request waits, else as it was decided on. The names are those of `requested_by` and `approved_by`, null when they are not known. */
 export interface ReleaseView {
   id: string;
   stop_id: string;
@@ -568,6 +571,8 @@ export interface ReleaseView {
   reduced: ReducedLimits | null;
   approved_by: string | null;
   history: ReleaseStep[];
+  requested_by_name: string | null;
+  approved_by_name: string | null;
 }
 
 /** What a stop could not close: how many shares of what, why, and until when that is known to hold. */
@@ -645,7 +650,7 @@ export interface StepUpRequest {
   totp?: string | null;
 }
 
-/** EmergencyStopResponse, and the Stop of GET /api/stops. `durable`: journal or database on stable storage. */
+/** EmergencyStopResponse, and the Stop of GET /api/stops. `durable`: journal or database on stable storage. `username`: what the person of `user_id` was called when the stop was taken; null when it is not known, or was no person (an engine, the platform). */
 export interface Stop {
   stop_id: string;
   request_id: string;
@@ -664,6 +669,7 @@ export interface Stop {
   cause: string;
   released_at: string | null;
   timeline: TimelineEvent[];
+  username: string | null;
 }
 
 /** A request for a stop. Everything is optional: an empty body stops everything and flattens. `drill`: the same stop with a label, of level HALT where the body names none; above HALT only where every engine it concerns trades on paper. */

@@ -120,6 +120,7 @@ export const Stop = v.object({
   scope: text,
   level,
   user_id: text,
+  username: orNull(text),
   reason: v.optional(text, ""),
   requested_at: time,
   delivered: count,
@@ -167,6 +168,7 @@ export const Alert = v.object({
   raised_at: time,
   acknowledged_by: orNull(text),
   acknowledged_at: orNull(time),
+  acknowledged_by_name: orNull(text),
 });
 export type Alert = v.InferOutput<typeof Alert>;
 

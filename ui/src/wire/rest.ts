@@ -87,6 +87,7 @@ export const ParameterVersion = v.object({
   parameters,
   status: v.picklist(UPDATE_STATES),
   user_id: text,
+  username: orNull(text),
   at: time,
   request_id: text,
   error: orNull(text),
@@ -109,6 +110,7 @@ export const Release = v.object({
   state: v.picklist(RELEASE_STATES),
   checklist: v.array(v.object({ name: text, ok: v.boolean(), detail: v.optional(text, "") })),
   requested_by: text,
+  requested_by_name: orNull(text),
   requested_at: orNull(time),
   not_before: orNull(time),
   epoch: v.optional(count, 0),
@@ -116,6 +118,7 @@ export const Release = v.object({
   waive: v.optional(v.array(v.object({ engine_id: text, reason: text })), []),
   resume: v.optional(v.boolean(), false),
   approved_by: orNull(text),
+  approved_by_name: orNull(text),
   reduced: orNull(v.object({ minutes: count, max_order_value: count })),
   history: v.optional(v.array(v.object({ at: time, state: v.picklist(RELEASE_STATES), by: orNull(text), detail: orNull(text) })), []),
 });

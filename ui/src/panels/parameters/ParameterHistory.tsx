@@ -5,12 +5,13 @@ import { Panel } from "../../kit/Panel";
 import { Status } from "../../kit/Status";
 import { newId } from "../../link/ids";
 import { call } from "../../link/rest";
-import { useSession, useWho } from "../../link/session";
+import { useSession } from "../../link/session";
 import { useT } from "../../store/preferences";
 import { toast } from "../../store/toasts";
 import { may } from "../../wire/common";
 import { UpdateResult, type Strategy } from "../../wire/items";
 import { listOf, ParameterVersion, type StrategyParameters } from "../../wire/rest";
+import { useWho } from "../who";
 import { errorText } from "../words";
 import { inOrder, labelOf, parametersKey, withUnit } from "./change";
 import { outcomeLook } from "./ParameterForm";
@@ -70,7 +71,7 @@ export function ParameterHistory({ strategy, stored, etag, offline }: { strategy
               <tr key={row.version} data-testid={`history-row-${row.version}`}>
                 <td className="num">{row.version}</td>
                 <td className="nowrap">{dateTime(row.at)}</td>
-                <td>{who(row.user_id)}</td>
+                <td>{who(row.user_id, row.username)}</td>
                 <td title={row.reason ?? undefined}>
                   <Status look={outcomeLook(row.status, t)} />
                 </td>

@@ -9,7 +9,7 @@ import { Icon } from "../../kit/icons";
 import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { call } from "../../link/rest";
-import { stepUp, useSession, useWho } from "../../link/session";
+import { stepUp, useSession } from "../../link/session";
 import { numberOf } from "../parameters/change";
 import { Proof, proofOf } from "../Proof";
 import { useNow } from "../../store/clock";
@@ -18,6 +18,7 @@ import { useT } from "../../store/preferences";
 import { may } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { Release } from "../../wire/rest";
+import { useWho } from "../who";
 import { scopeWord } from "../words";
 
 /** Ends a stop: one person asks, another one (or, at a desk of one, the same person after a minute) agrees. */
@@ -92,7 +93,7 @@ function Checklist({ release }: { release: Release }) {
   return (
     <div className="checklist" data-testid="release-checklist">
       <h3>
-        {t(`release.state.${release.state}`)} · {who(release.requested_by)}
+        {t(`release.state.${release.state}`)} · {who(release.requested_by, release.requested_by_name)}
         {release.requested_at && <span className="soft"> · {dateTime(release.requested_at)}</span>}
       </h3>
       {release.reason && <p className="small">{release.reason}</p>}

@@ -1,11 +1,11 @@
 import { Link } from "wouter";
 import { clock } from "../../i18n/format";
 import { Icon } from "../../kit/icons";
-import { useWho } from "../../link/session";
 import { useItems } from "../../store/live";
 import { useT } from "../../store/preferences";
 import { LEVELS } from "../../wire/common";
 import type { Stop } from "../../wire/items";
+import { useWho } from "../who";
 import { levelWord, scopeWord, stopLook } from "../words";
 
 /** All before a part of it, then the stronger level, then the newer: the first is what the desk must know first. */
@@ -34,7 +34,7 @@ export function StopBanner() {
           {drill ? t("stop.banner.drill") : t("stop.banner", { scope: scopeWord(first.scope, t) })} · {levelWord(first.level, t)} · {look.word}
         </strong>
         <span>
-          {who(first.user_id)} · {clock(first.requested_at)}
+          {who(first.user_id, first.username)} · {clock(first.requested_at)}
           {first.reason && ` · ${first.reason}`}
           {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
         </span>

@@ -8,7 +8,7 @@ import { Icon } from "../../kit/icons";
 import { Empty, Panel } from "../../kit/Panel";
 import { Badge, Notice, Status } from "../../kit/Status";
 import { call, readDocument } from "../../link/rest";
-import { useSession, useWho } from "../../link/session";
+import { useSession } from "../../link/session";
 import { useNow } from "../../store/clock";
 import { live, useItems, useLink, useTopic } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
@@ -16,7 +16,8 @@ import { toast } from "../../store/toasts";
 import { may } from "../../wire/common";
 import { Stop, type StopResult } from "../../wire/items";
 import { listOf } from "../../wire/rest";
-import { errorText, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
+import { useWho } from "../who";
+import { errorText, eventWord, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
 import { openStopDialog } from "./ask";
 import { ReleasePart } from "./Release";
 
@@ -118,9 +119,9 @@ function StopBoard({ stop }: { stop: Stop }) {
       dated={offline}
       flush
     >
-      <dl className="stop-facts">
+      <dl className="stop-facts" data-testid="stop-facts">
         <Fact label={t("stop.level")}>{levelWord(stop.level, t)}</Fact>
-        <Fact label={t("stop.by")}>{who(stop.user_id)}</Fact>
+        <Fact label={t("stop.by")}>{who(stop.user_id, stop.username)}</Fact>
         <Fact label={t("stop.at")}>{dateTime(stop.requested_at)}</Fact>
         <Fact label={t("stop.reason")}>{stop.reason || t("none")}</Fact>
         <Fact label={t("stop.epoch")}>{grouped(stop.epoch)}</Fact>
@@ -307,7 +308,7 @@ function Timeline({ stop }: { stop: Stop }) {
             </time>
             <span>{event.engine_id ?? t("platform")}</span>
             <span>
-              {event.event}
+              {eventWord(event.event, t)}
               {event.detail && <span className="soft"> · {event.detail}</span>}
             </span>
           </li>
@@ -353,7 +354,7 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                 <td>
                   <Status look={stopLook(stop, t)} />
                 </td>
-                <td>{who(stop.user_id)}</td>
+                <td>{who(stop.user_id, stop.username)}</td>
                 <td>{stop.reason || "–"}</td>
                 <td className="nowrap">{dateTime(stop.released_at)}</td>
               </tr>
