@@ -324,27 +324,22 @@ def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("stop-manual")).to_contain_text("beta, gamma")
 
 
-@pytest.mark.parametrize(
-    "user_id, username, shown",
-    [
-        ("u-4b1d", "이수진", "이수진"),
+def test_who_stopped_is_told_by_name_and_by_id_only_where_no_name_is_known(signed_in, desk, expect):
+    stop_id = open_stop(signed_in, desk, level="HALT")
+    stop = desk.call(desk.desk.items["stops"].__getitem__, stop_id)
+    event = {"event": "release_requested", "engine_id": None, "detail": "이수진: 시세 정상"}
+    timeline = [{"at": stop["requested_at"], **event}]
+    for user_id, username, shown in (
         ("u-4b1d", None, "u-4b1d"),
         ("platform", None, "플랫폼"),
         ("gamma", None, "gamma"),
-    ],
-)
-def test_who_stopped_is_told_by_name_and_by_id_only_where_no_name_is_known(
-    signed_in, desk, expect, user_id, username, shown
-):
-    stop_id = open_stop(signed_in, desk, level="HALT")
-    stop = desk.call(desk.desk.items["stops"].__getitem__, stop_id)
-    said = [
-        {"at": stop["requested_at"], "event": "release_requested", "engine_id": None, "detail": "이수진: 시세 정상"}
-    ]
-    desk.call(desk.desk.show_stop, {**stop, "user_id": user_id, "username": username, "timeline": said})
-    expect(signed_in.get_by_test_id("stop-banner")).to_contain_text(f"{shown} · ")
-    expect(signed_in.get_by_test_id("stop-facts")).to_contain_text(f"요청한 사람{shown}")
-    expect(signed_in.get_by_test_id(f"stop-row-{stop_id}")).to_contain_text(shown)
+        ("u-4b1d", "이수진", "이수진"),
+    ):
+        who = {"user_id": user_id, "username": username, "timeline": timeline}
+        desk.call(desk.desk.show_stop, {**stop, **who})
+        expect(signed_in.get_by_test_id("stop-banner")).to_contain_text(f"{shown} · ")
+        expect(signed_in.get_by_test_id("stop-facts")).to_contain_text(f"요청한 사람{shown}")
+        expect(signed_in.get_by_test_id(f"stop-row-{stop_id}")).to_contain_text(shown)
     signed_in.get_by_test_id("stop-timeline").click()
     expect(signed_in.get_by_test_id("stop-board")).to_contain_text("해제 요청 · 이수진: 시세 정상")
 
