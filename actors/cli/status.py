@@ -1,4 +1,7 @@
-"""``watchkeeper status``: the fleet at a glance. Exit code 1 when an engine is away or a part is degraded."""
+"""``watchkeeper status``: the fleet at a glance. Exit code 1 when an engine is away or a part is degraded.
+
+An overdue drill is said, and changes no exit code: nothing is wrong with the desk that runs.
+"""
 
 import argparse
 from typing import Any
@@ -24,6 +27,7 @@ async def _status(args: argparse.Namespace) -> int:
         ready = (await platform.ask("GET", "/readyz")).body
         engines = (await platform.call("GET", "/api/engines/status")).body
         stops = (await platform.call("GET", "/api/stops?newest=true&limit=1000")).body["items"]
+        drill = (await platform.call("GET", "/api/health/system")).body["drill"]
     for part in ready["degraded"]:
         line(f"degraded: {part['part']} since {part['since']}: {part['reason']}")
     for stop in stops:
@@ -31,6 +35,9 @@ async def _status(args: argparse.Namespace) -> int:
             what = "drill" if stop["drill"] else "stop"
             who, why = stop["username"] or stop["user_id"], stop["reason"]
             line(f"open {what} {stop['stop_id']}: {stop['scope']} {stop['level']}, {stop['state']}, by {who}: {why}")
+    if drill and drill["overdue"]:
+        last = f"the last was at {drill['last_at']}" if drill["last_at"] else "there never was one"
+        line(f"a drill is overdue: {last}; watchkeeper stop --drill")
     show(("engine", "link", "mode", "level", "age", "positions", "orders", "version"), [_row(e) for e in engines])
     healthy = all(engine["connection"] == "connected" for engine in engines) and not ready["degraded"]
     return OK if healthy else FAILED

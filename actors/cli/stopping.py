@@ -1,12 +1,14 @@
 """``watchkeeper stop``: the operator's stop without a browser.
 
 Exit code 0 only when every engine is verified, 1 when the stop is recorded but not (yet) verified, 3 when refused.
+``--continue`` is a person's word that what is left of an open stop may be sent in this trading session.
 """
 
 import argparse
 import sys
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 import trio
 
@@ -16,9 +18,12 @@ from actors.cli.progress import report
 from actors.cli.remote import Unreachable, platform_of, refusal
 from actors.errors import Refused
 from wire.errors import InvalidField
+from wire.rest import StopState
 from wire.stops import Level, Scope
 
 PATIENCE = 45.0
+FINISH_SECONDS = 30.0
+"""How long a continued stop is watched, as long as the platform itself watches a new one."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,17 +35,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", choices=levels, help="how much (default FLATTEN, of a drill HALT)")
     parser.add_argument("--reason", default="", metavar="R", help="why, for the record")
     parser.add_argument("--drill", action="store_true", help="a drill: the same stop, real and latched, with a label")
+    parser.add_argument(
+        "--continue",
+        dest="goes_on",
+        metavar="STOP_ID",
+        help="do what is left of this open stop now",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--local", action="store_true", help="through the home folder: no password, no database")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.goes_on is not None:
+        return _continue(args)
     request = _request(args)
     if not args.yes:
         _confirm(request)
     if args.local:
         return stop_locally(settings_of(args).home, request)
     return trio.run(_stop, args, request)
+
+
+def _continue(args: argparse.Namespace) -> int:
+    if args.scope != "all" or args.level or args.reason or args.drill or args.local:
+        raise Refused("--continue takes the stop as it was asked for: --scope, --level and the like are not for it")
+    if not args.yes:
+        _ask(f"Continue {args.goes_on}: send what is left of it in this trading session?", "nothing was sent")
+    return trio.run(_go_on, args)
 
 
 def _request(args: argparse.Namespace) -> dict[str, Any]:
@@ -56,14 +77,18 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _confirm(request: dict[str, Any]) -> None:
-    """Asks once. Raises Refused when the answer is not yes."""
-    if not sys.stdin.isatty():
-        raise Refused("nobody is there to confirm the stop: add --yes")
     what = "everything" if request["scope"] == "all" else request["scope"]
     if request["drill"]:
         what += " (a drill: engines really stop until it is released)"
-    if input(f"Stop {what}, level {request['level']}? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise Refused("nothing was stopped")
+    _ask(f"Stop {what}, level {request['level']}?", "nothing was stopped")
+
+
+def _ask(question: str, otherwise: str) -> None:
+    """Asks once. Raises Refused when the answer is not yes."""
+    if not sys.stdin.isatty():
+        raise Refused("nobody is there to confirm the stop: add --yes")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused(otherwise)
 
 
 async def _stop(args: argparse.Namespace, request: dict[str, Any]) -> int:
@@ -75,3 +100,14 @@ async def _stop(args: argparse.Namespace, request: dict[str, Any]) -> int:
         if answer.status not in (200, 202):
             raise refusal(answer)
     return report(answer.body)
+
+
+async def _go_on(args: argparse.Namespace) -> int:
+    async with platform_of(args) as platform:
+        path = f"/api/stops/{quote(args.goes_on, safe='')}"
+        stop = (await platform.call("POST", f"{path}/continue", {})).body
+        end = trio.current_time() + FINISH_SECONDS
+        while stop["state"] == StopState.RUNNING.value and trio.current_time() < end:
+            await trio.sleep(0.5)
+            stop = (await platform.call("GET", path)).body
+    return report(stop)

@@ -37,6 +37,7 @@ from actors.requests import (
     CheckCommand,
     CommandStrategy,
     ConfigurationChanged,
+    ContinueStop,
     EngineEnrolled,
     EngineRemoved,
     GetParameters,
@@ -70,6 +71,7 @@ from supervisor.system import open_system
 from wire.messages import ProcessStatus, StrategyAction, StrategyState
 from wire.rest import (
     CommandStatus,
+    DrillStatus,
     PreviewAnswer,
     ReleaseState,
     ReleaseView,
@@ -153,6 +155,15 @@ class Coordinator(Actor):
         )
         self.desk.services.stops.put(stop.stop_id, stop)
         return stop
+
+    @handles(ContinueStop)
+    async def on_continue(self, msg: ContinueStop) -> Stop | Refusal:
+        self.desk.asked.append(msg)
+        stop = self.desk.services.stops.get(msg.stop_id)
+        if stop is None:
+            return Refusal(status=404, error="error_not_found", reason="there is no such stop")
+        self.desk.services.stops.put(msg.stop_id, attrs.evolve(stop, state=self.desk.stop_state))
+        return attrs.evolve(stop, state=StopState.RUNNING)
 
     @handles(RequestRelease)
     async def on_release(self, msg: RequestRelease) -> ReleaseView | Refusal:
@@ -270,6 +281,7 @@ class Health(Fleet):
             loop_lag_ms=0.1,
             database="up",
             degraded=[],
+            drill=self.desk.drill,
         )
 
 
@@ -363,6 +375,7 @@ class Desk:
     heard: list[Any] = attrs.field(factory=list)
     stop_state: StopState = StopState.VERIFIED
     durable: bool = True
+    drill: DrillStatus | None = None
     app: Any = None
     client: Any = None
     face: Any = None

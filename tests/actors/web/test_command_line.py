@@ -9,10 +9,10 @@ import pytest
 import trio
 
 from actors.config import Address
-from actors.requests import WEB, ApproveRelease, RequestRelease
+from actors.requests import WEB, ApproveRelease, ContinueStop, RequestRelease
 from actors.web.server import WebServer, WhereAreYou
 from supervisor.spec import ChildSpec
-from wire.rest import StopState
+from wire.rest import DrillStatus, StopState
 
 pytestmark = pytest.mark.database
 
@@ -85,6 +85,21 @@ async def test_a_stop_exits_0_only_when_everything_is_verified(watchkeeper, real
 async def test_a_drill_is_a_halt_with_a_label(watchkeeper, real):
     done = await watchkeeper("stop", "--yes", "--drill")
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "drill s1: all HALT, epoch 7, verified")
+
+
+async def test_a_stop_is_continued_by_a_person_and_watched_to_its_end(watchkeeper, real, kit):
+    real.services.stops.put("s1", kit.stop_of(state=StopState.PARTIAL))
+    done = await watchkeeper("stop", "--continue", "s1", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "stop s1: all FLATTEN, epoch 7, verified")
+    assert [m.stop_id for m in real.asked if isinstance(m, ContinueStop)] == ["s1"]
+    real.stop_state = StopState.FAILED
+    assert (await watchkeeper("stop", "--continue", "s1", "--yes")).returncode == 1
+    unknown = await watchkeeper("stop", "--continue", "s9", "--yes")
+    assert (unknown.returncode, "error_not_found" in unknown.stderr) == (3, True)
+    narrowed = await watchkeeper("stop", "--continue", "s1", "--scope", "engine:E1", "--yes")
+    assert (narrowed.returncode, "as it was asked for" in narrowed.stderr) == (3, True)
+    nobody = await watchkeeper("stop", "--continue", "s1")
+    assert (nobody.returncode, "add --yes" in nobody.stderr) == (3, True)
 
 
 async def test_a_viewer_may_not_stop(watchkeeper):
@@ -186,10 +201,18 @@ async def _forge(conn):
     await conn.execute("update audit set action = 'nothing' where seq = 1")
 
 
-async def test_status_and_logs_show_what_there_is(watchkeeper, real):
+async def test_status_and_logs_show_what_there_is(watchkeeper, real, kit):
     status = await watchkeeper("status")
     assert status.returncode == 0
     assert status.stdout.startswith("engine  link  mode")
+    real.drill = DrillStatus(last_at=None, stop_id=None, due_at=None, overdue=True)
+    real.services.stops.put("s1", kit.stop_of(username="kim", reason="fire"))
+    status = await watchkeeper("status")
+    assert status.returncode == 0
+    assert status.stdout.splitlines()[:2] == [
+        "open stop s1: all FLATTEN, verified, by kim: fire",
+        "a drill is overdue: there never was one; watchkeeper stop --drill",
+    ]
     real.services.degraded.report("audit", "slow")
     assert (await watchkeeper("status")).returncode == 1
     logs = await watchkeeper("logs", "-n", "5")
