@@ -81,9 +81,13 @@ def test_a_link_that_stays_stalled_is_a_stop_by_the_lease():
     simulate(1, story=stalled_for_long)
 
 
+def every_story():
+    for seed in range(SEEDS):
+        simulate(seed, story=swizzle)
+
+
 def test_an_engine_that_forgets_what_a_frame_says_is_found_out(monkeypatch):
     monkeypatch.setattr(Halting, "stop", lambda _self, _message: None)
     monkeypatch.setattr(Halting, "adopt", lambda _self, _snapshot, *, trusted: False)
     with pytest.raises((AssertionError, BaseExceptionGroup)):
-        for seed in range(SEEDS):
-            simulate(seed, story=swizzle)
+        every_story()

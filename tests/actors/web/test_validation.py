@@ -1,10 +1,15 @@
 """Broker keys are tried at the broker, and what comes back repeats no key."""
 
-import pytest
+from functools import partial
 
+import pytest
+import trio
+
+from actors.engine import validate
 from actors.engine.tokens import TokenTooSoon
 from actors.web import validation
-from wire.rest import Check
+from wire.http import HttpClient
+from wire.rest import BrokerageCredentials, BrokerageType, Check
 
 KEYS = {"api_key": "k" * 36, "api_secret": "s" * 180, "account_number": "12345678-01"}
 
@@ -55,8 +60,6 @@ async def test_a_second_token_within_the_minute_is_not_asked_for(desk, monkeypat
 
 
 async def test_a_broker_that_does_not_answer_is_not_waited_for_for_ever(tmp_path, kit, autojump_clock, monkeypatch):
-    import trio
-
     async def hangs(credentials, setup):
         await trio.sleep_forever()
 
@@ -70,3 +73,51 @@ async def test_a_broker_that_does_not_answer_is_not_waited_for_for_ever(tmp_path
 async def test_a_field_out_of_its_range_is_named(desk, field, value):
     response, answer = await ask(desk, **{field: value})
     assert (response.status_code, answer["field"]) == (422, field)
+
+
+ELSEWHERE = ("http://127.0.0.1:8702/", "http://169.254.169.254/latest/meta-data", "http://[::1]:5432", "file:///etc")
+
+
+@pytest.mark.parametrize(
+    "profile, host", [("real", "openapi.koreainvestment.com"), ("mock", "openapivts.koreainvestment.com")]
+)
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_no_body_decides_which_host_is_asked(desk, monkeypatch, profile, host, elsewhere):
+    asked = []
+
+    async def connect(name, port):
+        await trio.lowlevel.checkpoint()
+        asked.append((name, port))
+        raise OSError("nobody there")
+
+    monkeypatch.setattr(validate, "HttpClient", partial(HttpClient, connect=connect))
+    names = ("url", "rest_url", "kis_url", "host", "base_url", "endpoint", "proxy", "redirect", "tokens")
+    _, answer = await ask(desk, profile=profile, **dict.fromkeys(names, elsewhere))
+    assert {name for name, _ in asked} == {host}
+    assert [(c["name"], c["ok"]) for c in answer["checks"]] == [("format", True), ("token", False)]
+    for field in ("account_number", "api_key"):
+        _, answer = await ask(desk, **{field: elsewhere[:32]})
+        assert [c["name"] for c in answer["checks"]] == ["format"]
+    assert {name for name, _ in asked} == {host}
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_a_redirect_of_the_broker_is_not_followed(tmp_path, nursery, monkeypatch, elsewhere):
+    asked = []
+
+    async def redirect(stream):
+        async for _ in stream:
+            await stream.send_all(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async def connect(name, port):
+        await trio.lowlevel.checkpoint()
+        asked.append((name, port))
+        mine, theirs = trio.testing.memory_stream_pair()
+        nursery.start_soon(redirect, theirs)
+        return mine
+
+    monkeypatch.setattr(validate, "HttpClient", partial(HttpClient, connect=connect))
+    keys = BrokerageCredentials(brokerage_type=BrokerageType.KIS, **KEYS)
+    result = await validation.validate(keys, tokens=tmp_path, url="http://broker.test:9443")
+    assert not result.is_valid
+    assert set(asked) == {("broker.test", 9443)}
