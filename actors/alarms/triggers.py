@@ -13,6 +13,7 @@ import attrs
 
 from actors.alarms.conditions import EngineFacts
 from actors.errors import Refused
+from actors.stops.run import TRIGGERED
 from wire.rest import StopRequest
 from wire.stops import Level, Scope
 
@@ -105,4 +106,4 @@ class Triggers:
             return None
         self._fired.add(request_id)
         request = StopRequest(request_id=request_id, scope=Scope.of_engine(engine_id), level=level, reason=reason[:500])
-        return Trigger(cause=f"trigger:{name}", request=request)
+        return Trigger(cause=f"{TRIGGERED}{name}", request=request)

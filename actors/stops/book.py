@@ -18,6 +18,7 @@ from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
 from actors.stops.run import (
     CORRUPT_LATCH,
     PLATFORM,
+    TRIGGERED,
     Run,
     alert,
     damage_words,
@@ -353,7 +354,7 @@ class StopBook(StopLedger):
                 cause=said.cause,
             )
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
-        run.again = said.user_id != PLATFORM
+        run.again = said.user_id != PLATFORM and not said.cause.startswith(TRIGGERED)
         run.note(now, "raised", detail=detail(said, run.level))
         effects = [*self._send(run), *self._decided(run, "stop.raised", said.user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)

@@ -14,6 +14,8 @@ TIMEOUT_MS = 30_000
 TIMELINE_LIMIT = 1000
 PLATFORM = "platform"
 CORRUPT_LATCH = "corrupt_latch"
+TRIGGERED = "trigger:"
+"""How the causes begin that no person has: whatever such a stop repeats is not said again by anybody."""
 
 
 @attrs.define(kw_only=True)

@@ -124,8 +124,10 @@ def test_a_repeated_stop_is_a_persons_word_and_one_of_the_platform_is_not(book, 
     take(book, kit, request_id="one")
     assert all(s.message.again for s in of(take(book, kit, now=2, request_id="two").effects, SendStop))
     request = StopRequest(level=Level.FLATTEN)
-    by_itself = book.take_unchecked(request, PLATFORM, kit.at(3), cause="clock_skew")
-    assert not any(s.message.again for s in of(by_itself.effects, SendStop))
+    for who, cause in ((PLATFORM, "operator"), ("trigger:clock_skew", "trigger:clock_skew")):
+        by_itself = book.take_unchecked(request, who, kit.at(3), cause=cause)
+        assert of(by_itself.effects, SendStop)
+        assert not any(s.message.again for s in of(by_itself.effects, SendStop))
 
 
 def test_a_released_or_unknown_stop_does_not_go_on(book, kit):
