@@ -268,9 +268,9 @@ class PracticePlatform:
 
     @property
     def unacked(self) -> int:
-        """How many messages to the engine it has not acknowledged yet; 0 while none is linked."""
+        """How many messages to the engine are not acknowledged yet, sent or not; 0 while none is linked."""
         session = self._session
-        return 0 if session is None else session.outbox.unacked
+        return 0 if session is None else session.outbox.waiting + session.outbox.unacked
 
     def until(self, holds: Callable[[], Any], *, within: float = 10.0) -> Any:
         """The first true value of ``holds``. Raises TimeoutError."""
