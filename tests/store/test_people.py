@@ -1,10 +1,9 @@
 """Users, their sessions, the settings they save, and what may be read of them."""
 
-import functools
 import string
+import threading
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import pytest
 import trio
 from hypothesis import HealthCheck, given
@@ -240,43 +239,44 @@ secret = st.text(string.ascii_letters + string.digits, min_size=8, max_size=80).
 
 
 @pytest.fixture
-def one_save(postgres_dsn, database_dsn):
-    """Saves with a key and a secret into a database of its own, and returns (saved, read again, the raw table)."""
+def one_save(database_dsn):
+    """Saves with a key and a secret into a database of its own, and returns (saved, read again, the raw table). One
+    connection, in a thread of its own, for all examples."""
+    ready, kept = threading.Event(), {}
+
+    async def serve():
+        async with Database(database_dsn, size=1).open() as db:
+            await db.run(users.add, "ann", "ann", "hash", Role.ADMIN)
+            kept.update(db=db, over=trio.Event(), loop=trio.lowlevel.current_trio_token())
+            ready.set()
+            await kept["over"].wait()
 
     async def round_trip(key, private, limits):
-        ring = KeyRing.generate()
-        async with Database(database_dsn, size=1).open() as db:
-            if await db.run(users.find, "ann") is None:
-                await db.run(users.add, "ann", "ann", "hash", Role.ADMIN)
-            version = (await db.run(settings.read, "ann", NOW)).config_version
-            given_settings = a_save(an_account(api_key=key, api_secret=private), version=version, limits=limits)
-            saved = await db.run(settings.save, ring, given_settings, tx={})
-            again = await db.run(settings.read, "ann", NOW)
-            opened = await db.run(settings.for_account, ring, "kis-1")
-        raw = await trio.to_thread.run_sync(functools.partial(dump_of, database_dsn))
-        return saved, again, opened, raw
+        ring, db = KeyRing.generate(), kept["db"]
+        version = (await db.run(settings.read, "ann", NOW)).config_version
+        given_settings = a_save(an_account(api_key=key, api_secret=private), version=version, limits=limits)
+        saved = await db.run(settings.save, ring, given_settings, tx={})
+        again = await db.run(settings.read, "ann", NOW)
+        opened = await db.run(settings.for_account, ring, "kis-1")
+        return saved, again, opened, await db.run(everything)
 
-    def dump_of(dsn):
-        import asyncio
+    async def everything(connection):
+        tables = ("broker_accounts", "user_settings", "users")
+        return b"".join(
+            [
+                bytes(value) if isinstance(value, bytes) else str(value).encode()
+                for table in tables
+                for row in await connection.fetch(f"select * from {table}")
+                for value in row.values()
+            ]
+        )
 
-        async def everything():
-            connection = await asyncpg.connect(dsn)
-            try:
-                tables = ("broker_accounts", "user_settings", "users")
-                return b"".join(
-                    [
-                        bytes(value) if isinstance(value, bytes) else str(value).encode()
-                        for table in tables
-                        for row in await connection.fetch(f"select * from {table}")
-                        for value in row.values()
-                    ]
-                )
-            finally:
-                await connection.close()
-
-        return asyncio.run(everything())
-
-    return lambda *args: trio.run(round_trip, *args)
+    thread = threading.Thread(target=trio.run, args=(serve,))
+    thread.start()
+    assert ready.wait(60)
+    yield lambda *args: trio.from_thread.run(round_trip, *args, trio_token=kept["loop"])
+    trio.from_thread.run_sync(kept["over"].set, trio_token=kept["loop"])
+    thread.join(60)
 
 
 @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -729,10 +729,14 @@ def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, expe
         expect(signed_in.get_by_test_id("stop-open")).to_be_in_viewport()
 
 
-def complaints_of_axe(page):
-    page.evaluate(AXE.read_text())
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+
+
+def complaints_of_axe(page, rules=TAGS):
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", rules)
     return [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found["violations"]]
 
 
@@ -745,10 +749,11 @@ def test_axe_finds_nothing_on_any_page(signed_in, desk, theme):
     stop = open_stop(signed_in, desk)
     desk.call(desk.desk.progress, stop, "alpha", "failed", ms_to_frozen=3, error="error_stop_failed")
     desk.call(lambda: desk.desk.publish("alerts", "a1", desk.desk.alert("a1")))
+    rules = TAGS if theme == "dark" else COLOURS  # the other themes change nothing else
     for name in PAGES:
         signed_in.get_by_test_id(f"nav-{name}").click()
         time.sleep(0.4)
-        assert complaints_of_axe(signed_in) == [], name
+        assert complaints_of_axe(signed_in, rules) == [], name
 
 
 def test_axe_finds_nothing_in_the_dialogs_nor_offline(signed_in, desk):
