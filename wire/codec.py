@@ -16,6 +16,7 @@ from math import isfinite
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 import attrs
+import msgspec
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
@@ -83,7 +84,7 @@ def warm_up(*classes: type) -> None:
 
 # --- values in ------------------------------------------------------------------------------------------------------
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_is_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,29})(\.\d{1,18})?", re.ASCII)
 
@@ -123,7 +124,7 @@ def _structure_str(value: Any, _: Any) -> str:
 def _structure_datetime(value: Any, _: Any) -> datetime:
     if type(value) is not str:
         raise InvalidField("must be an RFC 3339 time with an offset")
-    if not _RFC3339.fullmatch(value) and not _RFC3339.fullmatch(value := value.upper()):
+    if not _is_time(value) and not _is_time(value := value.upper()):
         raise InvalidField("must be an RFC 3339 time with an offset")
     try:
         time = datetime.fromisoformat(value)
@@ -289,8 +290,12 @@ def _kinds(option: Any) -> tuple[type, ...]:
 
 def time_text(value: datetime) -> str:
     """RFC 3339 in UTC with six decimals and ``Z``: one form, so texts sort like times."""
-    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # without +00:00
+    text = _write_time(value if value.tzinfo is UTC else value.astimezone(UTC)).decode()
+    return text[1:-1] if len(text) == _WHOLE_TIME else text[1:-2] + ".000000Z"
+
+
+_write_time = msgspec.json.Encoder().encode
+_WHOLE_TIME = len('"2026-11-21T09:00:00.000001Z"')
 
 
 def _decimal_text(value: Decimal) -> str:

@@ -16,10 +16,12 @@ from wire.framing import PONG, Binary, Broken, Closed, Event, FrameReader, Ping,
 from wire.messages import SUBPROTOCOL
 from wire.metering import TokenBucket
 from wire.plain import PlainConnection, PlainRequest
-from wire.sockets import RECEIVE_BYTES, LinkClosed, SocketLimits, fitting
+from wire.sockets import LinkClosed, SocketLimits, fitting
 
 MAX_UNREAD_ANSWERS = 64 * 1024
 """A peer that sends pings and does not read gets no more answers than this."""
+READ_BYTES = 32 * 1024
+"""A chunk of this size is the longest that one engine's talk keeps the others waiting: about a hundred lines."""
 _SAID = (0, "")
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -188,7 +190,7 @@ class DirectSocket:
     async def _bytes_of_peer(self) -> bytes | bytearray:
         """Empty at the end, of whatever kind."""
         try:
-            data = await self._stream.receive_some(RECEIVE_BYTES)
+            data = await self._stream.receive_some(READ_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if not data:

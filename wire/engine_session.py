@@ -14,7 +14,7 @@ import attrs
 from wire.base_session import BaseSession, utc_now
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
-from wire.events import ENGINE_TRANSITIONS, Event, LeaseGranted, State
+from wire.events import ENGINE_TRANSITIONS, Event, LeaseGranted, State, lossless_types
 from wire.messages import (
     ENGINE_DOWN,
     Clocks,
@@ -64,6 +64,7 @@ class EngineSession(BaseSession):
 
     transitions = ENGINE_TRANSITIONS
     known = ENGINE_DOWN
+    lossless = lossless_types(ENGINE_TRANSITIONS, ENGINE_DOWN)
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import attrs
 
@@ -26,6 +26,7 @@ from wire.messages import (
 )
 from wire.schema import C, message
 from wire.stops import Identifier
+from wire.tailor import maker
 
 SeqNumber = Annotated[int, C(ge=1, le=2**53)]
 
@@ -69,6 +70,8 @@ def _field_names(cls: Any) -> list[str]:
 ENVELOPE_FIELDS = frozenset(_field_names(Envelope))
 
 
+_frame = maker(Frame)
+_NAMED = (TradeLog, Fill)
 # Messages with a field that is always there and may be null, such as flatten_after_ms or an age never heard of.
 _WITH_NULLS = (Welcome, Heartbeat, Goodbye, Positions, StopProgress)
 
@@ -80,15 +83,17 @@ def read_frame(text: str | bytes, known: Mapping[str, type], understood: frozens
     except Malformed as error:
         return _unusable(text, known, error)
     seq = _number(plain)
-    named = plain.get("type")
-    kind = named if type(named) is str else ""
     try:
         envelope = structure(plain, Envelope)
         content = _message(envelope, known, understood)
     except WireError as error:
-        return Frame(seq=seq, id=_usable_id(plain.get("id")), type=kind, error=error, payload=plain.get("payload"))
-    identity = envelope.id or (content.id if isinstance(content, TradeLog | Fill) else None)
-    return Frame(seq=seq, id=identity, type=kind, envelope=envelope, message=content)
+        named, id = plain.get("type"), _usable_id(plain.get("id"))
+        kind = named if type(named) is str else ""
+        return Frame(seq=seq, id=id, type=kind, error=error, payload=plain.get("payload"))
+    identity = envelope.id
+    if identity is None and type(content) in _NAMED:
+        identity = cast("TradeLog | Fill", content).id
+    return _frame(seq, identity, envelope.type, envelope, content, None, None)
 
 
 def _number(plain: Mapping[str, Any]) -> int | None:
@@ -155,6 +160,6 @@ def _message(envelope: Envelope, known: Mapping[str, type], understood: frozense
         content: object = structure(envelope.payload, cls)
     except InvalidField as error:
         raise error.within("payload") from None
-    if isinstance(content, TradeLog) and envelope.id not in (None, content.id):
+    if type(content) is TradeLog and envelope.id is not None and envelope.id != content.id:
         raise InvalidField("must equal payload.id", field="id")
     return content

@@ -112,6 +112,12 @@ ENGINE_TRANSITIONS: dict[tuple[State, str], State] = {
 }
 """What an engine may receive."""
 
+
+def lossless_types(transitions: dict[tuple[State, str], State], table: dict[str, type]) -> frozenset[str]:
+    """Those that wait for a commit among the types that may be received when LIVE."""
+    return frozenset(x for x, cls in table.items() if LANES[cls] is Lane.LOSSLESS and (State.LIVE, x) in transitions)
+
+
 PLATFORM_MOVES: tuple[tuple[State, str, State], ...] = (
     (State.GREETED, "welcome sent", State.LIVE),
     (State.AWAITING, "closed", State.CLOSED),

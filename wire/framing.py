@@ -9,6 +9,11 @@ import attrs
 
 from wire.closing import CloseCode
 
+try:
+    from websockets.speedups import apply_mask  # in C, where there is a wheel of it
+except ImportError:
+    from websockets.utils import apply_mask
+
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 PROTOCOL_ERROR, NOT_UTF8 = 1002, 1007
 _FINAL_TEXT = 0x81
@@ -109,13 +114,13 @@ class FrameReader:
                 if body + size > end:
                     self._needed = body + size - at
                     return at
-                events.append(_text(_unmasked(data[body : body + size], data[body - 4 : body])))
+                events.append(_text(apply_mask(data[body : body + size], data[body - 4 : body])))
             else:
                 self._judge(first, size)
                 if body + size > end:
                     self._needed = body + size - at
                     return at
-                self._take(first, _unmasked(data[body : body + size], data[body - 4 : body]), events)
+                self._take(first, apply_mask(data[body : body + size], data[body - 4 : body]), events)
                 if self._over:
                     return end
             self.frames += 1
@@ -174,12 +179,6 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
     return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
-
-
-def _unmasked(payload: bytes, mask: bytes) -> bytes:
-    size = len(payload)
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    return (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
 
 
 def _text(payload: bytes) -> str:

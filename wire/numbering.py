@@ -32,6 +32,11 @@ class Inbound:
     _owed: bool = False
 
     @property
+    def uncommitted(self) -> int:
+        """How many messages the application has and did not commit yet."""
+        return len(self._uncommitted)
+
+    @property
     def committed(self) -> int:
         """Every message up to this number is committed, or needs no commit."""
         return self._uncommitted[0] - 1 if self._uncommitted else self.last
@@ -47,7 +52,7 @@ class Inbound:
         self._uncommitted = put(self._uncommitted, seq)
 
     def count(self, to_seq: int, now: float) -> None:
-        """Numbers up to ``to_seq`` need no commit: an invalid message or a filled gap."""
+        """Numbers up to ``to_seq`` need no commit: a conflated message, an invalid one, or a filled gap."""
         self.last = max(self.last, to_seq)
         self._schedule(now)
 

@@ -14,7 +14,7 @@ from wire.base_session import BaseSession, utc_now
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
 from wire.errors import WireError
-from wire.events import PLATFORM_TRANSITIONS, Event, Received, State
+from wire.events import PLATFORM_TRANSITIONS, Event, Received, State, lossless_types
 from wire.messages import (
     ENGINE_UP,
     PROTOCOL,
@@ -77,6 +77,7 @@ class PlatformSession(BaseSession):
 
     transitions = PLATFORM_TRANSITIONS
     known = ENGINE_UP
+    lossless = lossless_types(PLATFORM_TRANSITIONS, ENGINE_UP)
 
     def __init__(
         self,

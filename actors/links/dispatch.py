@@ -1,9 +1,11 @@
 """Who gets which message of an engine. Handing on never waits; what is to be stored is stored by the log writer."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from actors.fleet.fleet import EngineReported
+from actors.fleet.fleet import EngineReported, Report
 from actors.links.messages import EngineReportedError, LocallyStopped, Progressed, UpdateAnswered
 from actors.links.places import LinkDesk
 from actors.platform.log_writer import KeepAccount
@@ -31,32 +33,62 @@ from wire.messages import (
 )
 from wire.quarantine import quarantined
 from wire.session import Received, Rejected
+from wire.tailor import maker
 
 
 def hand_on(desk: LinkDesk, engine_id: str, message: object) -> None:
-    match message:
-        case StopProgress():
-            desk.coordinator.tell(Progressed(engine_id=engine_id, report=message))
-        case LocalStop():
-            desk.coordinator.tell(LocallyStopped(engine_id=engine_id, stop=message), urgent=True)
-        case ParameterResult():
-            desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
-            desk.parameters.tell(UpdateAnswered(engine_id=engine_id, result=message))
-        case EngineStatusReport() | StrategyStatusReport() | HealthUpdate() | Positions():
-            desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
-        case ErrorReport(severity=Severity.CRITICAL):
-            desk.alerts.tell(EngineReportedError(engine_id=engine_id, code=message.code, reason=message.reason))
-        case Account():
-            desk.fleet.tell(EngineReported(engine_id=engine_id, report=message))
-            desk.log_writer.tell(KeepAccount(engine_id=engine_id, account=message))
+    """To whoever wants to know it at once."""
+    hand = _HANDS.get(type(message))
+    if hand is not None:
+        hand(desk, engine_id, message)
 
 
-def to_keep(engine_id: str, event: Received, *, fallback: str) -> ToKeep | None:
-    """The row a message becomes; None for one that is kept elsewhere. ``fallback``: its id where it has none."""
-    message = event.message
-    if not isinstance(message, TradeLog | OrderUpdate | Fill | ErrorReport):
+def _to_coordinator(desk: LinkDesk, engine_id: str, report: StopProgress) -> None:
+    desk.coordinator.tell(Progressed(engine_id=engine_id, report=report))
+
+
+def _stop_of_the_engine(desk: LinkDesk, engine_id: str, stop: LocalStop) -> None:
+    desk.coordinator.tell(LocallyStopped(engine_id=engine_id, stop=stop), urgent=True)
+
+
+def _to_fleet(desk: LinkDesk, engine_id: str, report: Report) -> None:
+    desk.fleet.tell(EngineReported(engine_id=engine_id, report=report))
+
+
+def _to_fleet_and_parameters(desk: LinkDesk, engine_id: str, result: ParameterResult) -> None:
+    _to_fleet(desk, engine_id, result)
+    desk.parameters.tell(UpdateAnswered(engine_id=engine_id, result=result))
+
+
+def _to_fleet_and_books(desk: LinkDesk, engine_id: str, account: Account) -> None:
+    _to_fleet(desk, engine_id, account)
+    desk.log_writer.tell(KeepAccount(engine_id=engine_id, account=account))
+
+
+def _alarm(desk: LinkDesk, engine_id: str, error: ErrorReport) -> None:
+    if error.severity is Severity.CRITICAL:
+        desk.alerts.tell(EngineReportedError(engine_id=engine_id, code=error.code, reason=error.reason))
+
+
+_HANDS: dict[type, Callable[[LinkDesk, str, Any], None]] = {
+    StopProgress: _to_coordinator,
+    LocalStop: _stop_of_the_engine,
+    ParameterResult: _to_fleet_and_parameters,
+    **dict.fromkeys((EngineStatusReport, StrategyStatusReport, HealthUpdate, Positions), _to_fleet),
+    ErrorReport: _alarm,
+    Account: _to_fleet_and_books,
+}
+_row = maker(ToKeep)
+_ROWS = frozenset({TradeLog, OrderUpdate, Fill, ErrorReport})
+
+
+def to_keep(engine_id: str, event: Received, session: str) -> ToKeep | None:
+    """The row a message becomes, by its number in the ``session`` where it has no id; None for one that is kept
+    elsewhere."""
+    message: Any = event.message
+    if type(message) not in _ROWS:
         return None
-    return ToKeep(engine_id=engine_id, id=event.id or fallback, at=event.timestamp, message=message)
+    return _row(engine_id, event.id or f"{session}.{event.seq}", event.timestamp, message)
 
 
 def is_lossless(kind: str) -> bool:

@@ -35,9 +35,10 @@ from actors.links.messages import (
     UpdateRefused,
 )
 from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
-from actors.platform.log_writer import Keep, KeepMany, Kept, NotStorable, SessionBegun, SetAside
+from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun, SetAside
 from actors.stops.effects import RaiseAlert
 from store.letters import DeadLetter
+from store.logs import Received as ToKeep
 from supervisor.actor import Actor, Reply, Timer, handles
 from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
@@ -57,6 +58,7 @@ from wire.messages import (
     Nack,
     ResultStatus,
     StrategyResult,
+    TradeLog,
 )
 from wire.session import (
     Acknowledged,
@@ -131,9 +133,10 @@ class EngineLink(Actor):
         self._timer: Timer | None = None
         self._wakes_at = inf
         self._pushing = False
-        self._keeping: list[Keep] = []
+        self._rows: Line[ToKeep] = ()
+        self._numbers: Line[int] = ()
+        self._read_to = 0
         self._unwritten: list[tuple[str, int]] = []
-        self._unconfirmed: Line[tuple[int, bool]] = ()
         self._closing: CloseLink | None = None
         self._shut: list[Reply] = []
         self._greeted = False
@@ -206,7 +209,7 @@ class EngineLink(Actor):
     @handles(Kept)
     async def on_kept(self, msg: Kept) -> None:
         if msg.connection == self._session.connection:
-            self._confirm(msg.seq)
+            self._session.committed(msg.seq, trio.current_time())
             self._go_on()
 
     @handles(CloseNow)
@@ -245,9 +248,15 @@ class EngineLink(Actor):
             self.context.stop("the connection is over")
 
     def _take_in(self, texts: Sequence[str | bytes]) -> None:
+        now, receive = trio.current_time(), self._session.receive
         for text in texts:
-            for event in self._session.receive(text, trio.current_time()):
-                self._on_event(event)
+            for event in receive(text, now):
+                if type(event) is Received and event.seq is not None:
+                    self._on_data(event, event.seq)
+                else:
+                    self._on_event(event)
+        if self._session.last_heard == now:
+            self._place.heard = now
         self._hand_over()
 
     async def _take_greeting(self, text: str | bytes) -> None:
@@ -422,7 +431,6 @@ class EngineLink(Actor):
                 self._closing = event
 
     def _on_received(self, event: Received) -> None:
-        self._place.heard = trio.current_time()
         match event.message:
             case Heartbeat() as beat:
                 self._on_heartbeat(beat, event.timestamp)
@@ -430,8 +438,6 @@ class EngineLink(Actor):
                 self._on_auth(event)
             case Goodbye(cause=cause):
                 self._goodbye = cause
-            case message if LANES[type(message)] is not Lane.CONTROL:
-                self._on_data(event)
 
     def _on_heartbeat(self, beat: Heartbeat, sent_at: datetime) -> None:
         """Always answered with the stops as they are now; when the engine lacks one, it is also sent again."""
@@ -465,14 +471,20 @@ class EngineLink(Actor):
         self._token_expires = expires
         self._session.accept_token(event, expires, trio.current_time())
 
-    def _on_data(self, event: Received) -> None:
-        if isinstance(event.message, LocalStop):
-            self._held = {*self._held, event.message.id}
-        if isinstance(event.message, StrategyResult):
-            self._answer_command(event.message)
-        hand_on(self._desk, self.engine_id, event.message)
-        if event.seq is not None:
-            self._keep(event, event.seq)
+    def _on_data(self, event: Received, seq: int) -> None:
+        message = event.message
+        if type(message) is not TradeLog:  # which is what nearly all are, and which is only kept
+            self._hand_on(message)
+            if LANES[type(message)] is Lane.CONFLATED:
+                return
+        self._keep(to_keep(self.engine_id, event, self._session.session), seq)
+
+    def _hand_on(self, message: object) -> None:
+        if isinstance(message, LocalStop):
+            self._held = {*self._held, message.id}
+        elif isinstance(message, StrategyResult):
+            self._answer_command(message)
+        hand_on(self._desk, self.engine_id, message)
 
     def _answer_command(self, result: StrategyResult) -> None:
         reply = self._commands.pop(result.request_id, None)
@@ -481,34 +493,30 @@ class EngineLink(Actor):
 
     # --- numbers: what is handed on, and what is confirmed --------------------------------------------------------
 
-    def _keep(self, event: Received, seq: int) -> None:
-        """Conflated messages need no commit, but an ack is cumulative: they are confirmed with what came before."""
-        message = event.message
-        if LANES[type(message)] is Lane.CONFLATED:
-            self._unconfirmed = put(self._unconfirmed, (seq, False))
-            self._confirm(self._session.inbound.committed)
-            return
-        self._unconfirmed = put(self._unconfirmed, (seq, True))
-        kept = to_keep(self.engine_id, event, fallback=f"{self._session.session}.{seq}")
-        keep = Keep(
-            engine_id=self.engine_id,
-            link=self.context.self_ref,
-            connection=event.connection,
-            session=self._session.session,
-            seq=seq,
-            received=kept,
-        )
-        self._keeping.append(keep)
+    def _keep(self, row: ToKeep | None, seq: int) -> None:
+        """A message without a row is kept elsewhere; its number is confirmed in its place among the others."""
+        self._read_to = seq
+        if row is not None:
+            self._rows, self._numbers = put(self._rows, row), put(self._numbers, seq)
 
     def _hand_over(self) -> None:
         """What was read at once goes to the log writer at once."""
-        if not self._keeping:
+        if not self._read_to:
             return
-        keeping, self._keeping = self._keeping, []
+        keep = Keep(
+            engine_id=self.engine_id,
+            link=self.context.self_ref,
+            connection=self._session.connection,
+            session=self._session.session,
+            seq=self._read_to,
+            rows=self._rows,
+            numbers=self._numbers,
+        )
+        self._rows, self._numbers, self._read_to = (), (), 0
         self._desk.fleet.tell(EngineHeard(engine_id=self.engine_id))
-        if not self._desk.log_writer.tell(KeepMany(keeps=keeping)):
+        if not self._desk.log_writer.tell(keep):
             self._on_events(self._session.close(CloseCode.OVERLOADED))
-        elif len(self._unconfirmed) > UNCOMMITTED_LIMIT:
+        elif self._session.inbound.uncommitted > UNCOMMITTED_LIMIT:
             self._on_events(self._session.close(CloseCode.RATE_LIMITED))
 
     def _quarantine(self, event: Rejected) -> None:
@@ -523,22 +531,7 @@ class EngineLink(Actor):
         if isinstance(kept, DeadLetter):
             self._desk.log_writer.tell(SetAside(letter=kept))
             return
-        keep = Keep(
-            engine_id=self.engine_id,
-            link=self.context.self_ref,
-            connection=self._session.connection,
-            session=self._session.session,
-            seq=event.seq,
-            received=kept,
-        )
-        self._keeping.append(keep)  # in its place among the others: a commit confirms what came before it
-
-    def _confirm(self, seq: int) -> None:
-        """Everything up to ``seq`` is committed, and so is every conflated message right behind it."""
-        while self._unconfirmed and (self._unconfirmed[0][0] <= seq or not self._unconfirmed[0][1]):
-            seq = max(seq, self._unconfirmed.popleft()[0])
-        self._unconfirmed = self._unconfirmed or ()
-        self._session.committed(seq, trio.current_time(), connection=self._session.connection)
+        self._keep(kept, event.seq)
 
     def _send_stop(self, message: EmergencyStop) -> None:
         """Idempotent for the engine. Each sending is a letter of its own: a repetition must not die as a duplicate."""

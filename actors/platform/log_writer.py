@@ -37,21 +37,16 @@ PART = "logs"
 
 @attrs.frozen(kw_only=True)
 class Keep:
-    """One numbered message of a link. ``received`` None: its content is kept elsewhere, only its number counts here."""
+    """What a link has read at once: ``rows`` in order, and their numbers. When they are committed everything up to
+    ``seq`` is, because what has no row is kept elsewhere."""
 
     engine_id: str
     link: Ref
     connection: int
     session: str
     seq: int
-    received: Received | None
-
-
-@attrs.frozen(kw_only=True)
-class KeepMany:
-    """What a link has read at once, in order."""
-
-    keeps: Sequence[Keep]
+    rows: Sequence[Received] = ()
+    numbers: Sequence[int] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -142,6 +137,7 @@ class LogWriter(Actor):
         self._show = show
         self._wall = wall
         self._queue: deque[Keep | SessionBegun | SetAside] = deque()
+        self._rows = 0
         self._accounts: dict[str, Account] = {}
         self._bell = trio.Event()
 
@@ -152,11 +148,7 @@ class LogWriter(Actor):
     @handles(Keep)
     async def on_keep(self, msg: Keep) -> None:
         self._queue.append(msg)
-        self._bell.set()
-
-    @handles(KeepMany)
-    async def on_keep_many(self, msg: KeepMany) -> None:
-        self._queue.extend(msg.keeps)
+        self._rows += len(msg.rows)
         self._bell.set()
 
     @handles(SessionBegun)
@@ -181,7 +173,7 @@ class LogWriter(Actor):
             if not self._queue:
                 self._bell = trio.Event()
                 await self._bell.wait()
-            if len(self._queue) < BATCH:
+            if self._rows < BATCH:
                 await trio.sleep(GATHER_SECONDS)
             try:
                 await self._write_some()
@@ -206,12 +198,13 @@ class LogWriter(Actor):
             self._queue.popleft()
             return
         batch = self._next_batch()
-        received = [k.received for k in batch if k.received is not None]
+        received = [row for keep in batch for row in keep.rows]
         committed = await self._ledger.commit(received, _progress(batch), self._wall())
         for rejected in committed.rejected:
             await self._ledger.bury(_letter(rejected.received, rejected.reason, self._wall()))
         for _ in batch:
             self._queue.popleft()
+        self._rows -= len(received)
         reasons = {(r.received.engine_id, r.received.id): r.reason for r in committed.rejected}
         self._tell(batch, reasons)
         for one in committed.new:
@@ -227,11 +220,14 @@ class LogWriter(Actor):
         return begun
 
     def _next_batch(self) -> list[Keep]:
+        """At least one, and no more rows than a batch may have."""
         batch: list[Keep] = []
+        rows = 0
         for item in self._queue:
-            if not isinstance(item, Keep) or len(batch) == BATCH:
+            if not isinstance(item, Keep) or (batch and rows + len(item.rows) > BATCH):
                 break
             batch.append(item)
+            rows += len(item.rows)
         return batch
 
     async def _begin(self, begun: Sequence[SessionBegun]) -> None:
@@ -248,15 +244,18 @@ class LogWriter(Actor):
     def _tell(self, batch: Iterable[Keep], reasons: dict[tuple[str, str], str]) -> None:
         done: dict[tuple[Ref, int], int] = {}
         for keep in batch:
-            if keep.received is not None:
-                reason = reasons.get((keep.engine_id, keep.received.id))
-                if reason is not None:
-                    note = NotStorable(connection=keep.connection, seq=keep.seq, id=keep.received.id, reason=reason)
-                    keep.link.tell(note, urgent=True)
+            if reasons:
+                self._tell_refused(keep, reasons)
             done[(keep.link, keep.connection)] = keep.seq
         for (link, connection), seq in done.items():
             if not link.closed:
                 link.tell(Kept(connection=connection, seq=seq), urgent=True)
+
+    def _tell_refused(self, keep: Keep, reasons: dict[tuple[str, str], str]) -> None:
+        for row, seq in zip(keep.rows, keep.numbers, strict=True):
+            if (reason := reasons.get((keep.engine_id, row.id))) is not None:
+                note = NotStorable(connection=keep.connection, seq=seq, id=row.id, reason=reason)
+                keep.link.tell(note, urgent=True)
 
     async def _note_accounts(self) -> None:
         while True:

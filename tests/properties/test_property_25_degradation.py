@@ -89,4 +89,4 @@ def test_work_goes_on_with_back_off_while_the_database_is_away_and_nothing_is_lo
 def keep(link, seq):
     line = TradeLog(id=str(seq), category=LogCategory.SYSTEM, message="line", timestamp=START)
     received = Received(engine_id="E1", id=str(seq), at=START, message=line)
-    return Keep(engine_id="E1", link=link, connection=0, session="s", seq=seq, received=received)
+    return Keep(engine_id="E1", link=link, connection=0, session="s", seq=seq, rows=[received], numbers=[seq])

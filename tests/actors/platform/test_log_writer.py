@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from actors.platform.degraded import DegradedParts
-from actors.platform.log_writer import BATCH, Keep, KeepMany, Kept, LogWriter, NotStorable, SessionBegun
+from actors.platform.log_writer import BATCH, Keep, Kept, LogWriter, NotStorable, SessionBegun
 from store.errors import BadValue, Unavailable
 from store.logs import Committed, Received, Rejected
 from supervisor.actor import Actor, handles
@@ -79,10 +79,12 @@ def keep(desk, seq, *, stored=True, session="s1"):
     desk.writer.tell(kept(desk, seq, stored=stored, session=session))
 
 
-def kept(desk, seq, *, stored=True, session="s1"):
-    line = TradeLog(id=f"l{seq}", category=LogCategory.SYSTEM, message="line", timestamp=START)
-    received = Received(engine_id="E1", id=line.id, at=START, message=line) if stored else None
-    return Keep(engine_id="E1", link=desk.link, connection=1, session=session, seq=seq, received=received)
+def kept(desk, *seqs, stored=True, session="s1"):
+    """What a link has read at once, with these numbers."""
+    lines = [TradeLog(id=f"l{n}", category=LogCategory.SYSTEM, message="line", timestamp=START) for n in seqs]
+    rows = [Received(engine_id="E1", id=line.id, at=START, message=line) for line in lines] if stored else []
+    numbers = seqs if stored else ()
+    return Keep(engine_id="E1", link=desk.link, connection=1, session=session, seq=seqs[-1], rows=rows, numbers=numbers)
 
 
 async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(desk, autojump_clock):
@@ -95,9 +97,12 @@ async def test_many_messages_are_one_commit_with_the_session_s_progress_in_it(de
 
 
 async def test_a_batch_is_bounded(desk, autojump_clock):
-    desk.writer.tell(KeepMany(keeps=[kept(desk, seq) for seq in range(1, 2 * BATCH + 11)]))
+    for first in range(0, 2 * BATCH + 30, 30):
+        desk.writer.tell(kept(desk, *range(first + 1, first + 31)))
     await trio.sleep(1)
-    assert [len(ids) for ids, _ in desk.ledger.batches] == [BATCH, BATCH, 10]
+    sizes = [len(ids) for ids, _ in desk.ledger.batches]
+    assert (max(sizes), sum(sizes), len(sizes)) == (BATCH - BATCH % 30, 2 * BATCH + 50, 3)
+    assert desk.told[-1] == Kept(connection=1, seq=2 * BATCH + 50)
 
 
 async def test_a_poison_message_is_buried_and_nacked_and_its_neighbours_are_kept(desk, autojump_clock):
