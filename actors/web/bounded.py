@@ -11,6 +11,7 @@ the library's WebSocket decides whether frames may still go. A write that is can
 import math
 import os
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -32,6 +33,8 @@ READ_BYTES = 16 * 1024
 SOCKET_BYTES_PER_S, SOCKET_BURST = 32 * 1024, 256 * 1024
 """What a browser may send over a WebSocket. Without it a flood of empty frames, which cost the library far more than
 they weigh, takes the time of everybody."""
+LINGER_SECONDS, LINGER_BYTES = 1.0, 2**20
+"""How long and how much is still read from a peer that was told why its connection ends."""
 SILENT = 256
 CONNECTIONS = 4096
 CONNECTION = "watchkeeper.connection"
@@ -154,6 +157,18 @@ class BoundedServer(TCPServer):
     def abort(self) -> None:
         """Ends the connection, whatever the peer does and does not take."""
         self._scope.cancel()
+
+    async def linger(self) -> None:
+        """Says that nothing more will come, and reads what still does: unread, it would take the last words back.
+
+        To be called by the task that reads.
+        """
+        with trio.move_on_after(LINGER_SECONDS), suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            if self._plain is not None:
+                self._plain.shutdown(trio.socket.SHUT_WR)
+            left = LINGER_BYTES
+            while left > 0 and (data := await self.stream.receive_some(READ_BYTES)):
+                left -= len(data)
 
     def _put(self, data: bytes) -> None:
         """Behind everything that waits; if nothing does, to the socket, as far as it takes it."""

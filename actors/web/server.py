@@ -1,8 +1,9 @@
 """The web listener as an actor: Hypercorn's trio worker on a socket prepared here.
 
-Three things of Hypercorn are changed. It cannot time out a send, so the socket itself gives up one that takes nothing
+Four things of Hypercorn are changed. It cannot time out a send, so the socket itself gives up one that takes nothing
 for 3 s. And it always accepts permessage-deflate, by which 200 kB become 400 MiB: here no extension is ever accepted.
-Its connections are unbounded in number and in the time they say nothing: see ``bounded``.
+Its connections are unbounded in number and in the time they say nothing, and each WebSocket message is dear: see
+``bounded``. Who breaks a rule is not told so: see ``verdicts``.
 """
 
 import logging
@@ -20,8 +21,8 @@ from actors.config import Address
 from actors.live.client import Drain
 from actors.platform.services import Services
 from actors.requests import UI_CLIENTS
+from actors.web import bounded, verdicts
 from actors.web.app import Face, build_app
-from actors.web.bounded import install
 from actors.web.doors import own_origins
 from actors.web.live import add_link
 from actors.web.login import recall_denials
@@ -42,7 +43,8 @@ class _NoDeflate(PerMessageDeflate):
 
 
 vars(hypercorn.protocol.ws_stream)["PerMessageDeflate"] = _NoDeflate
-install()
+bounded.install()
+verdicts.install()
 
 
 @attrs.frozen(kw_only=True)

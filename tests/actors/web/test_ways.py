@@ -212,3 +212,20 @@ async def test_an_abort_needs_nothing_of_the_peer():
         link.way.abort()
         with pytest.raises((EOFError, trio.BrokenResourceError)):
             await link.peer.next()
+
+
+@pytest.mark.parametrize(
+    "said, code, reason",
+    [
+        (b"\x81\x02{}", 1002, b"error_protocol"),
+        (b"\x81\x82\0\0\0\0\xff\xfe", 1007, b"error_not_utf8"),
+        (b"\x81\xfe\x41\x00\0\0\0\0" + b"x" * 0x4100, 1009, b"error_too_large"),
+    ],
+)
+async def test_who_breaks_a_rule_is_told_so_after_what_is_half_out_and_whatever_else_it_sends(said, code, reason):
+    async with open_link() as link:
+        assert not link.way.post(frames(LARGE))
+        await link.peer.stream.send_all(said + b"and more" * 10_000)
+        assert await link.peer.next() == (TEXT, LARGE.encode())
+        assert await link.peer.next() == (CLOSE, struct.pack("!H", code) + reason)
+        assert await link.peer.next() is None
