@@ -20,7 +20,7 @@ import trio
 from jsonschema import Draft202012Validator
 
 from actors.alarms.webhook import AlertAcknowledged, TellOutside
-from actors.config import load_settings
+from actors.config import Address, load_settings
 from actors.fleet.preview import preview_of, unheard
 from actors.incidents.office import DatabaseReports, IncidentOffice
 from actors.platform.services import Services
@@ -31,6 +31,7 @@ from actors.requests import (
     INCIDENTS,
     PARAMETERS,
     UI_CLIENTS,
+    WEB,
     WEBHOOK,
     ApproveRelease,
     ChangeParameters,
@@ -56,6 +57,7 @@ from actors.web.documents import openapi
 from actors.web.doors import Doors
 from actors.web.live import add_link
 from actors.web.routes import ROUTES
+from actors.web.server import WebServer, WhereAreYou
 from store import engines, sessions, users
 from store.database import Database
 from store.embedded import EmbeddedPostgres
@@ -483,6 +485,18 @@ def engine_row(engine_id: str, ring: KeyRing, secret: str, public_key: str | Non
 async def desk(tmp_path):
     async with open_desk(tmp_path) as desk:
         yield desk
+
+
+@pytest.fixture
+async def served(desk):
+    """The desk behind a real listener on a free port."""
+    settings = desk.services.settings
+    object.__setattr__(settings, "http", Address("127.0.0.1", 0))
+    desk.telling.cancel()
+    spec = ChildSpec(id=WEB, factory=lambda: WebServer(desk.services))
+    web = await desk.services.system.start_child("desk", spec)
+    desk.address = await web.ask(WhereAreYou())
+    return desk
 
 
 @pytest.fixture

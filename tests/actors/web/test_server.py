@@ -12,25 +12,11 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, wrap_client_str
 from actors.config import Address
 from actors.errors import Refused
 from actors.requests import WEB
-from actors.web.server import WebServer, WhereAreYou
 from actors.web.sockets import listen
-from supervisor.spec import ChildSpec
 from wire.messages import LogCategory, TradeLog
 from wire.ui import SUBPROTOCOL, Topic
 
 JSON_POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture
-async def served(desk):
-    """The desk behind a real listener on a free port."""
-    settings = desk.services.settings
-    object.__setattr__(settings, "http", Address("127.0.0.1", 0))
-    desk.telling.cancel()
-    spec = ChildSpec(id=WEB, factory=lambda: WebServer(desk.services))
-    web = await desk.services.system.start_child("desk", spec)
-    desk.address = await web.ask(WhereAreYou())
-    return desk
 
 
 async def exchange(stream, request):

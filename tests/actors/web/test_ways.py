@@ -2,9 +2,11 @@
 are read.
 """
 
+import json
 import socket
 import struct
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import attrs
@@ -19,10 +21,13 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
 from actors.config import Address
+from actors.live import client, session
 from actors.live.frames import Frame, Frames
 from actors.web.server import _config
 from actors.web.sockets import listen
 from actors.web.ways import Straight, way_out
+from wire.messages import LogCategory, TradeLog
+from wire.ui import SUBPROTOCOL, Topic
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 LARGE = "x" * 3_000_000
@@ -91,6 +96,28 @@ class Link:
         await done.wait()
 
 
+UPGRADE = [
+    "GET /ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
+]  # fmt: skip
+
+
+@asynccontextmanager
+async def dial(port):
+    """An open link of a browser whose window is small."""
+    small = trio.socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await small.connect(("127.0.0.1", port))
+    async with trio.SocketStream(small) as stream:
+        await stream.send_all("\r\n".join([*UPGRADE, "", ""]).encode())
+        peer = Peer(stream)
+        while b"\r\n\r\n" not in peer.data:
+            await peer.need(len(peer.data) + 1)
+        del peer.data[: peer.data.index(b"\r\n\r\n") + 4]
+        yield peer
+
+
 @asynccontextmanager
 async def open_link():
     app, ending = QuartTrio("ways"), trio.Event()
@@ -108,22 +135,10 @@ async def open_link():
     prepared = listen(Address("127.0.0.1", 0), "X")
     port = prepared.getsockname()[1]
     config = _config(SimpleNamespace(settings=SimpleNamespace(http_tls=None)), prepared)
-    small = trio.socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: serve(app, config, shutdown_trigger=ending.wait, mode="asgi"))
-            await small.connect(("127.0.0.1", port))
-            async with trio.SocketStream(small) as stream:
-                lines = [
-                    "GET /ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade",
-                    "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-                ]  # fmt: skip
-                await stream.send_all("\r\n".join([*lines, "", ""]).encode())
-                peer = Peer(stream)
-                while b"\r\n\r\n" not in peer.data:
-                    await peer.need(len(peer.data) + 1)
-                del peer.data[: peer.data.index(b"\r\n\r\n") + 4]
+            async with dial(port) as peer:
                 way, calls = await links.receive()
                 yield Link(way, peer, calls)
             ending.set()
@@ -229,3 +244,67 @@ async def test_who_breaks_a_rule_is_told_so_after_what_is_half_out_and_whatever_
         assert await link.peer.next() == (TEXT, LARGE.encode())
         assert await link.peer.next() == (CLOSE, struct.pack("!H", code) + reason)
         assert await link.peer.next() is None
+
+
+# --- the product's link -----------------------------------------------------------------------------------------------
+
+LINES = 3000
+"""Fewer than the ring keeps, more than a slow browser's socket takes."""
+
+
+@attrs.define
+class Browser:
+    """Follows trades, and complains when something is missing, twice, or not where the bookmark says."""
+
+    peer: Peer
+    lines: list[str] = attrs.field(factory=list)
+    offset: int = 0
+    bookmarks: int = 0
+    pongs: int = 0
+
+    async def hello(self, token):
+        payload = {"token": token, "protocol": "1", "topics": [{"topic": "trades"}]}
+        text = json.dumps({"type": "hello", "payload": payload}).encode()
+        await self.peer.stream.send_all(b"\x81\xfe" + struct.pack("!H", len(text)) + b"\0\0\0\0" + text)
+        while (await self.next())["type"] != "snapshot":
+            pass
+
+    async def next(self):
+        opcode, payload = await self.peer.next()
+        if opcode == PONG:
+            self.pongs += 1
+            return {"type": "pong"}
+        said = json.loads(payload)
+        match said["type"], said["payload"]:
+            case "delta", delta:
+                self.lines += [item["id"] for item in delta["items"]]
+                assert delta["offset"] == self.offset + len(delta["items"])
+                self.offset = delta["offset"]
+            case "bookmark", bookmark:
+                self.bookmarks += 1
+                assert (bookmark["n"], bookmark["offsets"]) == (self.bookmarks, {"trades": self.offset})
+        return said
+
+
+async def test_a_slow_browser_gets_it_all_whole_and_in_order_and_a_quick_one_beside_it_too(served, monkeypatch):
+    monkeypatch.setattr(session, "BOOKMARK_MS", 20)
+    monkeypatch.setattr(client, "TICK", 0.02)
+    hub, token = served.services.hub, served.token("viewer")
+    line = TradeLog(id="t", category=LogCategory.SYSTEM, message="x" * 1900, timestamp=datetime.now(UTC))
+    with trio.fail_after(30):
+        async with dial(served.address.port) as one, dial(served.address.port) as other:
+            slow, quick = Browser(one), Browser(other)
+            for browser in (slow, quick):
+                await browser.hello(token)
+            for n in range(LINES):
+                hub.publish_from(Topic.TRADES, "E1", attrs.evolve(line, id=f"t{n}"))
+                if n % 100 == 99:
+                    await slow.peer.say(PING)
+                    slow.peer.data += await slow.peer.stream.receive_some(1000)
+                    while len(quick.lines) <= n:
+                        await quick.next()
+            assert len(slow.peer.data) < 200_000
+            while len(slow.lines) < LINES or slow.pongs < LINES // 100:
+                await slow.next()
+            assert slow.lines == quick.lines == [f"t{n}" for n in range(LINES)]
+            assert slow.bookmarks > 0
