@@ -258,7 +258,7 @@ class Browser:
 
     peer: Peer
     lines: list[str] = attrs.field(factory=list)
-    offset: int = 0
+    offset: int | None = None
     bookmarks: int = 0
     pongs: int = 0
 
@@ -276,13 +276,16 @@ class Browser:
             return {"type": "pong"}
         said = json.loads(payload)
         match said["type"], said["payload"]:
+            case "snapshot", snapshot:
+                self.offset = snapshot["offset"]
             case "delta", delta:
                 self.lines += [item["id"] for item in delta["items"]]
                 assert delta["offset"] == self.offset + len(delta["items"])
                 self.offset = delta["offset"]
             case "bookmark", bookmark:
                 self.bookmarks += 1
-                assert (bookmark["n"], bookmark["offsets"]) == (self.bookmarks, {"trades": self.offset})
+                offsets = {} if self.offset is None else {"trades": self.offset}
+                assert (bookmark["n"], bookmark["offsets"]) == (self.bookmarks, offsets)
         return said
 
 
