@@ -275,6 +275,8 @@ class Floor(Actor):
                 now=saved.now,
                 next_number=saved.next_number,
                 halted=saved.halted,
+                interrupted=saved.interrupted,
+                limit_down=saved.limit_down,
                 accounts=tuple(books),
                 orders=tuple(orders),
                 fills=tuple(event.fill for event in events if isinstance(event, Filled)),

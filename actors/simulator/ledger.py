@@ -68,6 +68,8 @@ class Changes:
     now: MarketTime
     next_number: int
     halted: frozenset[str] = frozenset()
+    interrupted: tuple[tuple[str, float], ...] = ()
+    limit_down: frozenset[str] = frozenset()
     accounts: tuple[Account, ...] = ()
     orders: tuple[Order, ...] = ()
     fills: tuple[Fill, ...] = ()
@@ -141,6 +143,8 @@ class Ledger:
             accounts=tuple(self._read("SELECT body FROM accounts ORDER BY id", Account)),
             orders=tuple(reversed(today)),
             halted=frozenset(json.loads(meta.get("halted", "[]"))),
+            interrupted=tuple((code, until) for code, until in json.loads(meta.get("interrupted", "[]"))),
+            limit_down=frozenset(json.loads(meta.get("limit_down", "[]"))),
         )
         return Books(saved=saved, customers=customers, history=tuple(reversed(earlier)), next_seq=next_seq)
 
@@ -151,6 +155,8 @@ class Ledger:
             self._put("meta", key="now", value=_text(changes.now))
             self._put("meta", key="next_number", value=str(changes.next_number))
             self._put("meta", key="halted", value=json.dumps(sorted(changes.halted)))
+            self._put("meta", key="interrupted", value=json.dumps(changes.interrupted))
+            self._put("meta", key="limit_down", value=json.dumps(sorted(changes.limit_down)))
             for customer in changes.customers:
                 self._put("customers", account=customer.account, body=_text(customer))
             for account in changes.accounts:

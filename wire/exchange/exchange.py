@@ -26,7 +26,8 @@ _AFTER_ALL_CODES = "~"  # sorts behind the closing prints, which carry the same 
 
 @attrs.frozen(kw_only=True)
 class Saved:
-    """What must be kept for the machine to go on where it was. ``orders`` are those of the day."""
+    """What must be kept for the machine to go on where it was. ``orders`` are those of the day, ``interrupted``
+    says until which second of it."""
 
     now: MarketTime
     next_number: int
@@ -34,6 +35,8 @@ class Saved:
     accounts: tuple[Account, ...]
     orders: tuple[Order, ...]
     halted: frozenset[str] = frozenset()
+    interrupted: tuple[tuple[str, float], ...] = ()
+    limit_down: frozenset[str] = frozenset()
 
 
 class Exchange:
@@ -45,12 +48,14 @@ class Exchange:
         self.accounts = {account.id: account for account in saved.accounts} if saved else {}
         self.orders = {order.number: order for order in saved.orders} if saved else {}
         self.halted = set(saved.halted) if saved else set()
-        self._interrupted: dict[str, float] = {}
+        self._interrupted = dict(saved.interrupted) if saved else {}
         self._pinned: set[str] = set()
         self._next_number = saved.next_number if saved else 1
         self._next_fill = saved.next_fill if saved else 1
         self._events: list[Event] = []
         self._prepare_day()
+        for code in saved.limit_down if saved else ():
+            self._pin(code)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -67,6 +72,8 @@ class Exchange:
             accounts=tuple(self.accounts.values()),
             orders=tuple(self.orders.values()),
             halted=frozenset(self.halted),
+            interrupted=tuple(sorted(self._interrupted.items())),
+            limit_down=frozenset(self._pinned),
         )
 
     def session(self, code: str) -> Session:
@@ -166,16 +173,18 @@ class Exchange:
         if condition is Condition.INTERRUPTED:
             self._interrupted[code] = self.now.second + seconds
         elif condition is Condition.LIMIT_DOWN:
-            self._pin(code)
+            step = self._pin(code)
+            traded = Traded(code=code, step=step, tape=self._tapes[code], quotes=self._books[code].quotes)
+            self._events.append(traded)
 
-    def _pin(self, code: str) -> None:
+    def _pin(self, code: str) -> Step:
         lower = self._sessions[code].limits.lower
         step = Step(second=int(self.now.second), price=lower, volume=1, aggressor=Side.BUY)
         self._show(code, step)
         asks = self._books[code].quotes.asks
         self._books[code].show(Quotes(asks=asks, bids=()))
         self._pinned.add(code)
-        self._events.append(Traded(code=code, step=step, tape=self._tapes[code], quotes=self._books[code].quotes))
+        return step
 
     def move_to(self, target: MarketTime) -> None:
         """Run everything that happens up to and including ``target``; the past is never run again."""

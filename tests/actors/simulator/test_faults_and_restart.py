@@ -181,6 +181,30 @@ async def test_a_restart_keeps_orders_cash_positions_numbers_and_the_time(start_
     assert [entry["accepted"] for entry in await again.log()] == [True, True, True]
 
 
+async def condition_of(customer, symbol):
+    """As the broker's own answers show it."""
+    shown = (await customer.call(Call.PRICE, quotes.QuoteQuery(symbol=symbol))).one(quotes.Price)
+    if shown.halted == "Y":
+        return "halted"
+    if shown.volatility == "Y":
+        return "interrupted"
+    return "limit_down" if shown.price == shown.lower_limit else "normal"
+
+
+async def test_a_restart_keeps_what_has_befallen_the_symbols(start_simulator):
+    simulator = await start_simulator()
+    befallen = {"005930": "halted", "000660": "interrupted", "035420": "limit_down"}
+    for symbol, condition in befallen.items():
+        await simulator.admin("/sim/market", {"symbol": symbol, "condition": condition, "seconds": 3600})
+    await simulator.stop()
+    again = await start_simulator(at_noon=False)
+    customer = await again.customer()
+    assert [await condition_of(customer, symbol) for symbol in befallen] == list(befallen.values())
+    assert (await customer.order(Call.SELL, quantity=1)).code == "SIM00001"
+    await again.admin("/sim/market", {"symbol": CODE, "condition": "normal"})
+    assert await condition_of(customer, CODE) == "normal"
+
+
 async def test_what_could_not_be_kept_was_never_done(monkeypatch, simulator, customer):
     kept, failures = Ledger.commit, [sqlite3.OperationalError("disk I/O error")]
 

@@ -9,7 +9,7 @@ from actors.errors import Refused
 from actors.simulator.customers import Customer
 from actors.simulator.ledger import Changes, Ledger, LogEntry, books_path
 from wire.exchange.calendar import MarketTime
-from wire.exchange.events import Filled
+from wire.exchange.events import Condition, Filled
 from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side
 from wire.exchange.market import Market
@@ -38,6 +38,8 @@ def everything(exchange, events, **more):
         now=saved.now,
         next_number=saved.next_number,
         halted=saved.halted,
+        interrupted=saved.interrupted,
+        limit_down=saved.limit_down,
         accounts=saved.accounts,
         orders=saved.orders,
         fills=tuple(event.fill for event in events if isinstance(event, Filled)),
@@ -54,6 +56,8 @@ def trade(exchange):
 
 def test_what_was_committed_is_what_is_loaded(path, exchange):
     exchange.halt("000660", halted=True)
+    exchange.befall("015760", Condition.INTERRUPTED, seconds=90)
+    exchange.befall("035420", Condition.LIMIT_DOWN)
     ledger = Ledger(path)
     assert ledger.load().saved is None
     ledger.commit(everything(exchange, trade(exchange)))

@@ -5,6 +5,7 @@ import pytest
 
 from wire.exchange.calendar import MarketTime
 from wire.exchange.events import Condition, Filled, Traded
+from wire.exchange.exchange import Exchange
 from wire.exchange.fees import Side
 from wire.exchange.orders import Kind, Lifetime, Refusal, Ticket
 
@@ -82,3 +83,21 @@ def test_a_new_day_begins_normally(exchange):
 def test_an_unknown_symbol_is_an_error(exchange):
     with pytest.raises(KeyError):
         exchange.befall("nothing", Condition.HALTED)
+
+
+@pytest.mark.parametrize("condition", [Condition.HALTED, Condition.INTERRUPTED, Condition.LIMIT_DOWN])
+def test_a_condition_outlives_a_restart_and_ends_as_it_would_have(exchange, condition):
+    exchange.befall(CODE, condition, seconds=120)
+    exchange.drain()
+    restored = Exchange(exchange.market, saved=exchange.save())
+    assert restored.drain() == []  # nothing has happened by starting
+    assert restored.save() == exchange.save()
+    assert (restored.quotes(CODE).bids, restored.is_interrupted(CODE)) == (
+        exchange.quotes(CODE).bids,
+        exchange.is_interrupted(CODE),
+    )
+    for one in (exchange, restored):
+        sale = one.place(SALE)
+        assert (sale is Refusal.HALTED) is (condition is Condition.HALTED)
+        assert sold(wait(one, 119)) == 0
+        assert sold(wait(one, 120)) == (10 if condition is Condition.INTERRUPTED else 0)
