@@ -451,6 +451,21 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
     assert last(desk, "POST", f"/api/stops/{stop}/approve")[3]["release_id"] == "rel-7"
 
 
+def test_what_engines_and_the_platform_say_in_fixed_words_is_said_in_the_language_of_the_page(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    residual = {"symbol": "000660", "quantity": 12, "reason": "trading in the symbol is halted", "until": None}
+    error = "error_positions_blocked: their own words"
+    desk.call(desk.desk.progress, stop, "beta", "failed", ms_to_frozen=41, error=error, residuals=[residual])
+    shown = signed_in.get_by_test_id("stop-residuals-beta")
+    expect(shown).to_contain_text("000660 12주: 거래가 정지된 종목")
+    expect(shown).to_contain_text("팔 수 없는 보유 종목이 남아 있습니다 (error_positions_blocked): their own words")
+    by_itself = {**desk.call(desk.desk.items["stops"].__getitem__, stop), "user_id": "trigger:engine_lost"}
+    desk.call(desk.desk.show_stop, by_itself)
+    expect(signed_in.get_by_test_id("stop-facts")).to_contain_text("자동 정지: 엔진의 소식이 끊겼습니다")
+    signed_in.get_by_test_id("language-toggle").click()
+    expect(shown).to_contain_text("000660 12 sh: trading in the symbol is halted")
+
+
 def test_numbers_that_are_not_known_or_old_are_said_to_be(signed_in, desk, expect):
     desk.call(desk.desk.total.update, {"positions": None, "unknown": 1, "oldest_ms": 80_000})
     signed_in.get_by_test_id("stop-open").click()
@@ -719,14 +734,22 @@ def test_a_stop_is_notified_to_someone_who_looks_at_another_tab(page, desk, expe
     assert page.evaluate("window.told") == ["정지 중: 전체 · 주문 중지"]
 
 
-@pytest.mark.parametrize("width", [320, 390, 768])
-def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, expect, width):
+@pytest.mark.parametrize("width, language", [(320, "en"), (390, "ko"), (390, "en"), (768, "ko")])
+def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, desk, expect, width, language):
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    if language == "en":
+        signed_in.get_by_test_id("language-toggle").click()
     signed_in.set_viewport_size({"width": width, "height": 800})
     for name in PAGES:
         signed_in.get_by_test_id(f"nav-{name}").click()
         time.sleep(0.2)
         assert signed_in.evaluate("document.documentElement.scrollWidth") <= width, name
         expect(signed_in.get_by_test_id("stop-open")).to_be_in_viewport()
+    signed_in.get_by_test_id("nav-stops").click()
+    assert signed_in.evaluate("document.querySelector('.page-head h1').offsetHeight") < 50, "the title is one line"
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-reach")).to_be_visible()
+    expect(signed_in.get_by_test_id("stop-confirm")).to_be_in_viewport(ratio=1)
 
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -63,6 +63,17 @@ export function eventWord(event: string, t: Translate): string {
   return event;
 }
 
+/** What engines and the platform say in fixed words or as a code, in the words of this page; anything else as it is. */
+export function saidWord(text: string, t: Translate): string {
+  const key = `said.${text}`;
+  if (isKey(key)) return t(key as "said.the market is closed");
+  const code = /^error_[a-z0-9_]+/.exec(text)?.[0];
+  const words = code === undefined ? null : codeText(code, t);
+  if (words === null || code === undefined) return text;
+  const rest = text.slice(code.length).replace(/^: /, "");
+  return `${words} (${code})${rest === "" || isKey(`said.${rest}`) ? "" : `: ${rest}`}`;
+}
+
 export function stopLook(stop: Stop, t: Translate): Look {
   if (stop.released_at !== null) return { shape: "ring", tone: "idle", word: t("stop.state.released") };
   const word = t(`stop.state.${stop.state}`);

@@ -19,7 +19,7 @@ import { may } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { Release } from "../../wire/rest";
 import { useWho } from "../who";
-import { scopeWord } from "../words";
+import { saidWord, scopeWord } from "../words";
 
 /** Ends a stop: one person asks, another one (or, at a desk of one, the same person after a minute) agrees. */
 export function ReleasePart({ stop }: { stop: Stop }) {
@@ -103,7 +103,7 @@ function Checklist({ release }: { release: Release }) {
             <Icon shape={item.ok ? "check" : "cross"} size={12} />
             <span>
               {isKey(`checklist.${item.name}`) ? t(`checklist.${item.name}` as "checklist.reconciled") : item.name}
-              {item.detail && <span className="soft"> · {item.detail}</span>}
+              {item.detail && <span className="soft"> · {saidWord(item.detail, t)}</span>}
             </span>
           </li>
         ))}
@@ -216,6 +216,7 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
 function ApproveDialog({ stop, release, onClose }: { stop: Stop; release: Release | null; onClose: () => void }) {
   const t = useT();
   const [seen] = useState(release);
+  const waived = seen?.waive.length ?? 0;
   const approve = useConfirmed(stop, "approve", () => ({ epoch: stop.epoch, ...(seen && { release_id: seen.id }) }), onClose);
   return (
     <Dialog title={t("release.approve.title", { scope: scopeWord(stop.scope, t) })} role="alertdialog" onClose={onClose} testId="approve-dialog">
@@ -230,7 +231,7 @@ function ApproveDialog({ stop, release, onClose }: { stop: Stop; release: Releas
             {t("cancel")}
           </Button>
           <Button kind="primary" type="submit" testId="approve-submit" busy={approve.isPending}>
-            {t("release.approve.confirm", { n: stop.engines })}
+            {waived === 0 ? t("release.approve.confirm", { n: stop.engines }) : t("release.approve.confirm.waived", { n: waived })}
           </Button>
         </div>
       </form>

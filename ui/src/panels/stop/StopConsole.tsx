@@ -17,7 +17,7 @@ import { may } from "../../wire/common";
 import { Stop, type StopResult } from "../../wire/items";
 import { listOf } from "../../wire/rest";
 import { useWho } from "../who";
-import { errorText, eventWord, FINAL_PHASES, levelWord, phaseLook, reached, scopeWord, stepsOf, stopLook } from "../words";
+import { errorText, eventWord, FINAL_PHASES, levelWord, phaseLook, reached, saidWord, scopeWord, stepsOf, stopLook } from "../words";
 import { openStopDialog } from "./ask";
 import { ReleasePart } from "./Release";
 
@@ -237,9 +237,9 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
   const t = useT();
   const counts = (done: number, left: number | null) => `${grouped(done)} / ${left === null ? "?" : grouped(left)}`;
   const details = [
-    ...result.residuals.map((each) => `${each.symbol} ${grouped(each.quantity)}${t("shares")}: ${each.reason}${each.until ? ` (${t("until", { time: dateTime(each.until) })})` : ""}`),
-    ...(result.error ? [result.error] : []),
-    ...(result.flatness === "UNKNOWN" && result.flatness_reason ? [result.flatness_reason] : []),
+    ...result.residuals.map((each) => `${each.symbol} ${grouped(each.quantity)}${t("shares")}: ${saidWord(each.reason, t)}${each.until ? ` (${t("until", { time: dateTime(each.until) })})` : ""}`),
+    ...(result.error ? [saidWord(result.error, t)] : []),
+    ...(result.flatness === "UNKNOWN" && result.flatness_reason ? [saidWord(result.flatness_reason, t)] : []),
   ];
   return (
     <>
@@ -309,7 +309,7 @@ function Timeline({ stop }: { stop: Stop }) {
             <span>{event.engine_id ?? t("platform")}</span>
             <span>
               {eventWord(event.event, t)}
-              {event.detail && <span className="soft"> · {event.detail}</span>}
+              {event.detail && <span className="soft"> · {saidWord(event.detail, t)}</span>}
             </span>
           </li>
         ))}
@@ -349,13 +349,13 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                 <td className="nowrap">
                   <Link href={`/stops/${stop.stop_id}`}>{dateTime(stop.requested_at)}</Link>
                 </td>
-                <td>{scopeWord(stop.scope, t)}</td>
-                <td>{levelWord(stop.level, t)}</td>
+                <td className="nowrap">{scopeWord(stop.scope, t)}</td>
+                <td className="nowrap">{levelWord(stop.level, t)}</td>
                 <td>
                   <Status look={stopLook(stop, t)} />
                 </td>
                 <td>{who(stop.user_id, stop.username)}</td>
-                <td>{stop.reason || "–"}</td>
+                <td className="words">{stop.reason || "–"}</td>
                 <td className="nowrap">{dateTime(stop.released_at)}</td>
               </tr>
             ))}

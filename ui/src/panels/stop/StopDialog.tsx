@@ -15,7 +15,7 @@ import { useLook, useT } from "../../store/preferences";
 import type { Level } from "../../wire/common";
 import { Stop, type EngineStatus } from "../../wire/items";
 import { StopPreview } from "../../wire/rest";
-import { errorText, scopeWord } from "../words";
+import { errorText, saidWord, scopeWord } from "../words";
 import { closeStopDialog, useAskedStop } from "./ask";
 
 const OFFERED: readonly Level[] = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"];
@@ -170,7 +170,7 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
       )}
       {blocked.length > 0 && level === "FLATTEN" && (
         <Notice tone="warn" testId="stop-blocked">
-          {t("stop.blocked")} {blocked.map((each) => `${each.engine} ${each.symbol} (${each.reason})`).join(", ")}
+          {t("stop.blocked")} {blocked.map((each) => `${each.engine} ${each.symbol} (${saidWord(each.reason, t)})`).join(", ")}
         </Notice>
       )}
     </>
