@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 9515c7ab7b6f17f4773e8a85d576664f62f253c58a395b7172de00508be6b32b */
+/* built from ui/src by `npm run build`; sources 1bb4fe8fc49f4973ade7b1c9a25188c8ddeba268af15644e7b8484532d7d86b0 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

@@ -131,7 +131,8 @@ class Halting:
                 at=self._clock.wall(),
                 timeout_ms=message.timeout_ms or _TIMEOUT_MS,
                 drill=message.drill,
-            )
+            ),
+            again=message.again,
         )
         if message.again:
             for report in self.stopping.ask_again(message.stop_id, message.stop_epoch):
@@ -171,8 +172,8 @@ class Halting:
             self.keeper.changed()
         return bool(fresh or over)
 
-    def _take(self, stop: LatchedStop) -> None:
-        """From here to the closed gate nothing waits."""
+    def _take(self, stop: LatchedStop, *, again: bool = False) -> None:
+        """From here to the closed gate nothing waits. ``again``: a person has asked for it anew."""
         record = stop.record
         before = self.latch.find(record.stop_id)
         self.latch = self.latch.with_stop(stop)
@@ -183,7 +184,7 @@ class Halting:
             self.keeper.changed()
         self._unsafe[record.stop_id] = self.keeper.version
         self._trading.freeze(merged)
-        self._outlet.send(self.stopping.begin(merged, self._clock.now(), in_flight))
+        self._outlet.send(self.stopping.begin(merged, self._clock.now(), in_flight, again=again))
         words = f"{record.level.value} of {record.scope}: {stop.reason}"
         self._log(f"STOP {words}", stop.reason or None, severity=Severity.CRITICAL)
         self._saved()

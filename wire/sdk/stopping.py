@@ -184,9 +184,9 @@ class Stopping:
 
     # --- what happens ---
 
-    def begin(self, stop: LatchedStop, now: float, in_flight: int) -> StopProgress:
+    def begin(self, stop: LatchedStop, now: float, in_flight: int, *, again: bool = False) -> StopProgress:
         """A stop that is already closed at the gate. A repeated one reports where it stands; for a new or stricter one
-        what was blocked is tried again."""
+        what was blocked is tried again. ``again``: a person has asked anew, so nothing holds it any more."""
         run = self._runs.get(stop.record.stop_id)
         if run is None:
             run = self._runs[stop.record.stop_id] = StopRun(stop, now, in_flight)
@@ -197,7 +197,7 @@ class Stopping:
         before = run.level
         if run.raise_to(stop, now, in_flight):
             self._afresh()
-            if run.level > before:
+            if run.level > before or again:
                 self._ask(run)
             self._hold(run)
         return run.report()

@@ -1,5 +1,6 @@
 """What cannot be closed now is an open task: it says why, the rest goes on, and it is tried until the session ends."""
 
+import attrs
 import pytest
 
 from wire.messages import Flatness, StopPhase
@@ -175,6 +176,20 @@ def test_in_another_session_nothing_is_sent_before_a_person_says_it_again(stop_d
     assert report.error is None
     assert kinds(desk.see(orders=[mine], positions=[a.held()])) == [CancelWorking, CloseOut]
     assert desk.asked["x"] == Asked(stop_id="x", epoch=2, session="20261123")
+
+
+def test_a_stop_that_a_person_continues_is_not_reported_once_more_as_waiting_for_one(stop_desk, a):
+    desk = stop_desk
+    latched = desk.stop()
+    desk.see(positions=[a.held()])
+    desk.stopping.closed("s1", "005930", desk.now)
+    (report,) = desk.stopping.begin_session("20261123")
+    assert report.error == "error_confirmation_needed"
+    higher = attrs.evolve(latched, record=attrs.evolve(latched.record, stop_epoch=2))
+    report = desk.stopping.begin(higher, desk.now, 0, again=True)
+    assert (report.stop_epoch, report.error) == (2, None)
+    assert desk.asked["x"] == Asked(stop_id="x", epoch=2, session="20261123")
+    assert desk.stopping.ask_again("x", 2) == []
 
 
 def test_a_stricter_level_is_a_persons_word_too(stop_desk, a):

@@ -46,7 +46,7 @@ export function ReleasePart({ stop }: { stop: Stop }) {
         <Button kind={release?.state === "requested" ? "plain" : "primary"} testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
           {t("release.request")}
         </Button>
-        <Button kind={release?.state === "requested" ? "primary" : "plain"} testId="release-approve-open" disabled={!allowed} onClick={() => setAsking("approve")}>
+        <Button kind={release?.state === "requested" ? "primary" : "plain"} testId="release-approve-open" disabled={!allowed || release?.state !== "requested"} onClick={() => setAsking("approve")}>
           {wait > 0 && release?.state === "requested" ? t("release.approve.in", { n: wait }) : t("release.approve")}
         </Button>
       </div>

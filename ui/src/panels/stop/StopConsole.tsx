@@ -326,7 +326,7 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
     const result = v.safeParse(Stop, item);
     return result.success ? [result.output] : [];
   });
-  const all = [...new Map([...parsed, ...stops].map((stop) => [stop.stop_id, stop])).values()].toSorted((a, b) => b.epoch - a.epoch);
+  const all = [...new Map([...parsed, ...stops].map((stop) => [stop.stop_id, stop])).values()].toSorted((a, b) => (millis(b.requested_at) ?? 0) - (millis(a.requested_at) ?? 0) || b.epoch - a.epoch);
   if (all.length === 0) return null;
   return (
     <Panel title={t("stops.history")} testId="stops-history" flush>
