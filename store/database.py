@@ -160,6 +160,7 @@ class Database:
             command_timeout=self._command_timeout,
             timeout=self._connect_timeout,
             max_inactive_connection_lifetime=_IDLE_SECONDS,
+            reset=_leaves_nothing,
             server_settings={
                 "application_name": "watchkeeper",
                 # a little under command_timeout: the server's own cancel is the cleaner one
@@ -372,6 +373,11 @@ class Database:
 async def _durability(conn: Connection) -> dict[str, str]:
     names = ("synchronous_commit", "fsync", "full_page_writes")
     return {name: str(await conn.fetchval("select current_setting($1)", name)) for name in names}
+
+
+async def _leaves_nothing(_connection: object) -> None:
+    """Instead of asyncpg's round trip that resets what a session has set: a unit sets nothing beyond its transaction,
+    and one that it left open asyncpg rolls back by itself."""
 
 
 def _first(error: BaseException) -> BaseException:

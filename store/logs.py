@@ -1,8 +1,8 @@
 """What engines tell, kept exactly once: trade logs (malformed ones as quarantined), order updates, fills, errors.
 
-``commit`` writes a batch and the links' progress in one transaction: what is acknowledged is committed. Duplicates die
-on (engine_id, id). One row that cannot be kept (text the database refuses, a number too large) does not block the
-others: it is returned as rejected, and its number is acknowledged with a nack.
+A batch and the links' progress are written in one transaction: what is acknowledged is committed. Duplicates die on
+(engine_id, id). One row that cannot be kept (text the database refuses, a number too large) does not block the others:
+where ``commit_together`` gives up, ``commit`` returns it as rejected, and its number is acknowledged with a nack.
 
 Pages go by cursor, newest last; cursors rise in the order of commits, because a batch holds one advisory lock.
 """
@@ -24,6 +24,7 @@ T = TypeVar("T")
 Kept = TradeLog | OrderUpdate | Fill | ErrorReport | QuarantinedLog
 
 _LOCK = 0x574B_4C4F_4753
+_TAKE_LOCK = "select pg_advisory_xact_lock($1)"
 _NOT_STORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
 
 
@@ -81,11 +82,30 @@ class FillPage:
     next: int | None
 
 
+class NotAllStorable(Exception):
+    """At least one row cannot be kept, so none was: ``commit`` finds out which."""
+
+
+async def commit_together(
+    conn: Connection, received: Sequence[Received], progress: Iterable[links.Progress], now: datetime
+) -> Committed:
+    """The whole batch in as few statements as possible, or NotAllStorable. Needs a transaction (``tx={}``)."""
+    await conn.execute(_TAKE_LOCK, _LOCK)
+    new: list[Received] = []
+    try:
+        for kind, insert in _INSERTS.items():
+            if batch := [one for one in received if isinstance(one.message, kind)]:
+                new += await insert(conn, batch)
+    except _NOT_STORABLE:
+        raise NotAllStorable from None
+    return Committed(new=new, rejected=[], moved=frozenset(await links.advance(conn, progress, now)))
+
+
 async def commit(
     conn: Connection, received: Sequence[Received], progress: Iterable[links.Progress], now: datetime
 ) -> Committed:
-    """Needs a transaction (``tx={}``)."""
-    await conn.execute("select pg_advisory_xact_lock($1)", _LOCK)
+    """Every row that can be kept. Needs a transaction (``tx={}``)."""
+    await conn.execute(_TAKE_LOCK, _LOCK)
     new: list[Received] = []
     rejected: list[Rejected] = []
     for kind, insert in _INSERTS.items():
@@ -119,23 +139,40 @@ Insert = Callable[[Connection, Sequence[Received]], Any]
 async def _insert_trade_logs(conn: Connection, batch: Sequence[Received]) -> list[Received]:
     """Malformed lines too: each in its place among the others."""
 
-    def columns(one: Received) -> tuple[Any, ...]:
-        m = one.message
-        if isinstance(m, QuarantinedLog):
-            return (m.category.value, m.message, m.reason, None, None, None, m.severity.value, m.timestamp, True)
-        assert isinstance(m, TradeLog)
-        severity = m.severity.value if m.severity else None
-        about = (m.strategy_id, m.symbol, m.order_id)
-        return (m.category.value, m.message, m.reason, *about, severity, m.timestamp, False)
+    lines = [_line(one) for one in batch]
+    return _new(batch, await conn.fetch(_INSERT_LINES, lines, len(lines)))
 
-    rows = await conn.fetch(
-        "insert into trade_logs"
-        " (engine_id, id, category, message, reason, strategy_id, symbol, order_id, severity, at, quarantined)"
-        " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
-        " $8::text[], $9::text[], $10::timestamptz[], $11::boolean[]) on conflict do nothing returning engine_id, id",
-        *_arrays(batch, columns),
+
+_LINE = "engine_id, id, category, message, reason, strategy_id, symbol, order_id, severity, at, quarantined"
+# The ordinary case, that all are new, is told by one row and not by as many as there are lines.
+_INSERT_LINES = (
+    f"with fresh as (insert into trade_logs ({_LINE}) select {_LINE} from unnest($1::trade_log_line[])"
+    " on conflict do nothing returning engine_id, id), size as (select count(*) as n from fresh)"
+    " select null as engine_id, null as id from size where n = $2"
+    " union all select engine_id, id from fresh, size where n <> $2"
+)
+
+
+def _line(one: Received) -> tuple[Any, ...]:
+    """A ``trade_log_line``."""
+    m = one.message
+    if isinstance(m, QuarantinedLog):
+        about: tuple[str | None, ...] = (None, None, None)
+    else:
+        assert isinstance(m, TradeLog)
+        about = (m.strategy_id, m.symbol, m.order_id)
+    severity = m.severity.value if m.severity else None
+    return (
+        one.engine_id,
+        one.id,
+        m.category.value,
+        m.message,
+        m.reason,
+        *about,
+        severity,
+        m.timestamp,
+        isinstance(m, QuarantinedLog),
     )
-    return _new(batch, rows)
 
 
 async def _insert_order_updates(conn: Connection, batch: Sequence[Received]) -> list[Received]:
@@ -199,8 +236,10 @@ def _arrays(batch: Sequence[Received], columns: Callable[[Received], tuple[Any, 
     return [list(column) for column in zip(*((one.engine_id, one.id, *columns(one)) for one in batch), strict=True)]
 
 
-def _new(batch: Sequence[Received], rows: Iterable[asyncpg.Record]) -> list[Received]:
-    """The first of each id that the database did not have."""
+def _new(batch: Sequence[Received], rows: Sequence[asyncpg.Record]) -> list[Received]:
+    """The first of each id that the database did not have. One row without an id stands for all of them."""
+    if len(rows) == len(batch) or (len(rows) == 1 and rows[0]["id"] is None):
+        return list(batch)
     fresh = {(row["engine_id"], row["id"]) for row in rows}
     first: dict[tuple[str, str], Received] = {}
     for one in batch:

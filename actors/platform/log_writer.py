@@ -8,6 +8,7 @@ wait here, unacknowledged, and the engines' windows bound how many.
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -107,6 +108,8 @@ class DatabaseLedger:
         await self._db.run(_begin_all, begun, now, tx={})
 
     async def commit(self, received: Sequence[Received], progress: Sequence[Progress], now: datetime) -> Committed:
+        with suppress(logs.NotAllStorable):
+            return await self._db.run(logs.commit_together, received, progress, now, tx={})
         return await self._db.run(logs.commit, received, progress, now, tx={})
 
     async def bury(self, letter: DeadLetter) -> None:

@@ -257,3 +257,17 @@ async def test_listening_hears_and_comes_back_when_its_session_is_killed(empty):
         await empty.run(execute, "select pg_notify('news', 'two')")
         assert await receive.receive() == Notified(channel="news", payload="two")
         nursery.cancel_scope.cancel()
+
+
+async def test_a_transaction_that_a_unit_left_open_is_rolled_back(empty):
+    """No statement of ours resets the connections of the pool: the driver sees to this by itself."""
+
+    async def leaves_it_open(conn, begin):
+        await begin(conn)
+        await conn.execute("insert into marks values (1)")
+
+    for begin in (lambda conn: conn.transaction().start(), lambda conn: conn.execute("begin")):
+        await empty.run(leaves_it_open, begin)
+        assert await empty.run(value, "select count(*) from marks") == 0
+        stuck = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'"
+        assert await empty.run(value, stuck) == 0

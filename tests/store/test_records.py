@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from actors.platform.log_writer import DatabaseLedger
 from store import alerts, engines, idempotency, incidents, letters, links, logs, snapshots
 from store.errors import Conflict
 from store.idempotency import Fresh, InProgress, OtherBody, Replay, Slot
@@ -188,6 +189,34 @@ async def test_one_row_that_cannot_be_stored_does_not_block_the_others(db, engin
     assert {one.received.id for one in done.rejected} == {"nul", "half"}
     assert not any("a\0b" in one.reason for one in done.rejected)
     assert (await db.run(links.get, "E1")).last_recv == 5
+
+
+@database
+async def test_together_all_are_kept_or_none(db, engine):
+    await db.run(links.begin, "E1", "a", "i", NOW)
+    step = [Progress(engine_id="E1", session="a", last_recv=5)]
+
+    async def together(*received):
+        return await db.run(logs.commit_together, received, step, NOW, tx={})
+
+    for poison in (a_log("nul", "a\0b"), a_log("half", "a\ud800"), an_order("big", quantity=10**12, filled=10**12)):
+        poison = attrs.evolve(poison, engine_id="E1\0") if poison.id == "big" else poison
+        with pytest.raises(logs.NotAllStorable):
+            await together(a_log("1"), an_error("e"), poison)
+        assert (await db.run(logs.trade_logs, LogQuery())).items == []
+        assert (await db.run(links.get, "E1")).last_recv == 0
+    done = await together(a_log("1"), an_order("o"), a_log("2"), a_log("1"), a_fill("f"), an_error("e"))
+    assert ([one.id for one in done.new], done.rejected, done.moved) == (["1", "2", "o", "f", "e"], [], {"E1"})
+    again = await together(a_log("2"), a_log("3"), an_order("o"), a_fill("f"), an_error("e2"))
+    assert [one.id for one in again.new] == ["3", "e2"]
+    assert (await together(a_log("3"))).new == []
+    assert [row.id for row in (await db.run(logs.trade_logs, LogQuery())).items] == ["1", "2", "3"]
+
+
+@database
+async def test_the_ledger_keeps_what_can_be_kept_of_a_batch_with_poison_in_it(db, engine):
+    done = await DatabaseLedger(db).commit([a_log("1"), a_log("nul", "a\0b"), a_log("2")], [], NOW)
+    assert ([one.id for one in done.new], [one.received.id for one in done.rejected]) == (["1", "2"], ["nul"])
 
 
 @database
