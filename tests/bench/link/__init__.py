@@ -25,6 +25,7 @@ DASHBOARDS = (1, 10, 50)
 ENGINES = (10, 100, 500)
 STOPS_A_ROUND = 10
 SEED, OFF, ON = "seed", "product, memory", "product, PostgreSQL"
+LIBRARY = "product, trio-websocket"
 
 T = TypeVar("T")
 Results = dict[tuple[str, str], list[float]]
@@ -36,6 +37,7 @@ def main() -> None:
         peers = [_ended_by(stack, server) for server in _peers()]
         off = _ended_by(stack, servers.start_product(OFF, "--memory", "--engines", "50"))
         on = _ended_by(stack, servers.start_product(ON, "--engines", "50"))
+        library = _ended_by(stack, servers.start_product(LIBRARY, "--memory", "--library", "--engines", "50"))
         fleets = {n: _ended_by(stack, servers.start_product(OFF, "--memory", "--engines", str(n))) for n in ENGINES}
         running = [*peers, off, on]
         for server in (*peers, fleets[ENGINES[-1]]):
@@ -44,6 +46,8 @@ def main() -> None:
             print(f"round {number + 1} of {ROUNDS} ...", flush=True)
             for server in running:
                 _flow(server, number, results)
+            for server in (off, library):
+                _driver(server, number, results)
             for engines in ENGINES:
                 for server in (*peers, fleets[engines]):
                     _stop(server, number, engines, results)
@@ -85,6 +89,13 @@ def _flow(server: Server, number: int, results: Results) -> None:
     for stalled in (False, True):
         seen = _tried(lambda run, s=stalled: load.latencies(server, run, stalled=s), f"l{number}.{stalled:d}")
         results[f"p99 {stalled:d}", server.name].append(_at(seen, 0.99) * 1000)
+
+
+def _driver(server: Server, number: int, results: Results) -> None:
+    """Only what drives the engines' sockets differs."""
+    done = _tried(lambda run: load.fan_out(server, run, 1), f"d{number}")
+    results["driver cpu", server.name].append(done.cpu)
+    results["driver ingested", server.name].append(done.ingested)
 
 
 def _stop(server: Server, number: int, engines: int, results: Results) -> None:
@@ -129,8 +140,8 @@ def _goals(results: Results) -> None:
     def middle(key: str, name: str) -> float:
         return statistics.median(results[key, name])
 
-    def ratio(key: str, name: str) -> float:
-        return statistics.median(a / b for a, b in zip(results[key, name], results[key, SEED], strict=True))
+    def ratio(key: str, name: str, base: str = SEED) -> float:
+        return statistics.median(a / b for a, b in zip(results[key, name], results[key, base], strict=True))
 
     def tail(key: str, name: str) -> float:
         return _at(sorted(results[key, name]), 0.99)
@@ -143,13 +154,15 @@ def _goals(results: Results) -> None:
         ("delivered, 10 dashboards, PostgreSQL", ratio("delivered 10", ON), 2.5, True),
         ("delivered, 50 dashboards, PostgreSQL", ratio("delivered 50", ON), 6.0, True),
         ("taken in, 1 dashboard, PostgreSQL", ratio("ingested 1", ON), 0.5, True),
+        ("own framing: taken in, beside trio-websocket", ratio("driver ingested", OFF, LIBRARY), 1.5, True),
+        ("own framing: trio-websocket's CPU for a message", ratio("driver cpu", LIBRARY, OFF), 1.5, True),
         ("stop of 500, to the last ack, p99", tail("acked 500", OFF) / tail("acked 500", SEED), 0.25, False),
         ("stop of 500, to the answer, p99", tail("answered 500", OFF) / tail("answered 500", SEED), 0.25, False),
         ("memory of an engine connection", middle("memory", OFF) / middle("memory", SEED), 0.5, False),
         ("p99 beside a stalled dashboard", middle("p99 1", OFF) / middle("p99 0", OFF), 1.1, False),
     ):
         reached = measured >= goal if more else measured <= goal
-        print(f"{what:40} {measured:6.2f}x  goal {'>=' if more else '<='} {goal:g}x  {'reached' if reached else 'NOT'}")
+        print(f"{what:48} {measured:6.2f}x  goal {'>=' if more else '<='} {goal:g}x  {'reached' if reached else 'NOT'}")
 
 
 def _at(times: list[float], share: float) -> float:

@@ -1,8 +1,9 @@
 """The real platform as a process of its own: its listeners, validation, sessions, acknowledgements and bounds.
 
 With ``--memory`` trade logs are committed to this process's memory instead of PostgreSQL: the peers keep nothing
-either. Everything else, the stop journal included, is as it always is. The first line of the output tells where it
-listens and the tokens of ``--engines N`` enrolled engines and of an operator.
+either. With ``--library`` trio-websocket drives the engines' sockets. Everything else, the stop journal included, is as
+it always is. The first line of the output tells where it listens and the tokens of ``--engines N`` enrolled engines and
+of an operator.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from actors.web.server import WhereAreYou
 from store import engines as store_engines
 from store.links import Progress
 from store.logs import Committed, Received
+from wire import library
 from wire.rest import EnrolRequest
+from wire.server import EngineListener
 
 TOKEN_SECONDS = 3600
 
@@ -86,7 +89,10 @@ if __name__ == "__main__":
     parser.add_argument("home", type=Path)
     parser.add_argument("--engines", type=int, default=520)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--library", action="store_true")
     args = parser.parse_args()
+    if args.library:
+        EngineListener.__init__.__kwdefaults__["driver"] = library.accept
     if args.memory:
         vars(platform)["DatabaseLedger"] = MemoryLedger
     set_up_logging("ERROR")
