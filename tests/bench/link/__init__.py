@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from tests.bench.link import load, servers
+from tests.bench.link import load, servers, stopping
 from tests.bench.link.servers import Server
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -100,9 +100,9 @@ def _driver(server: Server, number: int, results: Results) -> None:
 
 def _stop(server: Server, number: int, engines: int, results: Results) -> None:
     """The product as a fleet of exactly so many enrolled engines: one that is enrolled and away is work, too."""
-    times = _tried(lambda run: load.stops(server, run, engines, STOPS_A_ROUND), f"s{number}.{engines}")
-    results[f"acked {engines}", server.name] += [t * 1000 for t in times.acked]
-    results[f"answered {engines}", server.name] += [t * 1000 for t in times.answered]
+    times = _tried(lambda run: stopping.stops(server, run, engines, STOPS_A_ROUND), f"s{number}.{engines}")
+    for name in ("seen", "acked", "answered", "own", "cpu"):
+        results[f"{name} {engines}", server.name] += [t * 1000 for t in getattr(times, name)]
 
 
 def _report(results: Results, names: list[str]) -> None:
@@ -129,8 +129,11 @@ def _report(results: Results, names: list[str]) -> None:
     table("CPU seconds per 100,000 messages taken in", [f"cpu {m}" for m in DASHBOARDS], plain)
     table("CPUs the server got", [f"server_busy {m}" for m in DASHBOARDS], plain)
     table("CPUs the generator took (1 = it was the limit)", [f"busy {m}" for m in DASHBOARDS], plain)
+    table("stop: POST to the last engine has it, ms p50/p99", [f"seen {n}" for n in ENGINES], percentiles)
     table("stop: POST to the last acknowledgement sent, ms p50/p99", [f"acked {n}" for n in ENGINES], percentiles)
+    table("... of which the generator's own CPU, ms p50/p99", [f"own {n}" for n in ENGINES], percentiles)
     table("stop: POST to its answer, ms p50/p99", [f"answered {n}" for n in ENGINES], percentiles)
+    table("stop: CPU of the server for all of it, ms", [f"cpu {n}" for n in ENGINES], plain)
     table("memory per idle engine connection, kB", ["memory"], plain)
     table("delay of ten dashboards, p99 ms: alone, beside a stalled one", ["p99 0", "p99 1"], plain)
     _goals(results)

@@ -88,6 +88,7 @@ class Story:
             "active_strategies": 2,
             "last_update": AT,
         }
+        self.engine_id = engine_id
         self.seq = 0
         self._line = self._template("trade_log", engine_id, run, line)
         self._health = self._template("health_update", engine_id, run, health)
@@ -112,30 +113,43 @@ class Story:
         self.seq += count
         return b"".join(frames)
 
-    def stopped(self, engine_id: str, frame: bytes, *, product: bool) -> bytes:
-        """The answer to a stop: acknowledged and, in the same step, carried out."""
-        stop = json.loads(frame[frame.index(b"{") :])
-        stop_id, epoch = stop["payload"]["stop_id"], stop["payload"].get("stop_epoch", 0)
-        self.seq += 1
-        progress = {
-            "stop_id": stop_id,
-            "stop_epoch": epoch,
-            "phase": "verified",
-            "orders_cancelled": 1,
-            "orders_remaining": 0,
-            "positions_liquidated": 1,
-            "positions_remaining": 0,
-            "flatness": "FLAT",
-            "flatness_as_of": AT,
-            "residuals": [],
-            "in_flight": 0,
-            "latched": True,
-        }
-        head = {"engine_id": engine_id, "timestamp": AT}
-        result = masked(_json({"type": "stop_progress", **head, "seq": self.seq, "payload": progress}))
-        if not product:
-            return result
-        return masked(_json({"type": "ack", **head, "payload": {"seq": stop["seq"]}})) + result
+
+class StopAnswer:
+    """What one engine answers to the next stop, ready but for the number of the stop and what all engines say alike:
+    acknowledged (only where the server knows ``acks``) and, in the same step, carried out."""
+
+    def __init__(self, story: Story, *, acks: bool) -> None:
+        story.seq += 1
+        ack = f'{{"type":"ack","engine_id":"{story.engine_id}","timestamp":"{AT}","payload":{{"seq":%9b}}}}'.encode()
+        self._ack = masked(ack % b"0").replace(b"        0}", b"%9b}") if acks else b""
+        self._head = (
+            f'{{"type":"stop_progress","engine_id":"{story.engine_id}","timestamp":"{AT}","seq":{story.seq},'
+        ).encode()
+
+    def frames(self, seq: bytes, end: bytes) -> bytes:
+        """``seq``: the number of the stop as it came, ``end``: see ``progress_of``."""
+        size = len(self._head) + len(end)
+        progress = b"\x81\xfe" + size.to_bytes(2, "big") + bytes(4) + self._head + end
+        return self._ack % seq + progress if self._ack else progress
+
+
+def progress_of(stop: dict[str, object]) -> bytes:
+    """The payload of the report, the same from every engine, with the end of its message."""
+    progress = {
+        "stop_id": stop["stop_id"],
+        "stop_epoch": stop.get("stop_epoch", 0),
+        "phase": "verified",
+        "orders_cancelled": 1,
+        "orders_remaining": 0,
+        "positions_liquidated": 1,
+        "positions_remaining": 0,
+        "flatness": "FLAT",
+        "flatness_as_of": AT,
+        "residuals": [],
+        "in_flight": 0,
+        "latched": True,
+    }
+    return b'"payload":' + _json(progress) + b"}"
 
 
 def ui_hello(token: str) -> bytes:

@@ -128,8 +128,8 @@ class Load:
         self.run = run
         self.engines: list[Engine] = []
         self.dashboards: list[Dashboard] = []
-        self._poll = select.epoll()
-        self._by_fd: dict[int, Engine | Dashboard] = {}
+        self.poll = select.epoll()
+        self.by_fd: dict[int, Engine | Dashboard] = {}
         self._other: list[socket.socket] = []
         self._alive = time.monotonic()
 
@@ -173,12 +173,12 @@ class Load:
 
     def _watch(self, sock: socket.socket, owner: Engine | Dashboard) -> None:
         sock.setblocking(False)
-        self._poll.register(sock, select.EPOLLIN)
-        self._by_fd[sock.fileno()] = owner
+        self.poll.register(sock, select.EPOLLIN)
+        self.by_fd[sock.fileno()] = owner
 
     def step(self, timeout: float, heard: Callable[[Engine, bytes], object]) -> None:
-        for fd, _ in self._poll.poll(timeout):
-            owner = self._by_fd[fd]
+        for fd, _ in self.poll.poll(timeout):
+            owner = self.by_fd[fd]
             if isinstance(owner, Dashboard):
                 owner.read()
             else:
@@ -193,7 +193,7 @@ class Load:
             one.sock.close()
         for sock in self._other:
             sock.close()
-        self._poll.close()
+        self.poll.close()
 
 
 @contextmanager
@@ -270,73 +270,6 @@ def latencies(server: Server, run: str, *, stalled: bool, rate: int = 1000, seco
                 sent += 1
             load.step(0.001, lambda *_: None)
         return sorted(x for d in load.dashboards for x in d.latencies[len(d.latencies) // 5 :])
-
-
-@attrs.frozen(kw_only=True)
-class StopTimes:
-    """Seconds from the POST until the last engine had the stop and acknowledged it, and until the POST was answered."""
-
-    acked: list[float]
-    answered: list[float]
-
-
-def stops(server: Server, run: str, engines: int, times: int, *, rate: int = 0, dashboards: int = 0) -> StopTimes:
-    """``rate``: messages a second of the other engines' telemetry meanwhile."""
-    out = StopTimes(acked=[], answered=[])
-    with loaded(server, run) as load:
-        load.add_dashboards(dashboards)
-        load.add_engines(engines)
-        for n in range(times):
-            time.sleep(0.05)
-            load.keep_alive()
-            acked, answered = _stop_once(server, load, f"{run}{n}", rate)
-            out.acked.append(acked)
-            out.answered.append(answered)
-    return out
-
-
-def _stop_once(server: Server, load: Load, request_id: str, rate: int) -> tuple[float, float]:
-    waiting = {engine.name for engine in load.engines}
-    acked = 0.0
-
-    def heard(engine: Engine, text: bytes) -> None:
-        nonlocal acked
-        if engine.name not in waiting or dialect.STOP not in text:
-            return
-        if not text.endswith(b"}"):
-            engine.tail = text
-            return
-        waiting.discard(engine.name)
-        stop = text[text.rindex(b'{"type":"emergency_stop"') :]
-        engine.push(engine.story.stopped(engine.name, stop, product=server.is_product))
-        acked = time.monotonic()
-
-    body = server.stop_body(request_id)
-    head = (
-        "POST /api/engines/emergency-stop HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {server.user}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", server.http_port)) as asker:
-        start = time.monotonic()
-        asker.sendall(head.encode() + body)
-        asker.setblocking(False)
-        sent = 0
-        answer = b""
-        while not answer:
-            while sent < (time.monotonic() - start) * rate:
-                engine = load.engines[sent % len(load.engines)]
-                engine.push(engine.story.next(1))
-                sent += 1
-            load.step(0.0005, heard)
-            try:
-                answer = asker.recv(100_000)
-            except BlockingIOError:
-                if time.monotonic() > start + 20:
-                    raise RuntimeError(f"no answer to a stop; {len(waiting)} engines have none") from None
-        end = time.monotonic()
-        if b" 200 " not in answer[:20] or waiting:
-            raise RuntimeError(f"a stop failed: {answer[:300]!r}")
-    return acked - start, end - start
 
 
 def idle_memory(server: Server, run: str, engines: int = 500) -> float:
