@@ -3,6 +3,7 @@
 import attrs
 
 from actors.stops.effects import Words
+from actors.stops.shelf import StopLane
 from store.releases import ReleaseRow
 from supervisor.message import Request
 from supervisor.ref import Ref
@@ -31,6 +32,7 @@ class LinkUp(Request[None]):
     engine_id: str
     hello: Hello
     link: Ref
+    lane: StopLane | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -210,6 +210,13 @@ class StopBook(StopLedger):
     def frame_written(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
         return self._one_part(engine_id, stop_id, epoch, lambda part, _run: sent(part), now)
 
+    def frames_written(self, sends: Iterable[SendStop], now: Instant) -> list[Effect]:
+        """The same for all that left in one step."""
+        effects: list[Effect] = []
+        for send in sends:
+            effects += self.frame_written(send.engine_id, send.message.stop_id, send.message.stop_epoch, now)
+        return list(dict.fromkeys(effects))
+
     def acknowledged(self, engine_id: str, stop_id: str, epoch: int, now: Instant) -> list[Effect]:
         """The engine has it in its latch."""
         return self._one_part(engine_id, stop_id, epoch, lambda part, run: received(part, run.level, now), now)

@@ -49,6 +49,7 @@ from actors.stops.shelf import StopShelf
 from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
+from wire.messages import EmergencyStop
 from wire.rest import PreviewAnswer, ReleaseView, Stop
 from wire.stops import Entry, Register
 
@@ -149,7 +150,7 @@ class Coordinator(Actor):
     @handles(LinkUp)
     async def on_link_up(self, msg: LinkUp) -> None:
         """From the return of this handler on the link gets every decision, and its snapshot has all before it."""
-        self._shelf.links[msg.engine_id] = msg.link
+        self._shelf.link_up(msg.engine_id, msg.link, msg.lane)
         hello = msg.hello
         before = self._shelf.book.register.entries
         effects = self._shelf.book.link_up(
@@ -168,7 +169,7 @@ class Coordinator(Actor):
     async def on_link_down(self, msg: LinkDown) -> None:
         """Of a connection that was replaced by a newer one nothing is heard any more."""
         if self._shelf.links.get(msg.engine_id) == msg.link:
-            del self._shelf.links[msg.engine_id]
+            self._shelf.link_down(msg.engine_id)
             self._carry_out(self._shelf.book.link_down(msg.engine_id, self._now()))
 
     @handles(StopWritten)
@@ -216,7 +217,7 @@ class Coordinator(Actor):
 
     @handles(EngineRemoved)
     async def on_removed(self, msg: EngineRemoved) -> None:
-        self._shelf.links.pop(msg.engine_id, None)
+        self._shelf.link_down(msg.engine_id)
         self._carry_out(self._shelf.book.engine_removed(msg.engine_id, self._now()))
 
     # --- releases: slow and careful, beside the handlers, so that a stop never waits behind one ---
@@ -271,16 +272,20 @@ class Coordinator(Actor):
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         """Links first, in order; then everything that may be slow is put where other tasks find it."""
         rest: list[Effect] = []
+        left: list[SendStop] = []
         self._pulse()
         before = self._shelf.entries_shown
         for effect in effects:
             match effect:
                 case SendStop():
-                    self._tell(effect.engine_id, DeliverStop(message=effect.message))
+                    if self._send(effect.engine_id, effect.message):
+                        left.append(effect)
                 case SendRelease():
                     self._tell(effect.engine_id, DeliverRelease(message=effect.message))
                 case _:
                     rest.append(effect)
+        if left:
+            rest += self._shelf.book.frames_written(left, self._now())
         for effect in rest:
             self._hand_on(effect)
         # What engines report about a stop changes no level; only a decision does, and that is a new register.
@@ -300,6 +305,17 @@ class Coordinator(Actor):
                 self._alert(effect)
             case AuditStop():
                 self._audit(effect)
+
+    def _send(self, engine_id: str, message: EmergencyStop) -> bool:
+        """Down the link's lane, in this step. What goes wrong in one lane is no other's matter; its link is told."""
+        lane = self._shelf.lanes.get(engine_id)
+        if lane is not None:
+            try:
+                return lane(message)
+            except Exception:
+                self.context.log.exception("the lane of %s failed: its link is told", engine_id)
+        self._tell(engine_id, DeliverStop(message=message))
+        return False
 
     def _tell(self, engine_id: str, message: object) -> None:
         link = self._shelf.links.get(engine_id)

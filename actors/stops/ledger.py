@@ -46,6 +46,10 @@ class StopLedger:
         released = [i for i in held if not self._is_open(names.get(i, i)) and names.get(i, i) in self.register.entries]
         return StopSnapshot(epoch=self.register.epoch, effective=self.effective(engine_id), released=released)
 
+    def holds(self, engine_id: str) -> bool:
+        account = self.roster.account(engine_id)
+        return any(run.scope.concerns(engine_id, account) for run in self._open_runs())
+
     def message(self, stop_id: str) -> EmergencyStop | None:
         run = self.runs.get(stop_id)
         return run.message() if run is not None and self._is_open(stop_id) else None
