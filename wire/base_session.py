@@ -273,6 +273,18 @@ class BaseSession:
         )
         return self.outbox.put(letter)
 
+    def stop_frame(self, stop: EmergencyStop, *, id: str) -> str | None:
+        """``send`` and ``take`` of a stop in one: its frame, to be written now. None where something goes before it, or
+        before the welcome; then nothing was done."""
+        if self._control or self.state is not State.LIVE:
+            return None
+        letter = Letter(message=stop, id=id, timestamp=self._clock())
+        seq = self.outbox.number(letter)
+        if seq is None:
+            return None
+        self._sent += 1
+        return self._write(stop, seq=seq, id=id, at=letter.timestamp)
+
     def take(self, now: float, *, limit: int = 16) -> list[str]:
         """At most ``limit`` frames to write now, in this order. Numbers are given here, so call it again after writing:
         a stop that comes meanwhile is then the next frame."""

@@ -1,8 +1,9 @@
 """The frame around every message of the engine link: reading one as far as it can be read, and writing one."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Annotated, Any, cast
 
 import attrs
@@ -67,6 +68,7 @@ def _field_names(cls: Any) -> list[str]:
     return [f.name for f in attrs.fields(cls)]
 
 
+_DURABLE_ID = re.compile(r"[\x21-\x7e]{1,64}")
 ENVELOPE_FIELDS = frozenset(_field_names(Envelope))
 
 
@@ -125,25 +127,33 @@ def write_frame(
     crit: tuple[str, ...] = (),
 ) -> str:
     """The text of one frame; what is None or empty is left out."""
+    if type(content) is EmergencyStop and not (re or crit):
+        named = "" if id is None else f',"id":{encode_basestring(id)}'
+        numbered = ("" if seq is None else f',"seq":{seq}') + ("" if ack is None else f',"ack":{ack}')
+        head = f'"type":"emergency_stop","engine_id":{encode_basestring(engine_id)}'
+        return f'{{{head},"timestamp":"{time_text(timestamp)}"{numbered}{named},"payload":{_stop_text(content)}}}'
     plain: dict[str, Any] = {"type": TYPE_OF[type(content)], "engine_id": engine_id, "timestamp": time_text(timestamp)}
     for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
         if value is not None:
             plain[name] = value
-    if isinstance(content, EmergencyStop):
-        return f'{dump(plain)[:-1]},"payload":{_stop_text(content)}}}'
     plain["payload"] = unstructure(content, nulls=isinstance(content, _WITH_NULLS))
     return dump(plain)
 
 
-@lru_cache(maxsize=64)
 def _stop_text(stop: EmergencyStop) -> str:
     """A stop goes to a whole fleet in frames that differ only around it: it is written once."""
-    return encode(stop)
+    global _last_stop
+    if _last_stop[0] is not stop:
+        _last_stop = stop, encode(stop)
+    return _last_stop[1]
+
+
+_last_stop: tuple[EmergencyStop | None, str] = None, ""
 
 
 def is_durable_id(value: object) -> bool:
     """1 to 64 visible ASCII characters."""
-    return isinstance(value, str) and 1 <= len(value) <= 64 and all("\x21" <= c <= "\x7e" for c in value)
+    return isinstance(value, str) and _DURABLE_ID.fullmatch(value) is not None
 
 
 def _usable_id(value: object) -> str | None:

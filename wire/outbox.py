@@ -172,6 +172,16 @@ class Outbox:
             return self._first_time(letter)
         return None
 
+    def number(self, letter: Letter) -> int | None:
+        """A stop that leaves in this step, with nothing that goes before it: ``put`` and ``take`` in one."""
+        if self._urgent or self._resend:
+            return None
+        seq = self.next_seq
+        self.next_seq += 1
+        self._held += 1
+        self._sent[seq] = letter
+        return seq
+
     def _next_waiting(self) -> Letter | None:
         """The oldest letter that the window lets pass: any, or a vital one from behind those that are held back."""
         queue = self._queue

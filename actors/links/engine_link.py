@@ -172,8 +172,28 @@ class EngineLink(Actor):
 
     @handles(DeliverStop)
     async def on_stop(self, msg: DeliverStop) -> None:
-        self._send_stop(msg.message)
+        self.send_now(msg.message)
+
+    def send_now(self, message: EmergencyStop) -> bool:
+        """A ``StopLane``: the coordinator sends by it in the step of its decision. What the socket does not take, and
+        what comes before the welcome, waits in the session like everything else, first in line."""
+        if self._left:
+            return False  # that the connection is over is on its way to the coordinator
+        letter_id = self._letter_of(message)
+        try:
+            frame = None if self._socket.is_behind else self._session.stop_frame(message, id=letter_id)
+            if frame is not None:
+                self._socket.post(frame)
+                if not self._socket.is_behind:
+                    return True
+        except self._ended:
+            self.context.stop("the connection is over")
+            return False
+        self._unwritten.append((message.stop_id, message.stop_epoch))
+        if frame is None:
+            self._session.send(message, id=letter_id)
         self._go_on()
+        return False
 
     @handles(DeliverRelease)
     async def on_release(self, msg: DeliverRelease) -> None:
@@ -325,7 +345,8 @@ class EngineLink(Actor):
         self._on_events(self._session.close(CloseCode.DRAINING))
 
     def _note_written(self) -> None:
-        """Nothing waits to be written any more, so these stops have left."""
+        """Nothing waits to be written any more, so these stops have left. Of what left in the coordinator's own step
+        it needs no note."""
         if self._unwritten and self._session.state is State.LIVE:
             for stop_id, epoch in self._unwritten:
                 self._desk.coordinator.tell(StopWritten(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
@@ -352,7 +373,7 @@ class EngineLink(Actor):
     async def _admit(self, hello: Hello, verdict: Verdict) -> None:
         place = self._place
         await self._end_older_link()
-        up = LinkUp(engine_id=self.engine_id, hello=hello, link=self.context.self_ref)
+        up = LinkUp(engine_id=self.engine_id, hello=hello, link=self.context.self_ref, lane=self.send_now)
         try:
             await self._desk.coordinator.ask(up, timeout=COORDINATOR_SECONDS, urgent=True)
         except SupervisorError:
@@ -534,12 +555,16 @@ class EngineLink(Actor):
         self._keep(kept, event.seq)
 
     def _send_stop(self, message: EmergencyStop) -> None:
-        """Idempotent for the engine. Each sending is a letter of its own: a repetition must not die as a duplicate."""
+        """Idempotent for the engine."""
+        self._session.send(message, id=self._letter_of(message))
+        self._unwritten.append((message.stop_id, message.stop_epoch))
+
+    def _letter_of(self, message: EmergencyStop) -> str:
+        """Each sending is a letter of its own: a repetition must not die as a duplicate."""
         letter_id = f"stop-{secrets.token_hex(12)}"
         self._place.remember(letter_id, message.stop_id, message.stop_epoch)
-        self._session.send(message, id=letter_id)
-        self._unwritten.append((message.stop_id, message.stop_epoch))
         self._held = {*self._held, message.stop_id}
+        return letter_id
 
     def _on_acknowledged(self, letter_id: str) -> None:
         known = self._place.stop_letters.pop(letter_id, None)
@@ -568,7 +593,7 @@ class EngineLink(Actor):
 
     def _holds_token(self) -> bool:
         """An expired token never cuts the link while a stop holds the engine, or while no new token can be had."""
-        return self._desk.database_is_away() or bool(self._desk.shelf.effective(self.engine_id))
+        return self._desk.database_is_away() or self._desk.shelf.holds(self.engine_id)
 
     def _leave(self) -> None:
         """What outlives the connection goes back to the engine's place; the others are told. Once."""
