@@ -144,7 +144,7 @@ class World:
         asked = TakeStop(principal=person(user), request=StopRequest(**fields))
         return await self.ref.ask(asked, timeout=5, urgent=True)
 
-    async def connect(self, engine, stops=(), latch=LatchState.PRESENT, capabilities=()):
+    async def connect(self, engine, stops=(), latch=LatchState.PRESENT, capabilities=(), lane=None):
         inbox = self.inboxes.setdefault(engine, deque())
         name = f"link-{engine}-{len(self.system.names())}"
         link = await self.system.start_child("desk", ChildSpec(id=name, factory=lambda: Link(inbox)))
@@ -160,7 +160,7 @@ class World:
             supported_brokerages=[],
             strategies=[],
         )
-        await self.ref.ask(LinkUp(engine_id=engine, hello=hello, link=link))
+        await self.ref.ask(LinkUp(engine_id=engine, hello=hello, link=link, lane=lane))
         return link
 
     async def verify(self, stop, *engines):
@@ -250,6 +250,59 @@ async def test_a_stop_is_answered_and_at_every_link_before_the_journal_has_it(op
         await trio.testing.wait_all_tasks_blocked()
         assert {e: stops_in(i) for e, i in world.inboxes.items()} == {"E1": [stop.stop_id], "E2": [stop.stop_id]}
         assert world.records.journal == []
+
+
+async def test_a_stop_leaves_by_the_links_lanes_in_the_step_of_its_decision(open_world, autojump_clock):
+    async with open_world() as world:
+        seen = []
+
+        def lane(message):
+            entry = world.shelf.book.register.entries[message.stop_id]
+            seen.append((entry.is_open, list(world.records.journal), list(world.shown), list(world.audits)))
+            return True
+
+        await world.connect("E1", lane=lane)
+        await world.connect("E2", lane=lambda _message: False)
+        stop = await world.stop()
+        assert seen == [(True, [], [], [])]
+        assert {r.engine_id: r.phase.value for r in stop.results} == {"E1": "sent", "E2": "pending"}
+        assert [e.event for e in stop.timeline if e.engine_id == "E1"] == ["sent"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert {e: stops_in(i) for e, i in world.inboxes.items()} == {"E1": [], "E2": []}
+
+
+async def test_a_lane_that_fails_is_no_other_s_matter_and_its_link_is_told(open_world, autojump_clock, caplog):
+    async with open_world(engines=3) as world:
+        sent = []
+
+        def broken(_message):
+            raise OSError("the socket is gone")
+
+        await world.connect("E1", lane=broken)
+        await world.connect("E2", lane=lambda message: sent.append(message.stop_id) or True)
+        await world.connect("E3")
+        stop = await world.stop()
+        await trio.testing.wait_all_tasks_blocked()
+        assert sent == [stop.stop_id]
+        assert {e: stops_in(i) for e, i in world.inboxes.items()} == {
+            "E1": [stop.stop_id],
+            "E2": [],
+            "E3": [stop.stop_id],
+        }
+        assert world.ref.info().restarts == 0
+        assert "the lane of E1 failed" in caplog.text
+
+
+async def test_a_connection_that_is_over_has_no_lane(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        sent = []
+        link = await world.connect("E1", lane=sent.append)
+        world.ref.tell(LinkDown(engine_id="E1", link=link), urgent=True)
+        stop = await world.stop()
+        assert (sent, stop.results[0].phase.value) == ([], "unreachable")
+        await world.connect("E1")
+        await world.stop(scope=Scope.of_engine("E1"))
+        assert sent == []
 
 
 async def test_a_stop_is_durable_as_soon_as_the_database_has_it_while_the_journal_hangs(open_world, autojump_clock):

@@ -131,6 +131,16 @@ class Pipe:
         self.engine_gets.close()
 
 
+class Quick(Pipe):
+    """Its socket takes every frame at once, as a real one does that is not behind."""
+
+    def post(self, text):
+        try:
+            self.to_engine.send_nowait(text)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise LinkEnded from error
+
+
 class Engine:
     """A well-behaved engine, unless told otherwise."""
 
@@ -478,6 +488,41 @@ async def test_a_cable_pulled_during_a_stop_is_unreachable_and_the_returning_eng
         engine.obeys = True
         await world.connect(engine)
         assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_a_stop_is_sent_to_everybody_before_its_request_is_answered(open_world, autojump_clock):
+    async with open_world(engines=3) as world:
+        quick, slow, gone = Engine("E1"), Engine("E2"), Engine("E3")
+        for engine, pipe in ((quick, Quick()), (slow, Pipe()), (gone, Quick())):
+            await world.connect(engine, pipe=pipe)
+        slow.pipe.blocked = trio.Event()
+        gone.silent = True
+        gone.pipe.engine_gets.close()
+        stop = await world.stop()
+        assert {r.engine_id: r.phase.value for r in stop.results} == {"E1": "sent", "E2": "pending", "E3": "pending"}
+        assert json.loads(slow.pipe.posted[0])["type"] == "emergency_stop"
+        await trio.sleep(1)
+        assert {r.engine_id: r.phase.value for r in world.board.get(stop.stop_id).results} == {
+            "E1": "verified",
+            "E2": "pending",
+            "E3": "unreachable",
+        }
+
+
+async def test_a_stop_that_left_at_once_is_numbered_and_repeated_like_every_message(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine, pipe=Quick())
+        engine.silent = True
+        first, second = await world.stop(scope=Scope.of_engine("E1")), await world.stop(level=Level.HALT)
+        assert [r.phase for s in (first, second) for r in s.results] == [StopPhase.SENT] * 2
+        engine.pipe.cut()
+        engine.silent = False
+        await trio.sleep(0.1)
+        await world.connect(engine, pipe=Quick())
+        for stop in (first, second):
+            assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+        assert {s.stop_id for s in engine.stops()} == {first.stop_id, second.stop_id}
 
 
 async def test_one_slow_engine_delays_nobody_else_s_stop(open_world, autojump_clock):
