@@ -878,7 +878,7 @@ async def one_stop_and_its_release(sim):
         sim.kill()
         await nursery.start(sim.run_engine, "E2")
         end = sim.now + QUIET
-        while sim.now < end:
+        while sim.now < end or not sim.life.alive:  # the step of the kill may be the last one of the quiet
             if not sim.life.alive:
                 await sim.life.over.wait()
                 await nursery.start(sim.run_platform)
