@@ -162,11 +162,12 @@ async def head(conn: Connection, engine_id: str, strategy_id: str) -> VersionRow
     return _version(row) if row else None
 
 
-async def heads(conn: Connection) -> list[VersionRow]:
-    """The wanted versions of all strategies."""
+async def heads(conn: Connection, engine_id: str) -> list[VersionRow]:
+    """The wanted versions of all strategies of an engine."""
     rows = await conn.fetch(
         f"select {_COLUMNS} from parameter_versions natural join"
-        " (select engine_id, strategy_id, version from parameter_heads) as h order by engine_id, strategy_id"
+        " (select engine_id, strategy_id, version from parameter_heads where engine_id = $1) as h order by strategy_id",
+        engine_id,
     )
     return [_version(row) for row in rows]
 

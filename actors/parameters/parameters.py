@@ -342,7 +342,9 @@ class ParameterDesk(Actor):
             self._checking = False
 
     async def _compare(self, engine_id: str, reports: list[StrategyReport]) -> None:
-        heads = {h.strategy_id: h for h in await self._store.heads() if h.engine_id == engine_id}
+        if not reports:
+            return
+        heads = {h.strategy_id: h for h in await self._store.heads(engine_id)}
         for report in reports:
             await self._store.note_effective(
                 EffectiveRow(

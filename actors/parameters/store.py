@@ -13,7 +13,7 @@ from wire.rest import StrategyParameters
 class ParameterStore(Protocol):
     """Every method raises StoreError; ``propose`` StaleVersion when the head moved."""
 
-    async def heads(self) -> list[VersionRow]: ...
+    async def heads(self, engine_id: str) -> list[VersionRow]: ...
     async def head(self, engine_id: str, strategy_id: str) -> VersionRow | None: ...
     async def propose(self, wanted: Wanted) -> VersionRow: ...
     async def settle(self, outcome: Outcome) -> VersionRow | None: ...
@@ -27,8 +27,8 @@ class DatabaseParameters:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def heads(self) -> list[VersionRow]:
-        return await self._db.run(parameters.heads)
+    async def heads(self, engine_id: str) -> list[VersionRow]:
+        return await self._db.run(parameters.heads, engine_id)
 
     async def head(self, engine_id: str, strategy_id: str) -> VersionRow | None:
         return await self._db.run(parameters.head, engine_id, strategy_id)

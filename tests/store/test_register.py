@@ -327,7 +327,8 @@ async def test_what_nobody_answered_is_found_after_a_restart(db):
     assert adopted.effective == adopted.parameters
     assert [row.version for row in await db.run(parameters.history, "E1", "S", 0, 10)] == [1, 2]
     assert await db.run(parameters.version, "E1", "S", 2) == adopted
-    assert await db.run(parameters.heads) == [adopted]
+    assert await db.run(parameters.heads, "E1") == [adopted]
+    assert await db.run(parameters.heads, "E2") == []
 
 
 async def test_what_the_engine_says_it_runs_is_kept_apart(db):

@@ -60,9 +60,9 @@ class Store:
         if self.away:
             raise Unavailable("away")
 
-    async def heads(self):
+    async def heads(self, engine_id):
         self.ask()
-        return [r for key in self.head_of if (r := self.row(key)) is not None]
+        return [r for key in self.head_of if key[0] == engine_id and (r := self.row(key)) is not None]
 
     async def head(self, engine_id, strategy_id):
         self.ask()
