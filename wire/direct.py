@@ -166,26 +166,51 @@ class DirectSocket:
             return waiting
         while True:
             self._check_open()
-            texts = await self._read_some()
+            self._reading = True
+            try:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                data = self._at_hand()
+                if data is None and self._plain is not None:
+                    # Here an idle connection waits: every frame more is memory of each of them.
+                    await trio.lowlevel.wait_readable(self._plain)
+                    data = self._at_hand()
+                elif data is not None:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                texts = await self._read(await self._bytes_of_peer() if data is None else data)
+            except trio.ClosedResourceError:
+                texts = []
+                self._note_end()
+            finally:
+                self._reading = False
+                self._note_a_move()
             if texts and not self._closing:
                 return texts
 
-    async def _read_some(self) -> list[str]:
-        self._reading = True
-        try:
+    def _at_hand(self) -> bytes | None:
+        """What has arrived already; empty at the end, of whatever kind. None: nothing, or only the stream knows."""
+        if self._received:
             received, self._received = self._received, b""
-            data = received or await self._bytes_of_peer()
-            before = self._reader.frames
-            events = self._reader.feed(data)
-            now = trio.current_time()
-            delay = max(self._frames.spend(self._reader.frames - before, now), self._bytes.spend(len(data), now))
-            if delay > 0:
-                # Not reading pushes back on the sender through TCP: a flood costs the flooder its own time.
-                await trio.sleep(delay)
-            return await self._texts(events)
-        finally:
-            self._reading = False
-            self._note_a_move()
+            return received
+        if self._plain is None:
+            return None
+        try:
+            return os.read(self._plain.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    async def _read(self, data: bytes | bytearray) -> list[str]:
+        if not data:
+            self._note_end()
+        before = self._reader.frames
+        events = self._reader.feed(data)
+        now = trio.current_time()
+        delay = max(self._frames.spend(self._reader.frames - before, now), self._bytes.spend(len(data), now))
+        if delay > 0:
+            # Not reading pushes back on the sender through TCP: a flood costs the flooder its own time.
+            await trio.sleep(delay)
+        return await self._texts(events)
 
     async def _bytes_of_peer(self) -> bytes | bytearray:
         """Empty at the end, of whatever kind."""
@@ -194,9 +219,12 @@ class DirectSocket:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if not data:
-            self._peer_ended = True
-            self._ended = self._ended or LinkClosed(1006)
+            self._note_end()
         return data
+
+    def _note_end(self) -> None:
+        self._peer_ended = True
+        self._ended = self._ended or LinkClosed(1006)
 
     async def _texts(self, events: list[Event]) -> list[str]:
         """Answers pings; notes how the peer ended the connection, or must be told that it is over."""
