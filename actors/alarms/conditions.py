@@ -51,7 +51,8 @@ class Exposure:
 @attrs.frozen(kw_only=True)
 class EngineFacts:
     """One engine at one moment. ``away``: seconds since it was heard, None while it is; ``stop_id``: an open stop whose
-    part at this engine is unreachable; ``refusals``: wrong secrets of the last minutes."""
+    part at this engine is unreachable; ``returning``: the platform has just started, and the engine may be on its way;
+    ``refusals``: wrong secrets of the last minutes."""
 
     engine_id: str
     connection: Connection
@@ -59,6 +60,7 @@ class EngineFacts:
     said_goodbye: bool = False
     exposure: Exposure = Exposure()
     stop_id: str | None = None
+    returning: bool = False
     skew_ms: int | None = None
     broker_token: BrokerToken = BrokerToken.NONE
     cpu_usage: float | None = None
@@ -106,7 +108,7 @@ def _lost(facts: EngineFacts) -> Condition | None:
 
 def _stopped_away(facts: EngineFacts) -> Condition | None:
     """A stop waits for an engine that does not answer and has something at stake."""
-    if facts.stop_id is None or not _exposed(facts):
+    if facts.stop_id is None or facts.returning or not _exposed(facts):
         return None
     reason = f"{facts.engine_id} cannot be reached by an open stop: {facts.exposure}; go to the broker's own screen"
     return Condition(

@@ -14,7 +14,16 @@ from pathlib import Path
 import psutil
 import trio
 
-from actors.alarms.conditions import EngineFacts, Exposure, MachineFacts, Vigil, of_engine, of_machine, of_parts
+from actors.alarms.conditions import (
+    LOST_SECONDS,
+    EngineFacts,
+    Exposure,
+    MachineFacts,
+    Vigil,
+    of_engine,
+    of_machine,
+    of_parts,
+)
 from actors.alarms.last_words import LastWord, read, write
 from actors.alarms.triggers import Trigger, TriggerRules, Triggers
 from actors.fleet.fleet import FleetBoard
@@ -128,6 +137,7 @@ class Watch(Actor):
             said_goodbye=word.goodbye if word is not None else False,
             exposure=word.exposure if word is not None else Exposure(),
             stop_id=stop_id,
+            returning=row.heard is None and now - self._began < LOST_SECONDS,
             skew_ms=row.skew_ms if is_here else None,
             broker_token=beat.clocks.broker_token if beat is not None and is_here else BrokerToken.NONE,
             cpu_usage=health.cpu_usage if health is not None and is_here else None,

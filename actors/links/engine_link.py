@@ -363,7 +363,7 @@ class EngineLink(Actor):
             verdict = self._place.claim(hello.instance, trio.current_time())
             if verdict is Verdict.IN_USE:
                 self._on_events(self._session.close(CloseCode.IN_USE))
-                self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
+                self._place.rival = True
             elif verdict is Verdict.SAME and self._session.connection < self._place.welcomed:
                 # This hello was overtaken by that of a newer connection: the engine has left this one long ago.
                 self._on_events(self._session.close(CloseCode.SUPERSEDED))
@@ -466,6 +466,8 @@ class EngineLink(Actor):
         if beat.stop_epoch > register.epoch:
             self._desk.coordinator.tell(EpochHeard(epoch=beat.stop_epoch))
         place.synced = beat.synced
+        if place.has_rival():
+            self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
         lease_ms = self._lease_ms(beat.synced)
         snapshot = shelf.snapshot(self.engine_id, self._held)
         self._session.answer_heartbeat(beat, stop=snapshot, lease_ms=lease_ms)

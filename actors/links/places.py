@@ -42,7 +42,9 @@ class Place:
     """One engine id: who had it last, and what outlives its connections. Times are monotonic seconds.
 
     ``connections`` counts those that were opened; ``welcomed`` is the number of the newest that was welcomed. Whoever
-    greets holds ``greeting``: two connections of one engine are never welcomed at the same time.
+    greets holds ``greeting``: two connections of one engine are never welcomed at the same time. ``rival``: another
+    instance was turned away, and this one has said nothing since. An engine that was killed and comes back at once is
+    such a rival of the one that is dead; only when that one speaks again are there two.
     """
 
     instance: str | None = None
@@ -55,6 +57,7 @@ class Place:
     epoch: int = 0
     connections: int = 0
     welcomed: int = 0
+    rival: bool = False
     greeting: trio.Lock = attrs.field(factory=trio.Lock)
     stop_letters: dict[str, tuple[str, int]] = attrs.field(factory=dict)
 
@@ -72,7 +75,13 @@ class Place:
             self.lease_until = 0.0
         if verdict is not Verdict.SAME:
             self.synced = False
+            self.rival = False
         self.instance, self.heard = instance, now
+
+    def has_rival(self) -> bool:
+        """Its instance lives: whether there is another one, too. Says so once for each time that one was there."""
+        rival, self.rival = self.rival, False
+        return rival
 
     def surely(self, instance: str, now: float) -> str:
         """The instance as a later platform may trust it: not while another one's lease may still be alive."""
@@ -85,7 +94,7 @@ class Place:
         """It stopped by itself and said so: no lease of it is alive. What guards against an earlier one stays."""
         self.instance, self.heard = None, None
         self.lease_until = 0.0
-        self.synced = False
+        self.synced = self.rival = False
 
     def remember(self, letter_id: str, stop_id: str, epoch: int) -> None:
         self.stop_letters[letter_id] = (stop_id, epoch)

@@ -72,6 +72,7 @@ def test_a_stop_that_cannot_reach_an_exposed_engine_is_critical(exposure, is_sai
     found = of_engine(facts(stop_id="s1", exposure=exposure))
     assert codes(found) == ([("error_unreachable_exposed", "critical")] if is_said else [])
     assert not is_said or (found[0].alert.engine_id, found[0].alert.stop_id) == ("E1", "s1")
+    assert of_engine(facts(stop_id="s1", exposure=exposure, returning=True)) == []
 
 
 @pytest.mark.parametrize(

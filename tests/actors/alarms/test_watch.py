@@ -24,6 +24,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.codec import structure
 from wire.messages import Positions
+from wire.rest import StopRequest
 from wire.stops import Level, Register
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -60,6 +61,7 @@ class Coordinator(Actor):
 @attrs.define
 class World:
     board: FleetBoard
+    shelf: StopShelf
     alerts: list
     taken: list
     refusals: Refusals
@@ -92,7 +94,7 @@ def open_world(kit, tmp_path):
             board = FleetBoard(shelf)
             board.add("E1", "E1", "A1")
         file = tmp_path / "last_words.json"
-        made = World(board, [], [], Refusals(), DegradedParts(), file, list(failing))
+        made = World(board, shelf, [], [], Refusals(), DegradedParts(), file, list(failing))
 
         def watch():
             return Watch(
@@ -178,6 +180,30 @@ async def test_who_was_missing_when_the_platform_ended_is_still_missing_after_it
         await trio.sleep(15)
         assert len(again.taken) == 1
         assert "2 positions" in again.taken[0].request.reason
+
+
+def stop_everything(world):
+    world.shelf.book.take(StopRequest(), "kim", Instant(trio.current_time(), wall()))
+
+
+async def test_a_restarted_platform_gives_engines_the_time_to_return_before_a_stop_that_misses_them_is_an_alert(
+    open_world, autojump_clock
+):
+    async with open_world() as world:
+        stop_everything(world)
+        await trio.sleep(14.5)
+        assert world.codes == []
+        await trio.sleep(2)
+        assert world.codes == ["error_unreachable_exposed"]
+
+
+async def test_a_stop_that_misses_an_engine_that_was_here_is_an_alert_at_once(open_world, autojump_clock):
+    async with open_world() as world:
+        world.hear()
+        await trio.sleep(1.5)
+        stop_everything(world)
+        await trio.sleep(1.1)
+        assert world.codes == ["error_unreachable_exposed"]
 
 
 async def test_a_platform_that_forgot_what_was_at_stake_says_so(open_world, autojump_clock, tmp_path):

@@ -332,6 +332,10 @@ class World:
     nursery: trio.Nursery
     count: int = 0
 
+    def codes(self):
+        """Of the alerts so far."""
+        return [a.code for a in self.alerts if isinstance(a, RaiseAlert)]
+
     async def connect(self, engine, *, settle=True, pipe=None):
         pipe = pipe or Pipe()
         self.count += 1
@@ -711,7 +715,51 @@ async def test_another_instance_is_turned_away_while_the_first_may_be_alive(open
         assert second.pipe.closed_with == 4023
         assert not second.of(Welcome)
         assert first.pipe.closed_with is None
-        assert "error_engine_id_in_use" in [a.code for a in world.alerts if isinstance(a, RaiseAlert)]
+        assert world.codes() == []  # it may still be one that is dead
+        await trio.sleep(5)
+        assert world.codes() == ["error_engine_id_in_use"]
+        await trio.sleep(30)
+        assert world.codes() == ["error_engine_id_in_use"]
+        await world.connect(Engine("E1", instance="i3"))
+        await trio.sleep(5)
+        assert world.codes() == ["error_engine_id_in_use"] * 2
+
+
+async def test_an_engine_that_was_killed_and_comes_back_at_once_is_no_twin(open_world, autojump_clock):
+    """It is turned away until the dead one was silent for 7.5 s, as nobody can know that it is dead."""
+    async with open_world(engines=1) as world:
+        first = Engine("E1")
+        await world.connect(first)
+        await trio.sleep(6)
+        first.pipe.cut()
+        await trio.sleep(1)
+        early = Engine("E1", instance="i2")
+        await world.connect(early)
+        assert early.pipe.closed_with == 4023
+        await trio.sleep(6)
+        again = Engine("E1", instance="i2")
+        await world.connect(again)
+        assert again.of(Welcome)
+        await trio.sleep(30)
+        assert world.codes() == []
+        # The dead one was not dead: it is the twin now, and the one that holds the place lives.
+        await world.connect(Engine("E1"))
+        await trio.sleep(5)
+        assert world.codes() == ["error_engine_id_in_use"]
+
+
+async def test_an_instance_that_returns_after_another_one_was_turned_away_has_a_twin(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first = Engine("E1")
+        await world.connect(first)
+        await trio.sleep(6)
+        first.pipe.cut()
+        await trio.sleep(1)
+        await world.connect(Engine("E1", instance="i2"))
+        assert world.codes() == []
+        await world.connect(first)
+        await trio.sleep(5.1)
+        assert world.codes() == ["error_engine_id_in_use"]
 
 
 async def test_another_instance_gets_no_lease_before_the_first_one_s_is_surely_over(open_world, autojump_clock):
