@@ -153,10 +153,10 @@ async def test_two_writers_of_epochs_never_wait_for_each_other(db, term):
     for name in "AB":
         await db.run(stops.save, term, a_stop(name), tx={})
     async with trio.open_nursery() as nursery:
-        for n in range(40):
+        for n in range(12):
             nursery.start_soon(partial(db.run, stops.save, term, a_stop("A", epoch=10 + n), tx={}))
             nursery.start_soon(partial(db.run, stops.release, term, ["B"], 10 + n, NOW, tx={}))
-    assert (await db.run(stops.register)).epoch == 49
+    assert (await db.run(stops.register)).epoch == 21
 
 
 async def test_a_raise_brings_who_and_why_and_a_late_row_takes_nothing_back(db, term):
