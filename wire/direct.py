@@ -43,11 +43,8 @@ async def accept(
         f"Sec-WebSocket-Accept: {proof}",
         f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
     )
-    try:
-        await stream.send_all("\r\n".join([*lines, "", ""]).encode())
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return None
-    return DirectSocket(stream, limits=limits, remote=request.remote, received=plain.behind_head)
+    socket = DirectSocket(stream, limits=limits, remote=request.remote, received=plain.behind_head)
+    return socket if await socket.greet("\r\n".join([*lines, "", ""]).encode()) else None
 
 
 def is_key(text: str) -> bool:
@@ -97,6 +94,13 @@ class DirectSocket:
         self._check_open()
         self._put(text_frame(text))
         self._check_open()
+
+    async def greet(self, answer: bytes) -> bool:
+        """Writes the answer to the handshake. False when the peer is gone."""
+        self._put(answer)
+        if self.is_behind:
+            await self._write()
+        return self._ended is None
 
     async def flush(self) -> None:
         """Raises LinkClosed. After 10 s without progress the connection is aborted (4029): half a frame is out."""

@@ -155,13 +155,13 @@ class TokenKeys:
         return claims
 
 
-# Times and audience are checked by ``verify``, with its own clock and its own rules.
-_SIGNATURE_ONLY: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
+# The signature alone: what is signed is read and checked above, with a clock and rules of its own.
+_SIGNATURES = jwt.PyJWS(algorithms=["HS256"])
 
 
 def _signature_holds(token: str, key: bytes) -> bool:
     try:
-        jwt.decode(token, key, algorithms=["HS256"], options=_SIGNATURE_ONLY)
+        _SIGNATURES.decode(token, key, algorithms=["HS256"])
     except (jwt.PyJWTError, ValueError, NotImplementedError):
         return False
     return True
