@@ -15,6 +15,7 @@ from wire.rest import (
     EngineStatus,
     ParameterChange,
     PreviewAnswer,
+    ReducedLimits,
     ReleaseRequest,
     ReleaseView,
     Role,
@@ -151,6 +152,7 @@ class CommandStrategy(Request[StrategyCommandResult | Refusal]):
     strategy_id: str
     action: StrategyAction
     request_id: str
+    reduced: ReducedLimits | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -160,6 +162,7 @@ class CheckCommand(Request[Refusal | None]):
     engine_id: str
     strategy_id: str
     action: StrategyAction
+    reduced: ReducedLimits | None = None
 
 
 # --- parameters ---------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ STRATEGY_COMMANDS = "strategy.commands"
 """The capability, in hello, of an engine that understands ``strategy_command``."""
 REDUCED_RELEASES = "release.reduced"
 """The capability of an engine that keeps to ``reduced`` of a release."""
+REDUCED_RESUMES = "strategy.reduced"
+"""The capability of an engine that keeps to ``reduced`` of a ``strategy_command``."""
 MAX_FRAME_BYTES = 256 * 1024
 MAX_DEPTH = 16
 
@@ -575,6 +577,7 @@ class StrategyCommand:
     """Pauses or resumes one strategy, at engines that say they are capable of it.
 
     A resume whose ``stop_epoch`` is below the engine's own, or while a stop holds the strategy, is refused.
+    ``reduced``: with a resume, at engines that say they are capable of it.
     """
 
     request_id: DurableId
@@ -582,6 +585,7 @@ class StrategyCommand:
     action: StrategyAction
     stop_epoch: Epoch
     expires_ms: Millis
+    reduced: Reduced | None = None
 
 
 @message

@@ -23,6 +23,7 @@ from wire.messages import (
     Parameters,
     ParameterSpec,
     ProcessStatus,
+    Reduced,
     Residual,
     ResultStatus,
     Sequence,
@@ -496,6 +497,10 @@ class ReducedLimits:
     minutes: Annotated[int, C(unit="min", ge=1, le=120)]
     max_order_value: Annotated[int, C(unit="won", ge=1, le=10**12)]
 
+    def told(self) -> Reduced:
+        """As an engine is told it."""
+        return Reduced(for_ms=self.minutes * 60_000, max_order_value=self.max_order_value)
+
 
 @message
 class ReleaseRequest:
@@ -563,9 +568,10 @@ class ReleaseView:
 
 @message
 class StrategyCommandRequest:
-    """Why; a resume has to say it."""
+    """Why; a resume has to say it. ``reduced``: with a resume, carefully at first."""
 
     reason: Annotated[str, C(max_length=500)] = ""
+    reduced: ReducedLimits | None = None
 
 
 class CommandStatus(Enum):

@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     waived = [_waiver(text) for text in args.waive]
-    reduced = _reduced(args.reduced)
+    reduced = reduced_limits(args.reduced)
     if args.approve and (args.reason or waived or args.resume or reduced):
         raise Refused("--approve takes the release as it was asked for: --reason and what goes with it are not for it")
     if not args.reason and (waived or args.resume or reduced):
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     return trio.run(_release, args, wanted)
 
 
-def _reduced(text: str | None) -> dict[str, int] | None:
+def reduced_limits(text: str | None) -> dict[str, int] | None:
+    """MINUTES:WON as the body says it. Raises Refused."""
     if text is None:
         return None
     minutes, _, won = text.partition(":")

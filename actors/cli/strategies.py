@@ -10,7 +10,7 @@ from urllib.parse import quote
 import trio
 
 from actors.cli.flags import remote_flags
-from actors.cli.releasing import with_fresh_proof
+from actors.cli.releasing import reduced_limits, with_fresh_proof
 from actors.cli.remote import platform_of
 from actors.cli.tables import line, show
 from actors.errors import FAILED, OK, Refused
@@ -26,6 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("engine")
         sub.add_argument("strategy")
         sub.add_argument("--reason", default="", metavar="R", required=verb == "resume", help="why, for the record")
+        if verb == "resume":
+            words = "for the first minutes no opening order is worth more than so many won"
+            sub.add_argument("--reduced", metavar="MIN:WON", help=words)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,8 +52,11 @@ def _row(engine: dict[str, Any], strategy: dict[str, Any]) -> tuple[object, ...]
 
 async def _command(args: argparse.Namespace) -> int:
     path = f"/api/engines/{quote(args.engine, safe='')}/strategies/{quote(args.strategy, safe='')}/{args.verb}"
+    body: dict[str, Any] = {"reason": args.reason}
+    if args.verb == "resume" and args.reduced is not None:
+        body["reduced"] = reduced_limits(args.reduced)
     async with platform_of(args) as platform:
-        result = (await with_fresh_proof(platform, path, {"reason": args.reason})).body
+        result = (await with_fresh_proof(platform, path, body)).body
     match CommandStatus(result["status"]):
         case CommandStatus.FAILED:
             raise Refused(f"{result['reason']} [{result['error']}]")

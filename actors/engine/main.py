@@ -41,7 +41,7 @@ from supervisor.supervision import Supervisor
 from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
-from wire.messages import REDUCED_RELEASES, STRATEGY_COMMANDS, Clocks, Hello, LogCategory, Resume
+from wire.messages import REDUCED_RELEASES, REDUCED_RESUMES, STRATEGY_COMMANDS, Clocks, Hello, LogCategory, Resume
 from wire.sdk.calls import fetch_config, fetch_token
 from wire.sdk.clock import BootClock
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
@@ -71,6 +71,7 @@ CAPABILITIES = [
     "sentinel",
     STRATEGY_COMMANDS,
     REDUCED_RELEASES,
+    REDUCED_RESUMES,
 ]
 _CONNECTIONS = 12
 _TICKS_WAITING = 2_000
@@ -170,15 +171,7 @@ class Engine:
             trading_mode=config.trading_mode,
             stops=[s.record for s in latch.open_stops()],
             latch=self.halting.latch_state,
-            capabilities=[
-                "stop.levels",
-                "stop.scopes",
-                "lease",
-                "parameters.live",
-                "sentinel",
-                STRATEGY_COMMANDS,
-                REDUCED_RELEASES,
-            ],
+            capabilities=CAPABILITIES,
             supported_brokerages=["kis"],
             strategies=[hello_report(plan, self.desk, self.settings) for plan in config.strategies],
             resume=resume,

@@ -8,7 +8,13 @@ from collections.abc import Iterable
 
 from actors.fleet.row import EngineRow
 from actors.requests import CheckCommand, CommandStrategy, Refusal
-from wire.messages import STRATEGY_COMMANDS, StrategyAction, StrategyCommand, StrategyResult
+from wire.messages import (
+    REDUCED_RESUMES,
+    STRATEGY_COMMANDS,
+    StrategyAction,
+    StrategyCommand,
+    StrategyResult,
+)
 from wire.rest import CommandStatus, StrategyCommandResult
 
 ANSWER_SECONDS = 10.0
@@ -29,6 +35,9 @@ def refuse_command(
     if STRATEGY_COMMANDS not in row.capabilities:
         reason = "this engine does not know the command: stop the strategy, or release it with resume"
         return Refusal(status=409, error="error_unsupported", reason=reason)
+    if asked.reduced is not None and REDUCED_RESUMES not in row.capabilities:
+        reason = "this engine does not keep to reduced limits of one strategy: resume it without"
+        return Refusal(status=409, error="error_unsupported", reason=reason, field="reduced")
     if asked.action is StrategyAction.RESUME and (held := sorted(stops)):
         return Refusal(status=409, error="error_stopped", reason=f"held by {held[0]}: release that first")
     return None
@@ -41,6 +50,7 @@ def command(asked: CommandStrategy, stop_epoch: int) -> StrategyCommand:
         action=asked.action,
         stop_epoch=stop_epoch,
         expires_ms=round(ANSWER_SECONDS * 1000),
+        reduced=asked.reduced.told() if asked.reduced is not None else None,
     )
 
 

@@ -232,9 +232,7 @@ class Releases:
 
 
 def _reduced(case: Case) -> Reduced | None:
-    if case.reduced is None:
-        return None
-    return Reduced(for_ms=case.reduced.minutes * 60_000, max_order_value=case.reduced.max_order_value)
+    return case.reduced.told() if case.reduced is not None else None
 
 
 def _not_now(reason: str) -> Refusal:

@@ -17,6 +17,8 @@ PATIENCE = 12.0
 
 
 async def pause(call: Call) -> Answer:
+    if call.body.reduced is not None:
+        raise Problem(422, "error_invalid_field", "only what goes on can go on carefully", "reduced")
     return await _command(call, StrategyAction.PAUSE)
 
 
@@ -30,11 +32,16 @@ async def resume(call: Call) -> Answer:
 async def _command(call: Call, action: StrategyAction) -> Answer:
     engine_id, strategy_id = call.identifier("engine_id"), call.identifier("strategy_id")
     fleet = call.services.system.ref(FLEET)
-    check = CheckCommand(engine_id=engine_id, strategy_id=strategy_id, action=action)
+    reduced = call.body.reduced
+    check = CheckCommand(engine_id=engine_id, strategy_id=strategy_id, action=action, reduced=reduced)
     if (refusal := await fleet.ask(check, timeout=5.0)) is not None:
         raise refused(refusal)
     asked = CommandStrategy(
-        engine_id=engine_id, strategy_id=strategy_id, action=action, request_id=request_id(call, None)
+        engine_id=engine_id,
+        strategy_id=strategy_id,
+        action=action,
+        request_id=request_id(call, None),
+        reduced=reduced,
     )
     await call.services.db.run(_note, call.who.user_id, asked, call.body.reason, tx={})
     answer = await fleet.ask(asked, timeout=PATIENCE)
@@ -49,7 +56,11 @@ async def _note(conn: Connection, user_id: str, asked: CommandStrategy, reason: 
         actor=user_id,
         action=f"strategy.{asked.action.value}",
         target=f"strategy:{asked.engine_id}/{asked.strategy_id}",
-        detail={"request_id": asked.request_id, "reason": reason},
+        detail={
+            "request_id": asked.request_id,
+            "reason": reason,
+            "reduced": None if asked.reduced is None else [asked.reduced.minutes, asked.reduced.max_order_value],
+        },
     )
 
 
@@ -70,7 +81,8 @@ ROUTES = (
         method="POST",
         path=f"{PATH}/resume",
         handler=resume,
-        doc="Let a paused strategy go on. Refused while a stop holds it. Needs a password given in the last 5 minutes.",
+        doc="Let a paused strategy go on, if wanted with `reduced` limits at first. Refused while a stop holds it. "
+        "Needs a password given in the last 5 minutes.",
         role=Role.RISK,
         body=StrategyCommandRequest,
         answer=StrategyCommandResult,

@@ -15,6 +15,7 @@ import attrs
 from wire.errors import InvalidField
 from wire.messages import (
     REDUCED_RELEASES,
+    REDUCED_RESUMES,
     STRATEGY_COMMANDS,
     EngineState,
     EngineStatusReport,
@@ -63,6 +64,7 @@ _CAPABILITIES = [
     "sentinel",
     STRATEGY_COMMANDS,
     REDUCED_RELEASES,
+    REDUCED_RESUMES,
 ]
 
 

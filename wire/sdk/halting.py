@@ -239,10 +239,13 @@ class Halting:
         self.trading_changed()
 
     def _reduce(self, stops: Iterable[LatchedStop], reduced: Reduced) -> None:
-        """What still holds from an earlier release is not loosened: the later end and the smaller value count."""
-        until = self._clock.wall() + timedelta(milliseconds=reduced.for_ms)
         scopes = [s.record.scope for s in stops]
         covered = [s for s in self._strategies if any(self._scope_holds(scope, s) for scope in scopes)]
+        self._reduce_those(covered, reduced)
+
+    def _reduce_those(self, covered: list[str], reduced: Reduced) -> None:
+        """What still holds from an earlier release is not loosened: the later end and the smaller value count."""
+        until = self._clock.wall() + timedelta(milliseconds=reduced.for_ms)
         for strategy_id in covered:
             kept = KeptReduction(until=until, max_order_value=reduced.max_order_value)
             known = self._settings.reduced.get(strategy_id)
@@ -296,6 +299,8 @@ class Halting:
             return refused_command(command, "error_stale_epoch", "a stop came after this was decided", was)
         if not pause and (level := self._gate.level_for(strategy_id, "")) > Level.NORMAL:
             return refused_command(command, "error_stopped", f"a stop holds it at {level.value}", was)
+        if not pause and command.reduced is not None:  # before it may send anything
+            self._reduce_those([strategy_id], command.reduced)
         by_hand = self._settings.paused_by_hand
         self._settings.paused_by_hand = by_hand | {strategy_id} if pause else by_hand - {strategy_id}
         self._keep_paused({strategy_id}, paused=pause)

@@ -38,6 +38,7 @@ from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
 from wire.errors import Unauthorized
 from wire.messages import (
+    REDUCED_RESUMES,
     STRATEGY_COMMANDS,
     Auth,
     ConfigChanged,
@@ -54,6 +55,7 @@ from wire.messages import (
     LocalStopCause,
     LogCategory,
     ProcessStatus,
+    Reduced,
     ResultStatus,
     Severity,
     Side,
@@ -69,7 +71,7 @@ from wire.messages import (
     Welcome,
 )
 from wire.quarantine import QuarantinedLog
-from wire.rest import CommandStatus, Connection, Role, StopRequest, StopState
+from wire.rest import CommandStatus, Connection, ReducedLimits, Role, StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, State, Vitals
 from wire.stops import Level, Scope, StopRecord
 
@@ -1170,8 +1172,10 @@ def strategy(strategy_id="ma"):
     )
 
 
-async def command(world, action=StrategyAction.RESUME, *, strategy_id="ma", request_id="c1"):
-    asked = CommandStrategy(engine_id="E1", strategy_id=strategy_id, action=action, request_id=request_id)
+async def command(world, action=StrategyAction.RESUME, *, strategy_id="ma", request_id="c1", reduced=None):
+    asked = CommandStrategy(
+        engine_id="E1", strategy_id=strategy_id, action=action, request_id=request_id, reduced=reduced
+    )
     return await world.system.ref("fleet").ask(asked, timeout=20)
 
 
@@ -1266,6 +1270,18 @@ async def test_an_engine_that_does_not_know_commands_is_not_sent_any(open_world,
         refused = await command(world)
         assert (refused.status, refused.error) == (409, "error_unsupported")
         assert not [m for m in engine.received if isinstance(m, StrategyCommand)]
+
+
+async def test_reduced_limits_go_with_a_resume_to_engines_that_keep_to_them(open_world, autojump_clock):
+    careful = ReducedLimits(minutes=15, max_order_value=1_000_000)
+    async with commanded(open_world, done, capabilities=(STRATEGY_COMMANDS,)) as (world, engine):
+        refused = await command(world, reduced=careful)
+        assert (refused.status, refused.error, refused.field) == (409, "error_unsupported", "reduced")
+        assert not engine.of(StrategyCommand)
+    async with commanded(open_world, done, capabilities=(STRATEGY_COMMANDS, REDUCED_RESUMES)) as (world, engine):
+        assert (await command(world, reduced=careful)).status is CommandStatus.APPLIED
+        [sent] = engine.of(StrategyCommand)
+        assert sent.reduced == Reduced(for_ms=900_000, max_order_value=1_000_000)
 
 
 async def test_commands_name_a_strategy_of_a_connected_engine(open_world, autojump_clock):

@@ -151,6 +151,10 @@ async def test_a_strategy_is_paused_and_goes_on(watchkeeper):
     resumed = await watchkeeper("strategies", "resume", "E1", "ma", "--reason", "the feed is back")
     assert (resumed.returncode, resumed.stdout) == (0, "E1/ma is active\n")
     assert (await watchkeeper("strategies", "resume", "E1", "ma")).returncode == 2
+    why = ("--reason", "carefully", "--reduced")
+    assert (await watchkeeper("strategies", "resume", "E1", "ma", *why, "15:1000000")).returncode == 0
+    wrong = await watchkeeper("strategies", "resume", "E1", "ma", *why, "much")
+    assert (wrong.returncode, "MINUTES:WON" in wrong.stderr) == (3, True)
     assert (await watchkeeper("strategies", "pause", "E9", "ma")).returncode == 3
     assert (await watchkeeper("strategies", "list")).stdout.startswith("engine  link  strategy")
 

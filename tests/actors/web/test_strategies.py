@@ -42,6 +42,22 @@ async def test_resuming_is_the_guarded_direction(desk):
     assert (who, reason) == ("u-risk", "the feed is back")
 
 
+async def test_what_goes_on_may_go_on_carefully_and_that_is_noted(desk):
+    careful = {"minutes": 15, "max_order_value": 1_000_000}
+    body = {"reason": "the feed is back", "reduced": careful}
+    done = await desk.call("POST", f"{PATH}/resume", role="risk", body=body)
+    assert done.status_code == 200
+    [asked] = desk.asked
+    assert (asked.reduced.minutes, asked.reduced.max_order_value) == (15, 1_000_000)
+    assert noted(desk)[0][1].reduced == asked.reduced
+    paused = await desk.call("POST", f"{PATH}/pause", role="risk", body=body)
+    assert (paused.status_code, (await paused.get_json())["field"]) == (422, "reduced")
+    wrong = {"reason": "x", "reduced": {**careful, "minutes": 121}}
+    answer = await desk.call("POST", f"{PATH}/resume", role="risk", body=wrong)
+    assert (answer.status_code, (await answer.get_json())["field"]) == (422, "reduced.minutes")
+    assert len(desk.asked) == len(noted(desk)) == 1
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 async def test_without_the_audit_log_nothing_reaches_the_engine(desk, verb):
     desk.db.fall()

@@ -102,10 +102,10 @@ class Engine:
         epoch = self.gate.register.epoch + 1
         self.halting.release(Release(stop_ids=[stop_id], epoch=epoch, effective=[], resume=resume, reduced=reduced))
 
-    def command(self, action, *, strategy="ma", epoch=None):
+    def command(self, action, *, strategy="ma", epoch=None, reduced=None):
         epoch = self.gate.register.epoch if epoch is None else epoch
         command = StrategyCommand(
-            request_id="c", strategy_id=strategy, action=action, stop_epoch=epoch, expires_ms=1000
+            request_id="c", strategy_id=strategy, action=action, stop_epoch=epoch, expires_ms=1000, reduced=reduced
         )
         return self.halting.command(command)
 
@@ -186,6 +186,23 @@ def test_reduced_limits_hold_over_a_restart_for_the_rest_of_their_time(engine, t
     # A clock that was set back a day makes it two hours, and not a day.
     back = engine.restarted(tmp_path, wall=START - timedelta(days=1))
     assert back.gate.reduced["ma"].until == back.clock.now() + 7200
+
+
+def test_a_strategy_may_go_on_with_small_orders_for_a_while(engine, tmp_path):
+    careful = Reduced(for_ms=60_000, max_order_value=1_000)
+    engine.command(StrategyAction.PAUSE)
+    assert engine.command(StrategyAction.PAUSE, reduced=careful).status is ResultStatus.APPLIED
+    engine.stop()
+    assert engine.command(StrategyAction.RESUME, reduced=careful).error == "error_stopped"
+    assert engine.gate.reduced == {}  # neither a pause nor what is refused reduces anything
+    engine.release()
+    assert engine.command(StrategyAction.RESUME, reduced=careful).strategy_status is StrategyState.ACTIVE
+    assert {s: (r.until, r.max_order_value) for s, r in engine.gate.reduced.items()} == {"ma": (160.0, 1_000)}
+    assert engine.restarted(tmp_path, after=20.0).gate.reduced["ma"].until == 45.0
+    engine.command(StrategyAction.RESUME, reduced=Reduced(for_ms=1_000, max_order_value=9_000))
+    assert (engine.gate.reduced["ma"].until, engine.gate.reduced["ma"].max_order_value) == (160.0, 1_000)
+    engine.command(StrategyAction.RESUME)  # without limits is no word about those that still hold
+    assert engine.gate.reduced["ma"].until == 160.0
 
 
 def test_a_second_release_loosens_nothing_that_still_holds(engine):

@@ -681,9 +681,10 @@ export interface StopRequest {
   drill?: boolean;
 }
 
-/** Why; a resume has to say it. */
+/** Why; a resume has to say it. `reduced`: with a resume, carefully at first. */
 export interface StrategyCommandRequest {
   reason?: string;
+  reduced?: ReducedLimits | null;
 }
 
 /** What became of pausing or resuming a strategy. `strategy_status`: what the engine says it is now. */
