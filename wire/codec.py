@@ -76,10 +76,10 @@ def unstructure(obj: Any, *, nulls: bool = False) -> Any:
 def warm_up(*classes: type) -> None:
     """Generates the code for ``classes`` now instead of when the first message arrives."""
     for cls in classes:
-        _structure_hook(cls)
-        _reader_of(cls)
-        for nulls in (False, True):
-            _writer_of(cls, nulls=nulls)
+        if cls not in _readers:
+            _reader_of(cls)
+            for nulls in (False, True):
+                _writer_of(cls, nulls=nulls)
 
 
 # --- values in ------------------------------------------------------------------------------------------------------

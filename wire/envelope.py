@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import attrs
 
-from wire.codec import dump, encode, parse, structure, time_text, unstructure
+from wire.codec import dump, encode, parse, structure, time_text
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
 from wire.jsontext import salvage
 from wire.messages import (
@@ -132,12 +132,13 @@ def write_frame(
         numbered = ("" if seq is None else f',"seq":{seq}') + ("" if ack is None else f',"ack":{ack}')
         head = f'"type":"emergency_stop","engine_id":{encode_basestring(engine_id)}'
         return f'{{{head},"timestamp":"{time_text(timestamp)}"{numbered}{named},"payload":{_stop_text(content)}}}'
-    plain: dict[str, Any] = {"type": TYPE_OF[type(content)], "engine_id": engine_id, "timestamp": time_text(timestamp)}
+    text = f'{{"type":"{TYPE_OF[type(content)]}","engine_id":{dump(engine_id)},"timestamp":"{time_text(timestamp)}"'
     for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
         if value is not None:
-            plain[name] = value
-    plain["payload"] = unstructure(content, nulls=isinstance(content, _WITH_NULLS))
-    return dump(plain)
+            text += f',"{name}":{dump(value)}'
+    if isinstance(content, EmergencyStop):
+        return f'{text},"payload":{_stop_text(content)}}}'
+    return f'{text},"payload":{encode(content, nulls=isinstance(content, _WITH_NULLS))}}}'
 
 
 def _stop_text(stop: EmergencyStop) -> str:

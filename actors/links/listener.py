@@ -25,8 +25,10 @@ from supervisor.message import Request
 from supervisor.reason import ExitReason
 from supervisor.spec import ChildSpec, Restart
 from wire.closing import CloseCode
-from wire.codec import decode, encode
+from wire.codec import decode, encode, warm_up
+from wire.envelope import Envelope
 from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized
+from wire.messages import ENGINE_DOWN, ENGINE_UP
 from wire.plain import PlainRequest, PlainResponse
 from wire.rest import EngineTokenRequest
 from wire.server import EngineListener, ServerLimits, WhenOver, open_listeners, socket_of
@@ -73,6 +75,7 @@ class EngineDoor(Actor):
 
     async def started(self) -> None:
         """Raises Refused when the address cannot be listened on."""
+        warm_up(Envelope, *ENGINE_UP.values(), *ENGINE_DOWN.values())
         settings = self._services.settings
         listeners = await _listen(settings)
         port = port_of(listeners[0])

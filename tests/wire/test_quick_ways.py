@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wire.codec import dump, encode, strictly_structured, structure, time_text, unstructure
-from wire.envelope import Frame, read_frame
+from wire.envelope import Frame, read_frame, write_frame
 from wire.errors import InvalidField, WireError
 from wire.items import Item
 from wire.jsontext import parse, strictly_parsed
 from wire.messages import (
+    ENGINE_DOWN,
     ENGINE_UP,
     MAX_DEPTH,
     MAX_FRAME_BYTES,
+    TYPE_OF,
     Clocks,
     Heartbeat,
     LogCategory,
@@ -284,3 +286,22 @@ def test_times_and_numbers_of_any_kind_are_written_alike(at, number):
     mixed = Mixed(at=at, number=number, whole=number)
     assert encode(mixed) == dump(unstructure(mixed))
     assert time_text(at) == at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").zfill(27)
+
+
+SENT = sorted({*ENGINE_UP.values(), *ENGINE_DOWN.values()}, key=lambda cls: cls.__name__)
+names = st.none() | st.text("ab-1", min_size=1)
+
+
+@pytest.mark.parametrize("cls", SENT, ids=lambda c: c.__name__)
+@some
+@given(data=st.data(), seq=st.none() | st.integers(1), id=names, crit=st.lists(st.text(max_size=3), max_size=2))
+def test_a_frame_is_written_piece_by_piece_as_it_would_be_whole(cls, strategy, data, seq, id, crit):
+    content, nulls = data.draw(strategy(cls)), cls.__name__ in WITH_NULLS
+    head = {"type": TYPE_OF[cls], "engine_id": "e-1", "timestamp": time_text(AT), "seq": seq, "ack": seq, "id": id}
+    whole = {k: v for k, v in {**head, "re": id, "crit": crit or None}.items() if v is not None}
+    whole["payload"] = unstructure(content, nulls=nulls)
+    frame = write_frame(content, engine_id="e-1", timestamp=AT, seq=seq, ack=seq, id=id, re=id, crit=tuple(crit))
+    assert frame == dump(whole)
+
+
+WITH_NULLS = {"Welcome", "Heartbeat", "Goodbye", "Positions", "StopProgress"}
