@@ -6,6 +6,7 @@ changes by itself, because time passes, is found twice a second.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import cast
 
 import attrs
@@ -50,7 +51,6 @@ from wire.rest import (
     Connection,
     EngineHealthDetail,
     EngineStatus,
-    OpenStop,
     PreviewAnswer,
     StrategyCommandResult,
     StrategyStatus,
@@ -60,6 +60,9 @@ from wire.stops import Scope
 from wire.ui import Topic
 
 TICK_SECONDS = 0.5
+SHOWN_AT_ONCE = 25
+SHOW_SECONDS = 0.01
+"""A change that concerns a whole fleet is shown so many engines at a time: the stop that caused it is on its way."""
 PASS_ON_SECONDS = 2.0
 
 
@@ -138,8 +141,7 @@ class FleetBoard:
 
     def status(self, row: EngineRow, now: float) -> EngineStatus:
         register = self._shelf.book.register
-        records = self._shelf.effective(row.engine_id)
-        stops = [OpenStop(stop_id=r.stop_id, scope=r.scope, level=r.level, stop_epoch=r.stop_epoch) for r in records]
+        stops = self._shelf.book.open_stops_of(row.engine_id)
         level = register.engine_level(row.engine_id, row.account_id)
         return row.status_view(now, level, stops, self.strategies(row))
 
@@ -167,9 +169,12 @@ class Fleet(Actor):
         self._alert = alert
         self._wall = wall
         self._shown: dict[str, tuple[Connection, bool]] = {}
+        self._stale: dict[str, None] = {}
+        self._stale_bell = trio.Event()
 
     async def started(self) -> None:
         self.context.every(_Tick(), period=TICK_SECONDS)
+        self.context.spawn(self._show_stale, name="stops")
         for row in self._board.rows.values():
             self._publish(row)
 
@@ -269,9 +274,9 @@ class Fleet(Actor):
 
     @handles(StopsChanged)
     async def on_stops(self, msg: StopsChanged) -> None:
-        for engine_id in msg.engine_ids:
-            if (row := self._board.rows.get(engine_id)) is not None:
-                self._publish(row)
+        self._stale.update(dict.fromkeys(msg.engine_ids))
+        self._show_some()
+        self._stale_bell.set()
 
     @handles(_Tick)
     async def on_tick(self, _msg: _Tick) -> None:
@@ -330,7 +335,23 @@ class Fleet(Actor):
 
     # --- showing ---
 
+    async def _show_stale(self) -> None:
+        """Runs for ever: what the handler left, and what changed meanwhile, in slices."""
+        while True:
+            if not self._stale:
+                self._stale_bell = trio.Event()
+                await self._stale_bell.wait()
+            await trio.sleep(SHOW_SECONDS)
+            self._show_some()
+
+    def _show_some(self) -> None:
+        for engine_id in list(islice(self._stale, SHOWN_AT_ONCE)):
+            del self._stale[engine_id]
+            if (row := self._board.rows.get(engine_id)) is not None:
+                self._publish(row)
+
     def _publish(self, row: EngineRow) -> None:
+        self._stale.pop(row.engine_id, None)
         now = trio.current_time()
         status = self._board.status(row, now)
         self._shown[row.engine_id] = (status.connection, status.halted_by_lease)

@@ -126,11 +126,15 @@ def compose(
     stop: Stop, before: Iterable[Before], log: Slice | None, now: datetime, *, people: Mapping[str, str] | None = None
 ) -> IncidentReport:
     pictures = {picture.engine_id: picture for picture in before}
+    reached = _reached(stop)
     return IncidentReport(
         stop=stop,
         made_at=now,
         complete=is_complete(stop),
-        engines=[_engine(stop, result, pictures.get(result.engine_id)) for result in stop.results],
+        engines=[
+            _engine(stop, result, pictures.get(result.engine_id), reached.get(result.engine_id, {}))
+            for result in stop.results
+        ],
         log=None if log is None else [*log.before, *log.after],
         log_is_cut=log is not None and log.is_cut,
         people=dict(people or {}),
@@ -150,12 +154,14 @@ def pictures(report: IncidentReport) -> list[Before]:
     return [engine.before for engine in report.engines if engine.before is not None]
 
 
-def _engine(stop: Stop, result: EmergencyStopResult, before: Before | None) -> EngineIncident:
+def _engine(
+    stop: Stop, result: EmergencyStopResult, before: Before | None, reached: Mapping[str, datetime]
+) -> EngineIncident:
     return EngineIncident(
         engine_id=result.engine_id,
         before=before,
         phase=result.phase,
-        stages=_stages(stop, result.engine_id),
+        stages=_stages(stop, reached),
         orders_cancelled=result.orders_cancelled,
         orders_remaining=result.orders_remaining,
         positions_liquidated=result.positions_liquidated,
@@ -167,15 +173,19 @@ def _engine(stop: Stop, result: EmergencyStopResult, before: Before | None) -> E
     )
 
 
-def _stages(stop: Stop, engine_id: str) -> list[Stage]:
-    """The first time each phase was reached, in the order of phases."""
-    first: dict[StopPhase, datetime] = {}
-    names = {phase.value: phase for phase in STAGES}
+def _reached(stop: Stop) -> dict[str, dict[str, datetime]]:
+    """When each engine first said what."""
+    first: dict[str, dict[str, datetime]] = {}
     for event in stop.timeline:
-        if event.engine_id == engine_id and (phase := names.get(event.event)) is not None:
-            first.setdefault(phase, event.at)
+        if event.engine_id is not None:
+            first.setdefault(event.engine_id, {}).setdefault(event.event, event.at)
+    return first
+
+
+def _stages(stop: Stop, reached: Mapping[str, datetime]) -> list[Stage]:
+    """The first time each phase was reached, in the order of phases."""
     return [
-        Stage(phase=phase, at=first[phase], ms=max(0, round((first[phase] - stop.requested_at).total_seconds() * 1000)))
+        Stage(phase=phase, at=at, ms=max(0, round((at - stop.requested_at).total_seconds() * 1000)))
         for phase in STAGES
-        if phase in first
+        if (at := reached.get(phase.value)) is not None
     ]

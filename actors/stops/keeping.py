@@ -25,6 +25,8 @@ RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 HUNG_SECONDS = 2.0
 JOURNAL_HEAD_START_SECONDS = 0.5
 JOURNAL_LIMIT = 10_000
+CALM_SECONDS = 0.25
+"""How long the database waits for the end of a running stop that the journal has: a copy of each step serves nobody."""
 
 JOURNAL = "journal"
 DATABASE = "database"
@@ -54,7 +56,8 @@ class StopKeeping:
         self._to_save: dict[str, None] = {}
         self._to_settle: deque[Case] = deque(maxlen=1000)
         self._journal_bell = trio.Event()
-        self._journal_empty = trio.Event()
+        self._journal_moved = trio.Event()
+        self._journal_failing = False
         self._show_bell = trio.Event()
         self._save_bell = trio.Event()
         self._writing_since: float | None = None
@@ -115,6 +118,7 @@ class StopKeeping:
                 await self._records.write_journal(batch)
             except NotKept as error:
                 self._journal_fails(error.reason)
+                self._note_journal(failing=True)
                 await trio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
@@ -125,9 +129,12 @@ class StopKeeping:
             for note in batch:
                 self._to_journal.popleft()
                 self.became_durable(note.stop_id, note.entry.stop_epoch)
-            if not self._to_journal:
-                self._journal_empty.set()
-                self._journal_empty = trio.Event()
+            self._note_journal(failing=False)
+
+    def _note_journal(self, *, failing: bool) -> None:
+        self._journal_failing = failing
+        self._journal_moved.set()
+        self._journal_moved = trio.Event()
 
     async def keep_database(self) -> None:
         """Runs for ever. The newest view of each changed stop; while the database is away they only get newer."""
@@ -151,6 +158,7 @@ class StopKeeping:
 
     async def _save_all(self) -> None:
         await self.journal_first(JOURNAL_HEAD_START_SECONDS)
+        await self._calm()
         while self._to_save:
             stop_id = next(iter(self._to_save))
             del self._to_save[stop_id]
@@ -166,10 +174,19 @@ class StopKeeping:
             self._to_settle.popleft()
 
     async def journal_first(self, seconds: float) -> None:
-        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits longer."""
+        """A database that is ahead of the journal after a crash looks like a lost journal. It never waits longer, and
+        for a journal that has failed not at all: then the database is what makes a stop durable."""
         with trio.move_on_after(seconds):
-            while self._to_journal:
-                await self._journal_empty.wait()
+            while self._to_journal and not self._journal_failing:
+                await self._journal_moved.wait()
+
+    async def _calm(self) -> None:
+        with trio.move_on_after(CALM_SECONDS):
+            while not self._to_settle and all(map(self._may_wait, self._to_save)):  # noqa: ASYNC110  # as in keep_shown
+                await trio.sleep(LOOK_SECONDS)
+
+    def _may_wait(self, stop_id: str) -> bool:
+        return self._book.runs[stop_id].durable and self._book.is_running(stop_id)
 
     async def keep_shown(self) -> None:
         """Runs for ever. Shows changes at once, and then at most every 50 ms, or a third of the time.

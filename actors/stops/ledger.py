@@ -12,7 +12,7 @@ from actors.stops.reopening import Check
 from actors.stops.roster import Roster
 from actors.stops.run import Run, alert, detail, named
 from wire.messages import EmergencyStop, StopPhase
-from wire.rest import Stop
+from wire.rest import OpenStop, Stop
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 
 Prove = Callable[[StopRecord], str]
@@ -45,6 +45,10 @@ class StopLedger:
         names = self._names.get(engine_id, {})
         released = [i for i in held if not self._is_open(names.get(i, i)) and names.get(i, i) in self.register.entries]
         return StopSnapshot(epoch=self.register.epoch, effective=self.effective(engine_id), released=released)
+
+    def open_stops_of(self, engine_id: str) -> list[OpenStop]:
+        """The same as they are shown."""
+        return [run.open_stop() for run in self._open_runs_of(engine_id)]
 
     def holds(self, engine_id: str) -> bool:
         account = self.roster.account(engine_id)

@@ -160,9 +160,8 @@ def sent(part: Part) -> Part:
 
 def received(part: Part, level: Level, now: Instant) -> Part:
     """The engine acknowledged: the stop is in its latch on stable storage."""
-    part = attrs.evolve(part, acked=True, latched=True)
-    if part.phase in (StopPhase.PENDING, StopPhase.SENT):
-        part = attrs.evolve(part, phase=StopPhase.RECEIVED)
+    phase = StopPhase.RECEIVED if part.phase in (StopPhase.PENDING, StopPhase.SENT) else part.phase
+    part = attrs.evolve(part, acked=True, latched=True, phase=phase)
     return _verified_when_frozen_and_latched(part, level, now)
 
 

@@ -7,7 +7,7 @@ import attrs
 from actors.stops.effects import RaiseAlert, Words
 from actors.stops.parts import Instant, Part, lost, restored_part, state_of
 from wire.messages import EmergencyStop
-from wire.rest import EmergencyStopResult, Stop, TimelineEvent
+from wire.rest import EmergencyStopResult, OpenStop, Stop, TimelineEvent
 from wire.stops import Entry, Level, Scope, StopRecord
 
 TIMEOUT_MS = 30_000
@@ -35,6 +35,8 @@ class Run:
     parts: dict[str, Part] = attrs.field(factory=dict)
     timeline: list[TimelineEvent] = attrs.field(factory=list)
     results: dict[str, tuple[Part, EmergencyStopResult]] = attrs.field(factory=dict)
+    _record: StopRecord | None = None
+    _open_stop: OpenStop | None = None
 
     @classmethod
     def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
@@ -65,9 +67,17 @@ class Run:
         )
 
     def record(self) -> StopRecord:
-        return StopRecord(
-            stop_id=self.stop_id, scope=self.scope, level=self.level, stop_epoch=self.epoch, proof=self.proof
-        )
+        """Made once: what it says of a run never changes."""
+        if self._record is None:
+            self._record = StopRecord(
+                stop_id=self.stop_id, scope=self.scope, level=self.level, stop_epoch=self.epoch, proof=self.proof
+            )
+        return self._record
+
+    def open_stop(self) -> OpenStop:
+        if self._open_stop is None:
+            self._open_stop = OpenStop(stop_id=self.stop_id, scope=self.scope, level=self.level, stop_epoch=self.epoch)
+        return self._open_stop
 
     def message(self) -> EmergencyStop:
         return EmergencyStop(

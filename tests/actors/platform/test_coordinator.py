@@ -70,6 +70,7 @@ class Records:
     def __init__(self):
         self.journal = []
         self.database = {}
+        self.saves = []
         self.cases = {}
         self.releases = []
         self.sealed = []
@@ -90,6 +91,7 @@ class Records:
     async def save_stop(self, stop):
         self._ask_database()
         self.database[stop.stop_id] = stop
+        self.saves.append(stop.state)
 
     async def risk_users(self):
         self._ask_database()
@@ -317,6 +319,37 @@ async def test_a_stop_is_durable_as_soon_as_the_database_has_it_while_the_journa
         world.records.journal_hangs.set()
         await trio.sleep(1)
         assert world.degraded.parts() == []
+
+
+async def test_a_stop_that_the_journal_refused_is_in_the_database_without_a_wait(open_world, autojump_clock):
+    async with open_world() as world:
+        world.records.journal_fails = True
+        stop = await world.stop()
+        kept = await world.board.wait_for(stop.stop_id, lambda s: s.durable, timeout=0.05)
+        assert kept.durable
+        assert world.records.journal == []
+        raised = await world.stop(level=Level.FLATTEN, scope=Scope.of_engine("E1"))
+        kept = await world.board.wait_for(raised.stop_id, lambda s: s.durable, timeout=0.3)
+        assert kept.durable
+        world.records.journal_fails = False
+        await trio.sleep(6)
+        assert {n.stop_id for n in world.records.journal} == {stop.stop_id, raised.stop_id}
+
+
+async def test_of_a_stop_that_the_journal_has_the_database_gets_the_end_and_not_every_step(open_world, autojump_clock):
+    async with open_world() as world:
+        for engine in ("E1", "E2"):
+            await world.connect(engine)
+        stop = await world.stop()
+        await trio.sleep(0.1)
+        assert (world.records.saves, [n.stop_id for n in world.records.journal]) == ([], [stop.stop_id])
+        with trio.move_on_after(0.2):
+            await world.verify(stop, "E1")
+        assert world.records.saves == [StopState.RUNNING]  # a stop that goes on is copied all the same
+        await world.verify(stop, "E2")
+        await trio.sleep(1)
+        assert world.records.saves[-1] is StopState.VERIFIED
+        assert len(world.records.saves) <= 3
 
 
 async def test_a_stop_is_durable_as_soon_as_the_journal_has_it_while_the_database_is_away(open_world, autojump_clock):
