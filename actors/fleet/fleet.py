@@ -169,6 +169,7 @@ class Fleet(Actor):
         self._alert = alert
         self._wall = wall
         self._shown: dict[str, tuple[Connection, bool]] = {}
+        self._steady: dict[str, float] = {}
         self._stale: dict[str, None] = {}
         self._stale_bell = trio.Event()
 
@@ -213,6 +214,7 @@ class Fleet(Actor):
 
     def _forget(self, msg: EngineRemoved) -> None:
         row = self._board.rows.pop(msg.engine_id, None)
+        self._steady.pop(msg.engine_id, None)
         if row is None:
             return
         for topic in (Topic.ENGINES, Topic.HEALTH, Topic.ACCOUNTS, Topic.POSITIONS):
@@ -282,9 +284,13 @@ class Fleet(Actor):
     async def on_tick(self, _msg: _Tick) -> None:
         """What silence changed: connected → suspect → offline, and a lease that is surely over."""
         now = trio.current_time()
-        for row in self._board.rows.values():
-            if self._shown.get(row.engine_id) != (row.connection(now), row.halted_by_lease(now)):
+        for engine_id, row in self._board.rows.items():
+            if now < self._steady.get(engine_id, now):
+                continue
+            if self._shown.get(engine_id) != (row.connection(now), row.halted_by_lease(now)):
                 self._publish(row)
+            else:
+                self._steady[engine_id] = row.steady_until(now)
 
     # --- what is asked ---
 
@@ -355,6 +361,7 @@ class Fleet(Actor):
         now = trio.current_time()
         status = self._board.status(row, now)
         self._shown[row.engine_id] = (status.connection, status.halted_by_lease)
+        self._steady[row.engine_id] = row.steady_until(now)
         self._hub.publish(Topic.ENGINES, status, key=row.engine_id)
         self._hub.publish(Topic.HEALTH, row.health_view(now), key=row.engine_id)
         for strategy in status.strategies:

@@ -165,6 +165,17 @@ class EngineRow:
         at, seconds = self.granted
         return now > at.mono + seconds * LEASE_TOLERANCE
 
+    def steady_until(self, now: float) -> float:
+        """Before this moment silence alone changes neither ``connection`` nor ``halted_by_lease``. ``now``: it may at
+        any moment, or what changes them need not be told (an engine that is heard again)."""
+        if self.heard is None or self.connection(now) is not Connection.CONNECTED:
+            return now
+        suspect = self.heard.mono + SUSPECT_SECONDS
+        if self.granted is None or self.halted_by_lease(now):
+            return suspect
+        at, seconds = self.granted
+        return min(suspect, at.mono + seconds * LEASE_TOLERANCE)
+
     @property
     def skew_ms(self) -> int | None:
         """How far the engine's wall clock is ahead; of the last eight beats the one that was fastest on its way."""

@@ -1,7 +1,7 @@
 """The health of the platform's own process: what it uses, how late its loop runs, what is degraded. Once a second."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import psutil
@@ -84,11 +84,11 @@ class Health(Actor):
 
     def _show_tree(self) -> None:
         """Only what changed: a tree at rest costs the dashboards nothing."""
-        rows = {row.name: row for row in tree_rows(self._system.tree())}
+        rows = {row.name: row for row in tree_rows(self._system.tree(), self._tree)}
         for name in self._tree.keys() - rows.keys():
             self._hub.retract(Topic.TREE, name)
         for name, row in rows.items():
-            if self._tree.get(name) != row:
+            if self._tree.get(name) is not row:
                 self._hub.publish(Topic.TREE, row, key=name)
         self._tree = rows
 
@@ -123,17 +123,22 @@ class Health(Actor):
         return aggregate_engine_health(engines, own, self._degraded.parts(), self._wall())
 
 
-def tree_rows(node: Node) -> list[TreeRow]:
-    """The tree of actors as rows, parents first."""
-    info = node.info
-    row = TreeRow(
-        name=info.name,
-        kind=info.kind or "starting",
-        state=info.state.value,
-        restarts=info.restarts,
-        incarnation=info.incarnation,
-    )
-    return [row, *(r for child in node.children for r in tree_rows(child))]
+def tree_rows(node: Node, known: Mapping[str, TreeRow]) -> list[TreeRow]:
+    """The tree of actors as rows, parents first; the ``known`` row itself where nothing in it has changed."""
+    rows: list[TreeRow] = []
+    _add_rows(node, known, rows)
+    return rows
+
+
+def _add_rows(node: Node, known: Mapping[str, TreeRow], rows: list[TreeRow]) -> None:
+    info, row = node.info, known.get(node.info.name)
+    now = (info.kind or "starting", info.state.value, info.restarts, info.incarnation)
+    if row is None or (row.kind, row.state, row.restarts, row.incarnation) != now:
+        kind, state, restarts, incarnation = now
+        row = TreeRow(name=info.name, kind=kind, state=state, restarts=restarts, incarnation=incarnation)
+    rows.append(row)
+    for child in node.children:
+        _add_rows(child, known, rows)
 
 
 def _own_usage() -> Callable[[], tuple[float, float]]:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.fleet.row import EngineRow
 from actors.stops.parts import Instant
@@ -30,3 +32,26 @@ def test_an_engine_is_shown_halted_by_its_lease_only_when_even_a_slow_clock_has_
     assert row.halted_by_lease(now=100.0 + seconds) is halted
     row.beaten(beat, AT, 0.0, Instant(105.0, AT))  # an answer that gave none does not make the earlier one longer
     assert row.halted_by_lease(now=100.0 + seconds) is halted
+
+
+@given(
+    heard=st.floats(0, 100),
+    lease=st.none() | st.floats(0, 40),
+    linked=st.booleans(),
+    looked=st.floats(0, 130),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_until_the_moment_it_is_called_steady_silence_changes_nothing_that_is_shown(
+    heard, lease, linked, looked, share
+):
+    row = EngineRow(engine_id="E1", name="E1", account_id="A1", linked=linked, heard=Instant(heard, AT))
+    row.granted = None if lease is None else (Instant(heard, AT), lease)
+    until = row.steady_until(looked)
+    later = looked + share * (until - looked)
+    if later < until:
+        assert (row.connection(later), row.halted_by_lease(later)) == (
+            row.connection(looked),
+            row.halted_by_lease(looked),
+        )
+    elif row.connection(looked) is Connection.CONNECTED:
+        assert until <= looked
