@@ -325,7 +325,7 @@ async def test_a_stop_that_the_journal_refused_is_in_the_database_without_a_wait
     async with open_world() as world:
         world.records.journal_fails = True
         stop = await world.stop()
-        kept = await world.board.wait_for(stop.stop_id, lambda s: s.durable, timeout=0.05)
+        kept = await world.board.wait_for(stop.stop_id, lambda s: s.durable, timeout=0.2)
         assert kept.durable
         assert world.records.journal == []
         raised = await world.stop(level=Level.FLATTEN, scope=Scope.of_engine("E1"))
