@@ -14,7 +14,7 @@ from store import audit, releases, stops, users
 from store.database import Connection, Database
 from store.errors import Conflict, StoreError
 from store.journal import StopJournal
-from store.journal_records import Record, ReleaseNoted, StopNoted
+from store.journal_records import EpochNoted, Record, ReleaseNoted, StopNoted
 from wire.rest import Stop
 from wire.stops import Entry
 
@@ -82,6 +82,10 @@ class StopCopies:
 
     async def settle_case(self, case: Case) -> None:
         await self._run(_settle, case)
+
+    async def reserve_release(self, note: ReleaseNote) -> None:
+        reserved = EpochNoted(epoch=note.plan.epoch, term=self._my_term(), at=note.at)
+        await trio.to_thread.run_sync(self.append, [reserved], abandon_on_cancel=True)
 
     async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
         await self._run(_release, self._my_term(), note, kept)

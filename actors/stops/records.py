@@ -50,6 +50,10 @@ class StopRecords(Protocol):
     async def settle_case(self, case: Case) -> None:
         """How a request ended: released, or void even if it was approved. Raises NotKept."""
 
+    async def reserve_release(self, note: ReleaseNote) -> None:
+        """The release's epoch in the journal, fsynced, and nothing of the release itself: a journal that a crash leaves
+        without the seal is then not older than the database. Raises NotKept."""
+
     async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
         """The release, the waived engines' stops and the audit record, in one transaction; the case is then approved.
 

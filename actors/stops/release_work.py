@@ -132,7 +132,7 @@ class Releases:
         reply.send(answer)
 
     async def _approved(self, msg: ApproveRelease) -> ReleaseView | Refusal:
-        """Checks → database and audit → journal (the commit point) → memory → links."""
+        """Checks → its epoch in the journal → database and audit → journal (the commit point) → memory → links."""
         people = await self._records.risk_users()
         book, stop_id = self._shelf.book, msg.stop_id
         entry = book.register.entries.get(stop_id)
@@ -167,6 +167,7 @@ class Releases:
         )
         note = ReleaseNote(plan=plan, case=case, approved_by=who, at=now.wall)
         self._written[stop_id] = note
+        await self._records.reserve_release(note)
         await self._records.commit_release(note, book.kept_views(plan, now))
         if not still_valid():
             return _voided()

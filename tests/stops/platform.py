@@ -12,7 +12,7 @@ from actors.stops.parts import Instant
 from actors.stops.plans import ReleasePlan
 from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
-from store.journal_records import ReleaseNoted
+from store.journal_records import EpochNoted, ReleaseNoted
 from store.start import noted as noted_view
 from tests.stops import ground, judge
 from tests.stops.ground import FOREVER, REPLAYED, START, Ids, wall
@@ -362,13 +362,17 @@ class Platform:
     # --- a release, in its three steps ---
 
     def begin_release(self, stop_id, waived=()):
-        """Checks → database and audit. Fails: 503, and still stopped."""
+        """Checks → its epoch in the journal → database and audit. Fails: 503, and still stopped."""
         plan = self.book.plan_release(
             stop_id, waived, resume=True, user_id="lee", reason="ok", now=self.instant()
         )  # fmt: skip
         if not self.may_write():
             return
         if "a release is in the database before the journal" not in self.without:
+            if not self.home.works:
+                self.take_back(plan)
+                return
+            self.home.synced = (*self.home.synced, EpochNoted(epoch=plan.epoch, term=self.term, at=START))
             self.release_in_base(plan)
         self.releasing = Releasing(plan=plan, waived=waived)
 
@@ -391,6 +395,9 @@ class Platform:
                 self.releasing.sealed = True
                 return
         self.releasing = None
+        self.take_back(plan)
+
+    def take_back(self, plan):
         self.carry_out(self.book.reassert(plan.stop_id, "not durable", self.instant(), kept=plan.kept))
         for kept in plan.kept:
             judge.kept(self, kept)

@@ -100,6 +100,16 @@ def test_a_crash_between_the_two_first_writes_is_harmless():
 # --- a verified journal ---------------------------------------------------------------------------------------------
 
 
+def test_a_crash_before_a_release_is_sealed_leaves_its_stop_and_the_kept_one_open_and_halts_nothing_else():
+    """Its epoch was in the journal before anything of it was in the database."""
+    journal = a_journal(a_stop("S1", 1), EpochNoted(epoch=3, term=1, at=NOW))
+    start = merged(journal, a_database(a_stop("S1", 1), a_stop("kept", 2), a_release("S1", epoch=3)))
+    assert (start.findings, start.lost_journal) == ((), None)
+    assert open_levels(start) == {"S1": Level.FLATTEN, "kept": Level.FLATTEN}
+    unreserved = merged(a_journal(a_stop("S1", 1)), a_database(a_stop("S1", 1), a_release("S1", epoch=3)))
+    assert halts_all(unreserved)
+
+
 def test_stops_are_the_union_of_both():
     start = merged(a_journal(a_stop("J", 2), EpochNoted(epoch=9, term=1, at=NOW)), a_database(a_stop("D", 1)))
     assert open_levels(start) == {"J": Level.FLATTEN, "D": Level.FLATTEN}

@@ -74,6 +74,7 @@ class Records:
         self.cases = {}
         self.releases = []
         self.sealed = []
+        self.reserved = []
         self.people = ["kim", "lee"]
         self.journal_hangs = trio.Event()
         self.journal_hangs.set()
@@ -112,10 +113,17 @@ class Records:
         if case.id in self.cases:
             self.cases[case.id] = case
 
+    async def reserve_release(self, note):
+        await self.journal_hangs.wait()
+        if self.journal_fails:
+            raise NotKept("input/output error")
+        self.reserved.append(note.plan.epoch)
+
     async def commit_release(self, note, kept):
         self._ask_database()
         if self.before_commit is not None:
             await self.before_commit()
+        assert self.reserved[-1] == note.plan.epoch  # the database never knows more than the journal
         self.releases.append(note)
 
     async def seal_release(self, note):
@@ -505,6 +513,20 @@ async def test_a_release_is_written_everywhere_before_any_engine_hears_of_it(ope
         assert told >= began + 2.0
         assert len(world.records.releases) == len(world.records.sealed) == 1
         assert not list(world.shelf.book.register.open_stops())
+
+
+async def test_what_the_journal_could_not_reserve_never_reaches_the_database(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.verify(await world.stop(), "E1")
+        world.records.journal_fails = True
+        answer = await world.release(stop)
+        assert (answer.status, answer.error) == (503, "error_not_durable")
+        assert world.records.releases == world.records.sealed == []
+        assert world.shelf.book.register.entries[stop.stop_id].is_open
+        world.records.journal_fails = False
+        again = await world.verify(stop, "E1")
+        assert (await world.release(again)).state is ReleaseState.RELEASED
 
 
 @pytest.mark.parametrize("broken", ["database_fails", "seal_fails"])
