@@ -48,7 +48,7 @@ def test_until_the_moment_it_is_called_steady_silence_changes_nothing_that_is_sh
     row.granted = None if lease is None else (Instant(heard, AT), lease)
     until = row.steady_until(looked)
     later = looked + share * (until - looked)
-    assert until >= looked or row.connection(looked) is not Connection.CONNECTED or row.halted_by_lease(looked)
+    assert until > looked - 1e-9 or row.connection(looked) is not Connection.CONNECTED or row.halted_by_lease(looked)
     if looked <= later < until:
         shown = row.connection(looked), row.halted_by_lease(looked)
         assert (row.connection(later), row.halted_by_lease(later)) == shown
