@@ -117,6 +117,8 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: Any = None
         self.audit_key: bytes | None = None
+        self.term: int | None = None
+        self.usurped = False
         self.down_since: datetime | None = None
         self.down_reason: str | None = None
 
@@ -159,6 +161,7 @@ class Database:
             max_size=self._size,
             command_timeout=self._command_timeout,
             timeout=self._connect_timeout,
+            init=self._admit,
             max_inactive_connection_lifetime=_IDLE_SECONDS,
             reset=_leaves_nothing,
             server_settings={
@@ -169,6 +172,15 @@ class Database:
                 "timezone": "UTC",
             },
         )
+
+    async def _admit(self, connection: Any) -> None:
+        """A new connection may lead to a database that another platform has taken meanwhile: nothing is read or written
+        by it before the terms were compared. ``term`` None: no platform is in office here."""
+        if self.term is None:
+            return
+        if await connection.fetchval("select term from platform") != self.term:
+            self.usurped = True
+            raise Unavailable("another platform has started on this database")
 
     async def _close(self) -> None:
         assert self._pool is not None

@@ -44,6 +44,7 @@ class Tenure:
         except BaseException:
             connection.terminate()
             raise
+        db.term = identity.term
         return cls(db, connection, identity)
 
     async def keep(self) -> None:
@@ -54,9 +55,11 @@ class Tenure:
                 if self._connection is None or not await _answers(self._db, self._connection):
                     self.end()
                     self._connection = await _take(self._db)
-                term = (await self._db.run(platform.read)).term
+                term: int | None = (await self._db.run(platform.read)).term
             except Unavailable:
-                continue  # while the database is away nobody can take over either
+                if not self._db.usurped:
+                    continue  # cut off from it one cannot know; the next connection is compared before it is used
+                term = None
             if term != self.term:
                 raise StaleTerm("another platform has started on this database")
 

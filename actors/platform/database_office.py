@@ -36,6 +36,7 @@ PING_SECONDS = 1.0
 PING_TIMEOUT = 3.0
 VERSIONS_SECONDS = 5.0
 ASK_SECONDS = 10.0
+USURPED = "another platform has started on this database"
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +99,16 @@ class DatabaseOffice(Actor):
         degraded, db = self._services.degraded, self._services.db
         try:
             with trio.fail_after(PING_TIMEOUT):
-                await db.run(platform.read)
+                found = await db.run(platform.read)
             if self._standing.tenure is None:
                 await self._join()
+            elif found.term != self._standing.term:
+                self._usurped(USURPED)
+                return
         except (StoreError, trio.TooSlowError) as error:
             degraded.report(DATABASE, str(error) or "it does not answer")
+            if db.usurped:
+                self._usurped(USURPED)
         except Refused as error:
             self._usurped(error.message)
         else:

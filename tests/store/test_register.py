@@ -1,5 +1,6 @@
 """The database's copy of the register, releases, parameters, the term and the one platform of a database."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -7,9 +8,9 @@ import attrs
 import pytest
 import trio
 
-from store import parameters, platform, releases, stops
+from store import parameters, platform, releases, stops, users
 from store.database import Database
-from store.errors import StaleTerm, StaleVersion
+from store.errors import StaleTerm, StaleVersion, Unavailable
 from store.parameters import EffectiveRow, Outcome, Wanted
 from store.releases import ReleaseRow
 from store.tenure import AnotherPlatform, Tenure
@@ -20,6 +21,7 @@ from wire.rest import (
     ReducedLimits,
     ReleaseState,
     ReleaseStep,
+    Role,
     Stop,
     StopState,
     TimelineEvent,
@@ -367,6 +369,47 @@ async def test_a_database_serves_one_platform_at_a_time(db, database_dsn):
         second = await Tenure.begin(other)
         assert second.term == first.term + 1
         second.end()
+
+
+async def test_a_platform_that_was_cut_off_writes_nothing_into_a_database_that_another_one_has_taken(database_dsn):
+    async with Database(database_dsn, size=2).open() as db, Database(database_dsn, size=2).open() as other:
+        tenure = await Tenure.begin(db)
+        await db.run(note, "mine")
+
+        async def cut_off(conn):
+            await conn.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where pid <> pg_backend_pid() and application_name like 'watchkeeper%'"
+                " and datname = current_database()"
+            )
+
+        await other.run(cut_off)
+        with contextlib.suppress(Unavailable):
+            await db.run(platform.read)  # by the connection that is broken
+        assert not db.usurped  # only cut off: the same platform comes back
+        await db.run(note, "mine again")
+
+        await other.run(cut_off)
+        usurper = await Tenure.begin(other)
+        for _ in range(6):
+            with pytest.raises(Unavailable):
+                await db.run(note, "not mine any more")
+        assert db.usurped
+        assert await other.run(noted) == {"mine", "mine again"}
+        with pytest.raises(StaleTerm):
+            await tenure.keep()
+        await other.run(note, "the other's")
+        usurper.end()
+        tenure.end()
+
+
+async def note(conn, name):
+    """A write that compares no term by itself."""
+    await users.add(conn, name, name, "hash", Role.VIEWER)
+
+
+async def noted(conn):
+    return {row["id"] for row in await conn.fetch("select id from users")}
 
 
 async def test_a_lost_lock_is_taken_again_or_the_platform_learns_it_was_replaced(db, database_dsn, monkeypatch):
