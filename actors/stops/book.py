@@ -82,11 +82,19 @@ class StopBook(StopLedger):
             self.register = self.register.with_stop(stop_id, entry)
             merged = self.register.entries[stop_id]
             if merged.is_open and merged != ours:
-                run = self._run(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now), now)
+                said = self._still_said(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now))
+                run = self._run(stop_id, merged, said, now)
                 run.note(now, "recovered", detail="found in the database")
                 effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
         self.epoch_seen(other.epoch)
         return effects
+
+    def _still_said(self, stop_id: str, entry: Entry, news: Words) -> Words:
+        """A copy that only repeats a stop does not write over who stopped and why."""
+        run = self.runs.get(stop_id)
+        if run is None or self._is_news(stop_id) or entry.level > run.level or run.words.drill is not news.drill:
+            return news
+        return run.words
 
     # --- engines come and go ---
 

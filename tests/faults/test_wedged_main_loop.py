@@ -37,6 +37,7 @@ pytestmark = pytest.mark.database
 
 WEDGE_SECONDS = 4.0
 ANSWER_WITHIN = 3.0
+PAGE_WITHIN = 2.0
 PASSWORD = "a-long-password"
 
 PLATFORM = f"""
@@ -222,8 +223,8 @@ def home():
     shutil.rmtree(folder)
 
 
-async def stop_while_wedged(platform, http, engine, symbol):
-    """Both doors, while the main loop stands still. Returns the ids they recorded."""
+async def stop_while_wedged(platform, http, engine, symbol, proof):
+    """Both doors, while the main loop stands still; ``proof`` is what the page takes. Returns the ids they recorded."""
     scope = Scope.parse(f"symbol:{symbol}")
     began = time.monotonic()
     local = await stop_locally(platform.home, new_request(scope, Level.CANCEL, "wedged"))
@@ -233,9 +234,15 @@ async def stop_while_wedged(platform, http, engine, symbol):
     assert took < ANSWER_WITHIN
     with trio.fail_after(1.0):
         await engine.cut.wait()
-    code = {"x-emergency-code": (platform.home / CODE_FILE).read_text().strip()}
-    page = await platform.ask(http, "POST", "/stop", {"reason": symbol}, code, at=platform.page)
-    assert (page.status, page.json()["words"]) == (200, FROZEN_WORDS)
+    began = time.monotonic()
+    shown = await platform.ask(http, "GET", "/", at=platform.page)
+    assert shown.status == 200
+    assert time.monotonic() - began < PAGE_WITHIN
+    began = time.monotonic()
+    page = await platform.ask(http, "POST", "/stop", {"reason": symbol}, proof, at=platform.page)
+    took = time.monotonic() - began
+    assert (page.status, page.json()["durable"], page.json()["words"]) == (200, True, FROZEN_WORDS)
+    assert took < PAGE_WITHIN
     return local.stop_id, page.json()["stop_id"]
 
 
@@ -257,7 +264,10 @@ async def test_a_stop_is_recorded_and_enforced_while_the_main_loop_stands_still(
                     await trio.sleep(0.2)
                 elif not debugger.freeze():
                     continue
-                by_socket, by_page = await stop_while_wedged(platform, http, engine, symbol)
+                proof = {"x-emergency-code": (platform.home / CODE_FILE).read_text().strip()}
+                if mode == signal.SIGUSR1:
+                    proof = who  # the first one: it opens the stop, later ones raise it
+                by_socket, by_page = await stop_while_wedged(platform, http, engine, symbol, proof)
                 if debugger is not None:
                     debugger.let_go()
                 everything |= {by_socket, by_page}
@@ -265,6 +275,7 @@ async def test_a_stop_is_recorded_and_enforced_while_the_main_loop_stands_still(
                 found = await within(20, partial(platform.all_open, http, who, frozenset(everything)))
                 assert (found[by_socket]["scope"], found[by_socket]["level"]) == (f"symbol:{symbol}", "CANCEL")
                 assert (found[by_page]["scope"], found[by_page]["level"]) == ("all", "FLATTEN")
+                assert (found[by_page]["username"], found[by_socket]["username"]) == ("admin", "local")
                 # An engine that comes back is under the stops before it could get a lease.
                 back = Engine(platform, http, secret)
                 with trio.CancelScope() as visit:
