@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from actors.alarms.watch import LAST_WORDS
+from actors.config import FILE_NAME
+from actors.emergency.emergency import CODE_FILE
+from actors.emergency.local_socket import SOCKET_FILE
 from actors.engine.config import read_config
+from actors.fleet.enrolled import ENGINES_FILE
+from actors.platform.opening import JOURNAL_FILE, LOCK_FILE
+from actors.web.auditing import CHECKPOINT
+from store.left_stops import FOLDER
 from wire.bundle import bundle, frame_name
 from wire.envelope import read_frame
 from wire.messages import ENGINE_DOWN, ENGINE_UP
@@ -43,6 +51,13 @@ def test_every_table_that_is_drawn_has_its_place(tables):
 
 def test_every_setting_is_described(tables):
     assert set(tables.SETTINGS) == set(tables.NAMES)
+
+
+def test_every_file_of_the_home_folder_is_in_its_table():
+    table = (DOCS / "configuration.md").read_text().split("## The home folder")[1].split("\n## ")[0]
+    files = [JOURNAL_FILE, LOCK_FILE, CHECKPOINT, ENGINES_FILE, LAST_WORDS, CODE_FILE, SOCKET_FILE, FILE_NAME]
+    for name in (*files, f"{FOLDER}/", "keys", "pg/", "sessions/", "engines/NAME/", "tokens/", "demo/"):
+        assert f"`{name}`" in table, name
 
 
 def test_every_message_of_the_links_is_on_the_page():

@@ -30,18 +30,19 @@ def trades(desk, api, engine):
     desk.wait_until(lambda: (row_of(api, engine)["positions"] or 0) > 0, f"{engine} holds something", 60, every=0.5)
 
 
-def test_a_frozen_engine_is_called_unreachable_and_obeys_when_it_wakes(desk):
+def test_a_script_is_answered_and_a_frozen_engine_obeys_when_it_wakes(desk):
     desk.start()
     api = desk.api()
     for engine in ENGINES:
         trades(desk, api, engine)
+    a_script_gets_its_answer_at_the_first_durable_copy(api)
     alpha = process_of(desk, "alpha")
     alpha.send_signal(signal.SIGSTOP)
     desk.wait_until(lambda: row_of(api, "alpha")["connection"] == "offline", "alpha is offline", 30)
 
     stopped = desk.run("stop", "--yes", "--reason", "alpha is frozen")
     assert stopped.returncode == 1, stopped
-    (stop,) = api.every("/api/stops")
+    (stop,) = (s for s in api.every("/api/stops") if s["scope"] == "all")
     stop = api.get(f"/api/stops/{stop['stop_id']}")
     assert (stop["state"], stop["durable"]) == ("partial", True), json.dumps(stop, indent=1)
     assert result_of(stop, "alpha")["phase"] == "unreachable"
@@ -56,6 +57,23 @@ def test_a_frozen_engine_is_called_unreachable_and_obeys_when_it_wakes(desk):
     )
     assert api.get(f"/api/stops/{stop['stop_id']}")["state"] == "verified"
     assert desk.run("status").returncode == 0
+
+
+def a_script_gets_its_answer_at_the_first_durable_copy(api):
+    asked = api.call(
+        "POST",
+        "/api/engines/emergency-stop",
+        {"request_id": "script-1", "scope": "engine:bravo", "level": "CANCEL"},
+        headers={"Prefer": "respond-async"},
+    )
+    assert asked.status == 202, asked
+    assert asked.body["durable"]
+    again = api.call("POST", "/api/engines/emergency-stop", {"request_id": "script-1", "scope": "engine:bravo"})
+    assert (again.status, again.body["stop_id"]) == (200, asked.body["stop_id"])
+    assert again.body["level"] == "FLATTEN", "the same request may raise, never lower"
+    assert row_of(api, "alpha")["level"] == "NORMAL"
+    nowhere = api.call("POST", "/api/engines/emergency-stop", {"scope": "engine:nobody"})
+    assert (nowhere.status, nowhere.body["field"]) == (404, "scope")
 
 
 def test_a_stop_left_while_nothing_runs_holds_from_the_first_moment_of_the_next_start(desk):
@@ -75,23 +93,3 @@ def test_a_stop_left_while_nothing_runs_holds_from_the_first_moment_of_the_next_
     desk.wait_until(
         lambda: api.get(f"/api/stops/{stop['stop_id']}")["state"] == "verified", "every engine is verified flat", 60
     )
-
-
-def test_a_script_gets_its_answer_at_the_first_durable_copy(desk):
-    desk.start()
-    api = desk.api()
-    trades(desk, api, "bravo")
-    asked = api.call(
-        "POST",
-        "/api/engines/emergency-stop",
-        {"request_id": "script-1", "scope": "engine:bravo", "level": "CANCEL"},
-        headers={"Prefer": "respond-async"},
-    )
-    assert asked.status == 202, asked
-    assert asked.body["durable"]
-    again = api.call("POST", "/api/engines/emergency-stop", {"request_id": "script-1", "scope": "engine:bravo"})
-    assert (again.status, again.body["stop_id"]) == (200, asked.body["stop_id"])
-    assert again.body["level"] == "FLATTEN", "the same request may raise, never lower"
-    assert row_of(api, "alpha")["level"] == "NORMAL"
-    nowhere = api.call("POST", "/api/engines/emergency-stop", {"scope": "engine:nobody"})
-    assert (nowhere.status, nowhere.body["field"]) == (404, "scope")

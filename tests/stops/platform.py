@@ -368,6 +368,7 @@ class Platform:
         )  # fmt: skip
         if not self.may_write():
             return
+        self.keep_stop(stop_id)
         if "a release is in the database before the journal" not in self.without:
             if not self.home.works:
                 self.take_back(plan)
@@ -375,6 +376,14 @@ class Platform:
             self.home.synced = (*self.home.synced, EpochNoted(epoch=plan.epoch, term=self.term, at=START))
             self.release_in_base(plan)
         self.releasing = Releasing(plan=plan, waived=waived)
+
+    def keep_stop(self, stop_id):
+        """A request is about a stop that the database has."""
+        view = self.book.view(stop_id)
+        entry = Entry(view.scope, view.level, view.epoch)
+        self.base.save(stop_id, entry, noted_view(view))
+        judge.durable(self, stop_id, entry)
+        self.book.became_durable(stop_id, view.epoch)
 
     def release_in_base(self, plan):
         for kept in plan.kept:
