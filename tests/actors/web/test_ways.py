@@ -3,8 +3,11 @@ are read.
 """
 
 import json
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -20,7 +23,7 @@ from quart_trio import QuartTrio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
-from actors.config import Address
+from actors.config import Address, TlsFiles
 from actors.live import client, session
 from actors.live.frames import Frame, Frames
 from actors.web.server import _config
@@ -104,12 +107,18 @@ UPGRADE = [
 
 
 @asynccontextmanager
-async def dial(port):
-    """An open link of a browser whose window is small."""
+async def dial(port, trusting=None):
+    """An open link of a browser whose window is small. ``trusting`` is a TLS context."""
     small = trio.socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await small.connect(("127.0.0.1", port))
-    async with trio.SocketStream(small) as stream:
+    plain = trio.SocketStream(small)
+    stream = (
+        plain
+        if trusting is None
+        else trio.SSLStream(plain, trusting, server_hostname="localhost", https_compatible=True)
+    )
+    async with plain:
         await stream.send_all("\r\n".join([*UPGRADE, "", ""]).encode())
         peer = Peer(stream)
         while b"\r\n\r\n" not in peer.data:
@@ -119,7 +128,7 @@ async def dial(port):
 
 
 @asynccontextmanager
-async def open_link():
+async def open_link(tls=None):
     app, ending = QuartTrio("ways"), trio.Event()
     links_in, links = trio.open_memory_channel(1)
 
@@ -134,15 +143,31 @@ async def open_link():
 
     prepared = listen(Address("127.0.0.1", 0), "X")
     port = prepared.getsockname()[1]
-    config = _config(SimpleNamespace(settings=SimpleNamespace(http_tls=None)), prepared)
+    config = _config(SimpleNamespace(settings=SimpleNamespace(http_tls=tls)), prepared)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: serve(app, config, shutdown_trigger=ending.wait, mode="asgi"))
-            async with dial(port) as peer:
+            trusting = None if tls is None else ssl.create_default_context(cafile=str(tls.certificate))
+            async with dial(port, trusting) as peer:
                 way, calls = await links.receive()
                 yield Link(way, peer, calls)
             ending.set()
             nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request, tmp_path):
+    if request.param == "plain":
+        return None
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate,
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return TlsFiles(certificate=certificate, key=key)
 
 
 async def test_what_the_socket_takes_is_out_at_once_and_needs_no_flush():
@@ -152,9 +177,9 @@ async def test_what_the_socket_takes_is_out_at_once_and_needs_no_flush():
         assert [await link.peer.next(), await link.peer.next()] == [(TEXT, b"one"), (TEXT, b"two")]
 
 
-async def test_a_slow_reader_gets_everything_whole_and_in_order_whoever_writes_between():
+async def test_a_slow_reader_gets_everything_whole_and_in_order_whoever_writes_between(tls):
     """Telemetry straight, answers as messages of Quart, pongs of wsproto in the middle of a frame that is half out."""
-    async with open_link() as link, trio.open_nursery() as nursery:
+    async with open_link(tls) as link, trio.open_nursery() as nursery:
 
         async def talk():
             for n in range(5):
@@ -189,8 +214,8 @@ async def test_a_flush_that_is_cancelled_loses_and_repeats_nothing():
         assert await link.peer.next() == (TEXT, b"next")
 
 
-async def test_a_close_follows_what_is_half_out_and_nothing_follows_the_close():
-    async with open_link() as link, trio.open_nursery() as nursery:
+async def test_a_close_follows_what_is_half_out_and_nothing_follows_the_close(tls):
+    async with open_link(tls) as link, trio.open_nursery() as nursery:
         assert not link.way.post(frames(LARGE))
         nursery.start_soon(link.call, lambda: websocket.close(4029, "error_slow_consumer"))
         await trio.testing.wait_all_tasks_blocked(0.05)
@@ -201,8 +226,8 @@ async def test_a_close_follows_what_is_half_out_and_nothing_follows_the_close():
             await link.way.flush()
 
 
-async def test_nothing_is_sent_after_the_peers_close():
-    async with open_link() as link:
+async def test_nothing_is_sent_after_the_peers_close(tls):
+    async with open_link(tls) as link:
         await link.peer.say(CLOSE, struct.pack("!H", 1000))
         assert await link.peer.next() == (CLOSE, struct.pack("!H", 1000))
         assert not link.way.post(frames("too late"))
