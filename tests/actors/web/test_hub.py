@@ -211,7 +211,7 @@ def test_a_step_that_is_long_already_leaves_the_next_topic_for_another():
     assert feed.next_frames() is None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class Listener:
     """A dashboard that takes everything at once; ``fails`` is how it takes the next step instead."""
 
@@ -295,6 +295,24 @@ async def test_who_lost_what_nobody_may_miss_is_given_up_and_the_others_go_on(au
         await trio.sleep(2 * TICK)
         assert (slow.given_up, quick.given_up) == ([True], [])
         assert [offset for _, _, offset in quick.heard] == list(range(1, BACKLOG + 2))
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_who_moves_on_by_itself_while_others_are_told_is_not_told_the_same_again(
+    autojump_clock: trio.testing.MockClock, comes_back: bool
+):
+    async with telling(Topic.TRADES, listeners=2) as (hub, [first, second]):
+
+        def move_on(step: Any) -> None:
+            hub.leave(second)
+            second.feed.next_frames()
+            if comes_back:
+                hub.wait(second)
+
+        first.hear = move_on
+        hub.publish_from(Topic.TRADES, "E1", trade(1))
+        await trio.sleep(2 * TICK)
+        assert second.heard == []
 
 
 async def test_many_listeners_are_told_the_same_and_everybody_else_has_a_turn_in_between(

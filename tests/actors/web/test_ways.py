@@ -26,6 +26,7 @@ from wsproto.events import TextMessage
 from actors.config import Address, TlsFiles
 from actors.live import client, session
 from actors.live.frames import Frame, Frames
+from actors.web.bounded import GUESTS
 from actors.web.server import _config
 from actors.web.sockets import listen
 from actors.web.ways import Straight, way_out
@@ -336,3 +337,20 @@ async def test_a_slow_browser_gets_it_all_whole_and_in_order_and_a_quick_one_bes
                 await slow.next()
             assert slow.lines == quick.lines == [f"t{n}" for n in range(LINES)]
             assert slow.bookmarks > 0
+
+
+async def test_a_browser_that_only_pretends_to_read_is_put_out_whatever_its_socket_says(served, monkeypatch):
+    """It takes a little now and then, so TCP never gives it up."""
+    monkeypatch.setattr(client, "STALLED", 0.1)
+    monkeypatch.setattr(client, "TICK", 0.02)
+    line = TradeLog(id="t", category=LogCategory.SYSTEM, message="x" * 1900, timestamp=datetime.now(UTC))
+    before = GUESTS.count
+    with trio.fail_after(30):
+        async with dial(served.address.port) as peer:
+            await Browser(peer).hello(served.token("viewer"))
+            assert GUESTS.count == before + 1
+            while GUESTS.count > before:
+                for _ in range(100):
+                    served.services.hub.publish_from(Topic.TRADES, "E1", line)
+                await peer.stream.receive_some(100)
+                await trio.testing.wait_all_tasks_blocked(0.01)
