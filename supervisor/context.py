@@ -198,7 +198,7 @@ class Context:
     def _keep(self, tick: Tick) -> Timer:
         if self._timers is None:
             self._timers = []
-        elif len(self._timers) > 16:
+        elif len(self._timers) > 2:
             self._timers = [timer for timer in self._timers if timer.live]
         self._timers.append(tick)
         return Timer(tick)
