@@ -320,7 +320,7 @@ async def test_an_engine_that_takes_nothing_is_cut_off_after_ten_seconds(product
 
 @pytest.mark.deep
 async def test_a_browser_that_takes_nothing_is_cut_off_by_its_socket_while_others_read(product, kit):
-    """Hypercorn shields its sends from every timeout: only the socket's own patience (TCP_USER_TIMEOUT) ends this."""
+    """What its socket does not take waits in its own queue, until TCP_USER_TIMEOUT or the outbox's patience ends it."""
     async with (
         victims(product, kit),
         product.browser(topics=("health", "engines")) as peer,
