@@ -276,7 +276,7 @@ def test_the_stop_opens_by_key_from_inside_a_field_and_the_focus_is_on_cancel(si
 def test_the_dialog_names_what_will_happen_and_to_whom(signed_in, expect):
     signed_in.get_by_test_id("stop-open").click()
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진 정지하고 청산")
-    expect(signed_in.get_by_test_id("stop-unreachable")).to_contain_text("1개 엔진")
+    expect(signed_in.get_by_test_id("stop-unreachable")).to_contain_text("지금 닿지 않는 엔진 1개")
     expect(signed_in.get_by_test_id("stop-reach")).to_contain_text("7")
     signed_in.get_by_test_id("stop-level-HALT").check()
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진의 주문 중지")
