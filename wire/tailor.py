@@ -243,6 +243,8 @@ def writer(
     ``plain_of`` gives the general way to plain values for any annotation. Without ``nulls`` an optional field that is
     None by default is left out.
     """
+    if any(isinstance(field.type, str) for field in attrs.fields(cls)):
+        attrs.resolve_types(cls)  # a class that holds itself
     code = _Code()
     for name, thing in (("quote", quote), ("dumps", dumps), ("time_text", time_text)):
         code.call(name, thing)
