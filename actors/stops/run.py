@@ -11,7 +11,10 @@ from wire.rest import EmergencyStopResult, OpenStop, Stop, TimelineEvent
 from wire.stops import Entry, Level, Scope, StopRecord
 
 TIMEOUT_MS = 30_000
-TIMELINE_LIMIT = 1000
+TIMELINE_LIMIT, EVENTS_AN_ENGINE = 1000, 12
+"""How long the story of a stop may become: for a large fleet every engine has room for its phases, retries included."""
+OWN_EVENTS = 100
+"""Beyond that, room for what is decided of the stop as a whole: that it was raised, released, by whom."""
 PLATFORM = "platform"
 CORRUPT_LATCH = "corrupt_latch"
 TRIGGERED = "trigger:"
@@ -94,7 +97,8 @@ class Run:
         )
 
     def note(self, now: Instant, event: str, engine_id: str | None = None, detail: str | None = None) -> None:
-        if len(self.timeline) < TIMELINE_LIMIT:
+        limit = max(TIMELINE_LIMIT, EVENTS_AN_ENGINE * len(self.parts)) + (0 if engine_id else OWN_EVENTS)
+        if len(self.timeline) < limit:
             self.timeline.append(TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail))
 
     def view(self) -> Stop:

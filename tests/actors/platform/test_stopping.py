@@ -230,6 +230,33 @@ def test_the_timeline_says_of_every_closed_gate_when_it_closed_and_what_had_left
     assert [e.event for e in book.view(stop).timeline].count("frozen") == 2
 
 
+def test_the_timeline_of_a_large_fleet_has_the_end_of_every_engine(kit):
+    names = [f"E{n}" for n in range(300)]
+    book = kit.book(engines=[(name, f"A-{name}") for name in names])
+    for name in names:
+        book.link_up(name, *NOTHING_HELD, kit.at(0))
+    stop = take(book, kit, level=Level.HALT).stop_id
+    for event in ("frame_written", "acknowledged"):
+        for name in names:
+            getattr(book, event)(name, stop, 1, kit.at(1))
+    for name in names:
+        book.progress(name, report(stop, 1, StopPhase.FROZEN, latched=True, in_flight=0), kit.at(2))
+    timeline = book.view(stop).timeline
+    assert {e.engine_id for e in timeline if e.event == "verified"} == set(names)
+
+
+def test_an_engine_that_never_ends_its_story_leaves_room_for_what_people_decide(book, kit):
+    stop = take(book, kit).stop_id
+    run = book.runs[stop]
+    for _ in range(5000):
+        run.note(kit.at(1), "failed", engine_id="E1")
+    length = len(run.timeline)
+    for _ in range(5000):
+        run.note(kit.at(2), "released", detail="lee: out")
+    assert run.timeline[length].event == "released"
+    assert length < len(run.timeline) < 5000
+
+
 @pytest.mark.parametrize(
     "lie",
     [
