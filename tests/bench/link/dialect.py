@@ -44,14 +44,14 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def hello(engine_id: str) -> bytes:
+def hello(engine_id: str, latch: list[dict[str, object]]) -> bytes:
     payload = {
         "protocol": "1",
         "instance": "bench",
         "name": engine_id,
         "version": "1.0",
         "trading_mode": "paper",
-        "stops": [],
+        "stops": latch,
     }
     return masked(_json({"type": "hello", "engine_id": engine_id, "timestamp": AT, "payload": payload}))
 
@@ -131,6 +131,11 @@ class StopAnswer:
         size = len(self._head) + len(end)
         progress = b"\x81\xfe" + size.to_bytes(2, "big") + bytes(4) + self._head + end
         return self._ack % seq + progress if self._ack else progress
+
+
+def latched(stop: dict[str, object]) -> dict[str, object]:
+    """What a hello says of a stop that the engine holds."""
+    return {name: stop[name] for name in ("stop_id", "scope", "level", "stop_epoch", "proof")}
 
 
 def progress_of(stop: dict[str, object]) -> bytes:

@@ -141,7 +141,7 @@ class Load:
             sock = _open(self.server.engine_port, dialect.upgrade(f"/ws/engine/{name}", dialect.ENGINE_PROTOCOL, token))
             engine = Engine(name, sock, dialect.Story(name, self.run))
             if self.server.is_product:
-                sock.sendall(dialect.hello(name))
+                sock.sendall(dialect.hello(name, self.server.latch))
                 if b'"type":"welcome"' not in (answer := sock.recv(CHUNK)):
                     raise RuntimeError(f"{name} was not welcomed: {answer!r}")
             self.engines.append(engine)

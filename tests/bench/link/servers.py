@@ -30,6 +30,8 @@ class Server:
     tokens: dict[str, str] = attrs.field(factory=dict)
     is_product: bool = False
     home: Path | None = None
+    latch: list[dict[str, object]] = attrs.field(factory=list)
+    """The stops that its engines hold, as engines say in their hello."""
     _stops: int = 0
 
     def stop_body(self, request_id: str) -> bytes:

@@ -46,6 +46,7 @@ def stops(server: Server, run: str, engines: int, times: int, *, rate: int = 0, 
         for n in range(times):
             time.sleep(0.05)
             load.keep_alive()
+            _drain(load)
             case = _Stopping(server, load, rate)
             gc.disable()
             try:
@@ -124,8 +125,19 @@ class _Stopping:
         if not self._ends:
             stop = json.loads(data[data.rindex(b'{"type"', 0, at) :])
             self._ends = dialect.progress_of(stop["payload"])
+            if self._server.is_product:
+                self._server.latch.append(dialect.latched(stop["payload"]))
         seq = data.find(b'"seq":', at) + 6
         engine.push(self._answers[fd].frames(data[seq : data.find(b",", seq)], self._ends))
+
+
+def _drain(load: Load) -> None:
+    """Nothing that came before the POST is taken for its stop."""
+    while events := load.poll.poll(0, 1024):
+        for fd, _ in events:
+            _skip(load.by_fd[fd])
+    for engine in load.engines:
+        engine.tail = b""
 
 
 def _skip(owner: Engine | Dashboard) -> None:
