@@ -102,7 +102,7 @@ def _stop(server: Server, number: int, engines: int, results: Results) -> None:
     """The product as a fleet of exactly so many enrolled engines: one that is enrolled and away is work, too."""
     times = _tried(lambda run: stopping.stops(server, run, engines, STOPS_A_ROUND), f"s{number}.{engines}")
     for name in ("seen", "acked", "answered", "own", "cpu"):
-        results[f"{name} {engines}", server.name] += [t * 1000 for t in getattr(times, name)]
+        results[f"stop {name} {engines}", server.name] += [t * 1000 for t in getattr(times, name)]
 
 
 def _report(results: Results, names: list[str]) -> None:
@@ -129,11 +129,11 @@ def _report(results: Results, names: list[str]) -> None:
     table("CPU seconds per 100,000 messages taken in", [f"cpu {m}" for m in DASHBOARDS], plain)
     table("CPUs the server got", [f"server_busy {m}" for m in DASHBOARDS], plain)
     table("CPUs the generator took (1 = it was the limit)", [f"busy {m}" for m in DASHBOARDS], plain)
-    table("stop: POST to the last engine has it, ms p50/p99", [f"seen {n}" for n in ENGINES], percentiles)
-    table("stop: POST to the last acknowledgement sent, ms p50/p99", [f"acked {n}" for n in ENGINES], percentiles)
-    table("... of which the generator's own CPU, ms p50/p99", [f"own {n}" for n in ENGINES], percentiles)
-    table("stop: POST to its answer, ms p50/p99", [f"answered {n}" for n in ENGINES], percentiles)
-    table("stop: CPU of the server for all of it, ms", [f"cpu {n}" for n in ENGINES], plain)
+    table("stop: POST to the last engine has it, ms p50/p99", [f"stop seen {n}" for n in ENGINES], percentiles)
+    table("stop: POST to the last acknowledgement sent, ms p50/p99", [f"stop acked {n}" for n in ENGINES], percentiles)
+    table("... of which the generator's own CPU, ms p50/p99", [f"stop own {n}" for n in ENGINES], percentiles)
+    table("stop: POST to its answer, ms p50/p99", [f"stop answered {n}" for n in ENGINES], percentiles)
+    table("stop: CPU of the server for all of it, ms", [f"stop cpu {n}" for n in ENGINES], plain)
     table("memory per idle engine connection, kB", ["memory"], plain)
     table("delay of ten dashboards, p99 ms: alone, beside a stalled one", ["p99 0", "p99 1"], plain)
     _goals(results)
@@ -159,8 +159,8 @@ def _goals(results: Results) -> None:
         ("taken in, 1 dashboard, PostgreSQL", ratio("ingested 1", ON), 0.5, True),
         ("own framing: taken in, beside trio-websocket", ratio("driver ingested", OFF, LIBRARY), 1.5, True),
         ("own framing: trio-websocket's CPU for a message", ratio("driver cpu", LIBRARY, OFF), 1.5, True),
-        ("stop of 500, to the last ack, p99", tail("acked 500", OFF) / tail("acked 500", SEED), 0.25, False),
-        ("stop of 500, to the answer, p99", tail("answered 500", OFF) / tail("answered 500", SEED), 0.25, False),
+        ("stop of 500, to the last ack, p99", tail("stop acked 500", OFF) / tail("stop acked 500", SEED), 0.25, False),
+        ("stop of 500, to the answer, p99", tail("stop answered 500", OFF) / tail("stop answered 500", SEED), 0.25, False),
         ("memory of an engine connection", middle("memory", OFF) / middle("memory", SEED), 0.5, False),
         ("p99 beside a stalled dashboard", middle("p99 1", OFF) / middle("p99 0", OFF), 1.1, False),
     ):
