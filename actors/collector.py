@@ -5,6 +5,9 @@ import gc
 import attrs
 
 YOUNG, MIDDLE, OLD = 50_000, 20, 50
+TIDY_SECONDS = 120.0
+"""What closed connections leave behind in circles would otherwise wait for 50,000 new objects, or much longer when it
+is old: so seldom is searched by number that it has to be done by time as well."""
 
 
 def settle() -> None:
@@ -16,6 +19,21 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+class Tidier:
+    """Says every ``TIDY_SECONDS`` that it is time, and then has everything searched that came since ``settle``."""
+
+    def __init__(self, now: float) -> None:
+        self._next = now + TIDY_SECONDS
+
+    def tidy(self, now: float) -> bool:
+        """Whether it was done: some milliseconds for each ten thousand objects. Never where nothing was settled."""
+        if now < self._next or not gc.get_freeze_count():
+            return False
+        self._next = now + TIDY_SECONDS
+        gc.collect()
+        return True
 
 
 @attrs.frozen

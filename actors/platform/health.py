@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import psutil
 import trio
 
+from actors.collector import Tidier
 from actors.fleet.fleet import FleetBoard
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
@@ -62,6 +63,7 @@ class Health(Actor):
         self._tree: dict[str, TreeRow] = {}
 
     async def started(self) -> None:
+        self._tidier = Tidier(trio.current_time())
         self.context.spawn(self._measure_lag, name="loop lag")
         self.context.every(_Tick(), period=PERIOD, after=0.0)
         if self._page is not None:
@@ -81,6 +83,7 @@ class Health(Actor):
         self._metrics = self._measured()
         self._hub.publish(Topic.SYSTEM, self._metrics, key="platform")
         self._show_tree()
+        self._tidier.tidy(trio.current_time())
 
     def _show_tree(self) -> None:
         """Only what changed: a tree at rest costs the dashboards nothing."""
