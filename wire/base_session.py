@@ -355,9 +355,11 @@ class BaseSession:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def deadline(self) -> float | None:
-        """When ``tick`` (and then ``take``) must be called even if nothing happens; None: not at all."""
-        return min((t for t in self._deadlines() if t is not None), default=None)
+    def deadline(self, *, writable: bool = True) -> float | None:
+        """When ``tick`` (and then ``take``) must be called even if nothing happens; None: not at all. Not ``writable``:
+        while nothing can be written, what has to be written is no reason."""
+        due = self.inbound.due_at if writable and self.state is State.LIVE else None
+        return min((t for t in (due, *self._deadlines()) if t is not None), default=None)
 
     def tick(self, now: float) -> list[Event]:
         """Does what is due. Calling it early or late is harmless."""
@@ -366,7 +368,7 @@ class BaseSession:
         return []
 
     def _deadlines(self) -> list[float | None]:
-        return [self._offline_at(), self.inbound.due_at] if self.state is State.LIVE else []
+        return [self._offline_at()] if self.state is State.LIVE else []
 
     def _offline_at(self) -> float | None:
         return None if self.last_heard is None else self.last_heard + self.offline_after

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import attrs
 
-from wire.base_session import BaseSession, utc_now
+from wire.base_session import BaseSession, Control, utc_now
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
 from wire.errors import WireError
@@ -104,6 +104,7 @@ class PlatformSession(BaseSession):
         self._hello_by = now + HELLO_TIMEOUT_S
         self._token_ends_at: float | None = None
         self._beat_at: datetime | None = None
+        self._beat_answer: Control | None = None
         self._kept: Detached | None = None
 
     # --- greeting -------------------------------------------------------------------------------------------------
@@ -206,8 +207,12 @@ class PlatformSession(BaseSession):
         return super()._on_invalid(frame, now)
 
     def answer_heartbeat(self, heartbeat: Heartbeat, *, stop: StopSnapshot, lease_ms: int) -> None:
-        """Acknowledges a heartbeat. ``stop`` is the register as it is now, ``lease_ms`` 0 grants nothing."""
+        """Acknowledges a heartbeat. ``stop`` is the register as it is now, ``lease_ms`` 0 grants nothing.
+
+        An older answer that is not written yet gives way: the newest says all that counts.
+        """
         recv_at = self._beat_at or self._clock()
+        self._control = [waiting for waiting in self._control if waiting is not self._beat_answer]
         self._say(
             lambda _: HeartbeatAck(
                 n=heartbeat.n,
@@ -220,6 +225,7 @@ class PlatformSession(BaseSession):
                 lease_ms=lease_ms,
             )
         )
+        self._beat_answer = self._control[-1] if self._control else None
 
     def accept_token(self, auth: Received, expires: datetime, now: float) -> None:
         """The token of an ``auth`` message is valid until ``expires``: acknowledge it."""

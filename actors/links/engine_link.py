@@ -80,6 +80,11 @@ COME_BACK_MS = 1000, 3000
 TAKEOVER_SECONDS = 2.0
 COORDINATOR_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
+HASTY_SECONDS = 0.5
+"""For a peer that does not even take what was written before: a link that is to be closed is closed within 1 s."""
+STOPS_UNACKNOWLEDGED = 4096
+"""Letters that an engine has not acknowledged while its heartbeats say that it lacks stops: it is cut off (4030), and
+gets them all in the welcome."""
 COMMANDS_AWAITED = 100
 UNCOMMITTED_LIMIT = 8192
 """More unconfirmed messages than any window allows: the engine does not keep to the rules, and is closed (4030)."""
@@ -163,9 +168,15 @@ class EngineLink(Actor):
         self._leave()
         code = CloseCode.BUG if reason.abnormal else CloseCode.DRAINING
         closing = self._closing or CloseLink(code=code, reason=code.reason)
-        with trio.move_on_after(CLOSE_SECONDS):
+        if closing.code is CloseCode.SUPERSEDED:
+            self._answer_closers()  # the newer connection has everything: it need not wait for the peer of this one
+        with trio.move_on_after(HASTY_SECONDS if self._socket.is_behind else CLOSE_SECONDS):
             await self._socket.close(closing.code, closing.reason)
-        for reply in self._shut:
+        self._answer_closers()
+
+    def _answer_closers(self) -> None:
+        shut, self._shut = self._shut, []
+        for reply in shut:
             reply.send(None)
 
     # --- what other actors have for the engine --------------------------------------------------------------------
@@ -236,6 +247,8 @@ class EngineLink(Actor):
     async def on_close(self, msg: CloseNow) -> None:
         self._shut.append(self.context.defer())
         self._on_events(self._session.close(CloseCode(msg.code)))
+        if self._socket.is_behind:
+            self.context.stop(msg.reason)
         self._go_on()
         return cast("None", DEFERRED)
 
@@ -323,7 +336,7 @@ class EngineLink(Actor):
 
     def _wake_in_time(self) -> None:
         """A moment that was moved back needs no new timer: waking early is harmless."""
-        deadline = self._session.deadline()
+        deadline = self._session.deadline(writable=not self._socket.is_behind)
         if deadline is None or deadline >= self._wakes_at:
             return
         if self._timer is not None:
@@ -360,6 +373,9 @@ class EngineLink(Actor):
         Between the snapshot and the enqueuing of the welcome there is no checkpoint.
         """
         async with self._place.greeting:
+            if not self._desk.is_enrolled(self.engine_id):
+                self._on_events(self._session.close(CloseCode.DEREGISTERED))
+                return
             verdict = self._place.claim(hello.instance, trio.current_time())
             if verdict is Verdict.IN_USE:
                 self._on_events(self._session.close(CloseCode.IN_USE))
@@ -382,6 +398,9 @@ class EngineLink(Actor):
         self._greeted = True
         place.take(hello.instance, verdict, trio.current_time())
         place.link, place.welcomed = self.context.self_ref, self._session.connection
+        if not self._desk.is_enrolled(self.engine_id):  # it was deregistered in this very moment
+            self._on_events(self._session.close(CloseCode.DEREGISTERED))
+            return
         self._welcome(hello)
         self._desk.fleet.tell(EngineGreeted(engine_id=self.engine_id, hello=hello))
         self._desk.parameters.tell(EngineAdmitted(engine_id=self.engine_id, hello=hello, link=self.context.self_ref))
@@ -392,12 +411,10 @@ class EngineLink(Actor):
         if older is None or older.closed or older == self.context.self_ref:
             return
         close = CloseNow(code=CloseCode.SUPERSEDED, reason=CloseCode.SUPERSEDED.reason)
-        with trio.move_on_after(TAKEOVER_SECONDS):
-            try:
-                await older.ask(close, timeout=TAKEOVER_SECONDS, urgent=True)
-                await older.wait_ended()
-            except SupervisorError:
-                self.context.log.info("the older connection of %s was gone already", self.engine_id)
+        try:
+            await older.ask(close, timeout=TAKEOVER_SECONDS, urgent=True)
+        except SupervisorError:
+            self.context.log.info("the older connection of %s was gone already", self.engine_id)
 
     def _welcome(self, hello: Hello) -> None:
         now, place, office = trio.current_time(), self._place, self._desk.office()
@@ -474,7 +491,10 @@ class EngineLink(Actor):
         account = shelf.book.roster.account(self.engine_id)
         if shelf.differs(self.engine_id, account, beat.stop_epoch, beat.level):
             for message in shelf.book.messages_for(self.engine_id):
-                self._send_stop(message)
+                if (message.stop_id, message.stop_epoch) not in self._unwritten:
+                    self._send_stop(message)
+            if self._session.outbox.unacked > STOPS_UNACKNOWLEDGED:
+                self._on_events(self._session.close(CloseCode.RATE_LIMITED))
         self._desk.fleet.tell(EngineBeat(engine_id=self.engine_id, heartbeat=beat, sent_at=sent_at, lease_ms=lease_ms))
 
     def _lease_ms(self, synced: bool) -> int:

@@ -138,6 +138,7 @@ class LinkDesk:
     verify: Callable[[str, str], datetime]
     database_is_away: Callable[[], bool]
     config_version: Callable[[str], int] = lambda _engine_id: 0
+    is_enrolled: Callable[[str], bool] = lambda _engine_id: True
     limits: Limits = attrs.field(factory=lambda: Limits(window=WINDOW))
     on_expiry: LeaseExpiry = attrs.field(factory=LeaseExpiry)
     places: dict[str, Place] = attrs.field(factory=dict)

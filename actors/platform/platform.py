@@ -389,6 +389,7 @@ class _Parts:
             verify=lambda engine_id, token: _token_end(s, engine_id, token),
             database_is_away=lambda: s.degraded.is_degraded(DATABASE) or s.db.down_since is not None,
             config_version=config_version,
+            is_enrolled=lambda engine_id: s.enrolled.get(engine_id) is not None or not s.enrolled.is_complete,
             places=self.places,
             stranger=self.stranger,
         )

@@ -18,6 +18,7 @@ from trio.testing import MockClock
 
 from actors.board import Board
 from actors.fleet.fleet import Fleet, FleetBoard
+from actors.links import engine_link
 from actors.links.engine_link import QUARANTINE_LIMIT, EngineLink, LinkEnded
 from actors.links.messages import CloseNow, Drain
 from actors.links.places import LinkDesk, Office
@@ -49,6 +50,7 @@ from wire.messages import (
     Flatness,
     Goodbye,
     HealthUpdate,
+    HeartbeatAck,
     Hello,
     LatchState,
     LocalStop,
@@ -72,7 +74,7 @@ from wire.messages import (
 )
 from wire.quarantine import QuarantinedLog
 from wire.rest import CommandStatus, Connection, ReducedLimits, Role, StopRequest, StopState
-from wire.session import EngineSession, LeaseGranted, Received, State, Vitals
+from wire.session import CloseCode, EngineSession, LeaseGranted, PlatformSession, Received, State, Vitals
 from wire.stops import Level, Scope, StopRecord
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -542,6 +544,113 @@ async def test_one_slow_engine_delays_nobody_else_s_stop(open_world, autojump_cl
         await trio.sleep(0.01)
         assert len(quick.stops()) == 1
         assert trio.current_time() - began < 0.02
+
+
+async def test_an_engine_that_takes_nothing_makes_no_work(open_world, autojump_clock, monkeypatch):
+    """An acknowledgement is due and cannot be written: that is no reason to look again and again."""
+    looks = []
+    tick = PlatformSession.tick
+
+    def counted(session, now):
+        looks.append(now)
+        if len(looks) > 500:
+            raise AssertionError("it looks without end")
+        return tick(session, now)
+
+    monkeypatch.setattr(PlatformSession, "tick", counted)
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        engine.pipe.blocked = trio.Event()
+        await world.stop()
+        engine.say(log_line(1))
+        await trio.sleep(60)
+        assert world.ledger.rows
+        assert len(looks) < 60
+
+
+async def test_what_waits_for_an_engine_that_takes_nothing_does_not_pile_up(open_world, autojump_clock):
+    """However often it says that it lacks a stop: one answer and one letter wait for it."""
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        engine.pipe.blocked = trio.Event()
+        stop = await world.stop()
+        await trio.sleep(14)  # two heartbeats
+        before = len(engine.of(HeartbeatAck))
+        engine.pipe.blocked.set()
+        await trio.sleep(0.1)
+        assert [s.stop_id for s in engine.stops()].count(stop.stop_id) == 1
+        assert len(engine.of(HeartbeatAck)) - before == 1
+        assert (await world.state(stop, StopState.VERIFIED)).state is StopState.VERIFIED
+
+
+async def test_an_engine_that_reads_stops_and_never_acknowledges_them_is_cut_off(
+    open_world, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(engine_link, "STOPS_UNACKNOWLEDGED", 20)
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        engine.obey = lambda _stop: None
+        engine.session.committed = lambda *_args, **_kw: None
+        await world.connect(engine)
+        await world.stop()
+        await trio.sleep(5 * 30)
+        assert engine.pipe.closed_with == 4030
+        assert 15 < len(engine.stops()) < 25
+
+
+async def test_a_link_that_is_to_be_closed_does_not_wait_for_a_peer_that_takes_nothing(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        link = await world.connect(engine)
+        engine.pipe.blocked = trio.Event()
+        await world.stop()
+        began = trio.current_time()
+        await link.ask(CloseNow(code=CloseCode.DEREGISTERED, reason="error_deregistered"), timeout=5, urgent=True)
+        assert trio.current_time() - began < 1
+        assert engine.pipe.closed_with == 4511
+
+
+async def test_an_engine_that_was_deregistered_before_its_hello_is_not_welcome(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        world.desk.is_enrolled = lambda _engine_id: False
+        engine = Engine("E1")
+        await world.connect(engine)
+        assert (engine.of(Welcome), engine.pipe.closed_with) == ([], 4511)
+        assert world.desk.place("E1").link is None
+
+
+async def test_an_engine_that_is_deregistered_while_it_is_greeted_is_not_welcome(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        answers = iter([True])
+        world.desk.is_enrolled = lambda _engine_id: next(answers, False)
+        engine = Engine("E1")
+        await world.connect(engine)
+        assert (engine.of(Welcome), engine.pipe.closed_with) == ([], 4511)
+        assert world.desk.shelf.links == {}
+
+
+class Deaf(Pipe):
+    """Its peer is gone without a word: a close frame is never answered."""
+
+    async def close(self, code, reason):
+        await trio.sleep(30)
+        await super().close(code, reason)
+
+
+async def test_an_engine_that_comes_back_does_not_wait_for_the_end_of_its_dead_connection(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        first, again = Engine("E1"), Engine("E1")
+        await world.connect(first, pipe=Deaf())
+        first.give_up_connection()
+        began = trio.current_time()
+        await world.connect(again)
+        assert again.of(Welcome)
+        assert trio.current_time() - began < 0.1
+        await world.stop()
+        await trio.sleep(0.01)
+        assert len(again.stops()) == 1
 
 
 async def test_a_flood_of_logs_does_not_hold_up_a_stop(open_world, autojump_clock):
