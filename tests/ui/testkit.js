@@ -1361,7 +1361,7 @@ var TK = (function(exports) {
 		if (s < 86400) return ko ? `${Math.floor(s / 3600)}시간 ${pad(s % 3600 / 60)}분` : `${Math.floor(s / 3600)} h ${pad(s % 3600 / 60)} min`;
 		return ko ? `${Math.floor(s / 86400)}일` : `${Math.floor(s / 86400)} d`;
 	}
-	// ../../../../work/main/ui/node_modules/valibot/dist/index.mjs
+	// node_modules/valibot/dist/index.mjs
 	var store$4;
 	var DEFAULT_CONFIG = {
 		lang: void 0,
