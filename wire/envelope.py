@@ -3,14 +3,13 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from json.encoder import encode_basestring
 from typing import Annotated, Any, cast
 
 import attrs
 
 from wire.codec import dump, encode, parse, structure, time_text
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
-from wire.jsontext import salvage
+from wire.jsontext import quote, salvage
 from wire.messages import (
     MAX_DEPTH,
     MAX_FRAME_BYTES,
@@ -126,19 +125,16 @@ def write_frame(
     re: str | None = None,
     crit: tuple[str, ...] = (),
 ) -> str:
-    """The text of one frame; what is None or empty is left out."""
-    if type(content) is EmergencyStop and not (re or crit):
-        named = "" if id is None else f',"id":{encode_basestring(id)}'
-        numbered = ("" if seq is None else f',"seq":{seq}') + ("" if ack is None else f',"ack":{ack}')
-        head = f'"type":"emergency_stop","engine_id":{encode_basestring(engine_id)}'
-        return f'{{{head},"timestamp":"{time_text(timestamp)}"{numbered}{named},"payload":{_stop_text(content)}}}'
-    text = f'{{"type":"{TYPE_OF[type(content)]}","engine_id":{dump(engine_id)},"timestamp":"{time_text(timestamp)}"'
-    for name, value in (("seq", seq), ("ack", ack), ("id", id), ("re", re), ("crit", list(crit) or None)):
-        if value is not None:
-            text += f',"{name}":{dump(value)}'
-    if isinstance(content, EmergencyStop):
-        return f'{text},"payload":{_stop_text(content)}}}'
-    return f'{text},"payload":{encode(content, nulls=isinstance(content, _WITH_NULLS))}}}'
+    """The text of one frame; what is None or empty is left out. The names of engine and message are valid ones."""
+    numbers = ("" if seq is None else f',"seq":{seq}') + ("" if ack is None else f',"ack":{ack}')
+    names = ("" if id is None else f',"id":{quote(id)}') + ("" if re is None else f',"re":{dump(re)}')
+    must = f',"crit":{dump(list(crit))}' if crit else ""
+    head = f'"type":"{TYPE_OF[type(content)]}","engine_id":{quote(engine_id)},"timestamp":"{time_text(timestamp)}"'
+    if type(content) is EmergencyStop:
+        payload = _stop_text(content)
+    else:
+        payload = encode(content, nulls=type(content) in _WITH_NULLS)
+    return f'{{{head}{numbers}{names}{must},"payload":{payload}}}'
 
 
 def _stop_text(stop: EmergencyStop) -> str:
