@@ -36,9 +36,9 @@ nothing else ends a stop | actors/platform/test_coordinator::nothing_releases_a_
 a new epoch is above every copy and every hello | actors/platform/test_stopping::every_new_epoch_is_above_every_copy_and_every_word_of_an_engine actors/platform/test_stopping::every_new_epoch_is_above_everything_found_in_any_hello
 no reader expects the next number | wire/sdk/test_halting::epochs_may_jump_and_come_in_any_order
 an engine's hello has the stops of its latch | wire/sdk/drivers/test_conformance::the_latch_outlives_the_process_and_boots_halted wire/test_session::stops_reported_in_hello_arrive_with_the_hello
-the platform answers each as open | actors/platform/test_engine_link::an_engine_says_hello_and_is_welcome_with_its_stops_and_seen_as_connected
+the platform answers each as open | actors/links/test_stops::an_engine_says_hello_and_is_welcome_with_its_stops_and_seen_as_connected
 or as released | actors/platform/test_stopping::an_engine_that_was_away_at_the_release_is_answered_released
-an id nobody knows is open again before the welcome | actors/platform/test_engine_link::a_stop_nobody_here_knows_is_open_again_before_its_engine_is_welcome
+an id nobody knows is open again before the welcome | actors/links/test_stops::a_stop_nobody_here_knows_is_open_again_before_its_engine_is_welcome
 with a valid proof in its whole scope | actors/platform/test_stopping::an_unknown_stop_with_our_proof_is_opened_again_with_its_whole_scope
 without one for that engine alone | actors/platform/test_stopping::an_unknown_stop_without_our_proof_is_opened_again_for_that_engine_alone actors/platform/test_stopping::an_engine_cannot_widen_or_revive_another_scope_s_stop_under_its_id
 a proof is a MAC of the platform over the record | wire/test_proof::a_proof_holds_for_its_record_and_for_no_other wire/test_proof::every_field_is_under_the_proof wire/test_proof::another_platform_or_key_proves_nothing
@@ -46,7 +46,7 @@ an engine drops a stop only for a release with its id | wire/sdk/test_latch::a_r
 # The order of work
 a stop is decided and at every link before the journal has it | actors/platform/test_coordinator::a_stop_is_answered_and_at_every_link_before_the_journal_has_it
 database, audit and screens come after the links | actors/platform/test_stopping::the_sends_come_before_everything_else_that_is_to_be_done
-sending waits for nothing | stops/test_stalled_links::links_that_stall_and_come_free_in_any_order_keep_no_stop_from_anybody actors/platform/test_coordinator::with_journal_and_database_gone_every_engine_is_stopped_and_durable_stays_false actors/platform/test_coordinator::a_stop_is_taken_at_once_while_a_release_hangs actors/platform/test_engine_link::one_slow_engine_delays_nobody_else_s_stop actors/platform/test_engine_link::a_flood_of_logs_does_not_hold_up_a_stop
+sending waits for nothing | stops/test_stalled_links::links_that_stall_and_come_free_in_any_order_keep_no_stop_from_anybody actors/platform/test_coordinator::with_journal_and_database_gone_every_engine_is_stopped_and_durable_stays_false actors/platform/test_coordinator::a_stop_is_taken_at_once_while_a_release_hangs actors/links/test_stops::one_slow_engine_delays_nobody_else_s_stop actors/links/test_stops::a_flood_of_logs_does_not_hold_up_a_stop
 a release is in database and journal before memory and links | actors/platform/test_coordinator::a_release_is_written_everywhere_before_any_engine_hears_of_it
 whatever fails on the way is 503 and still stopped | actors/platform/test_coordinator::a_release_that_cannot_be_written_is_503_and_everything_stays_stopped actors/platform/test_coordinator::a_release_whose_writing_hangs_is_outlived_by_the_stop_even_if_the_disk_gets_it_later
 the journal is the point from which it counts | store/test_start::a_release_the_database_alone_has_was_never_committed store/test_start::a_release_in_the_journal_counts_though_the_database_missed_it store/test_journal::a_release_that_could_not_be_written_did_not_happen
@@ -59,17 +59,17 @@ the first record is in both before anybody is listened to | actors/platform/test
 ignorance opens HALT, no more | store/test_start::ignorance_does_not_flatten_what_the_database_says_was_released
 and no less | store/test_start::no_stop_that_was_answered_is_ever_forgotten store/test_start::whatever_is_left_of_the_journal_what_the_database_holds_open_is_stopped
 # Links
-a link registers before its snapshot is read, and nothing comes in between | actors/platform/test_engine_link::a_stop_taken_while_an_engine_is_being_welcomed_is_never_lost
+a link registers before its snapshot is read, and nothing comes in between | actors/links/test_stops::a_stop_taken_while_an_engine_is_being_welcomed_is_never_lost
 stops and releases go beyond the window and before unsent commands | wire/test_session::stops_and_releases_overtake_commands_and_ignore_the_window
 a message is numbered when it is sent | wire/test_session::a_stop_that_comes_between_two_writes_is_the_next_frame
-a heartbeat that lacks a stop is answered with the stop again | actors/platform/test_engine_link::a_heartbeat_that_lacks_a_stop_is_answered_with_the_stop_again
+a heartbeat that lacks a stop is answered with the stop again | actors/links/test_stops::a_heartbeat_that_lacks_a_stop_is_answered_with_the_stop_again
 # Phases
-pending, sent and received each have their own evidence | actors/platform/test_engine_link::phases_say_sent_when_the_frame_has_left_and_received_when_the_engine_acknowledged
+pending, sent and received each have their own evidence | actors/links/test_stops::phases_say_sent_when_the_frame_has_left_and_received_when_the_engine_acknowledged
 no phase stands for another | actors/platform/test_stopping::sent_received_frozen_and_verified_never_stand_for_each_other
 frozen, cancelled, flattened and verified come in this order | wire/sdk/test_stopping::a_flatten_goes_through_every_stage_with_counts
 failed | actors/platform/test_stopping::what_cannot_be_closed_now_is_shown_with_its_end_and_alarmed actors/platform/test_stopping::verified_with_evidence_against_it_is_a_failure_with_an_alert
 timed out after 30 s: an alert, and it keeps trying | actors/platform/test_stopping::thirty_seconds_without_the_end_are_a_timeout_with_one_alert_and_the_engine_may_still_verify wire/sdk/test_stopping::after_thirty_seconds_it_has_timed_out_and_still_tries properties/test_property_10_11_actors::after_thirty_seconds_an_engine_has_finished_or_is_named_as_late
-unreachable at once when not connected, and it obeys on return | actors/platform/test_engine_link::an_engine_that_was_away_gets_the_stop_when_it_returns_and_verifies_it actors/platform/test_engine_link::a_cable_pulled_during_a_stop_is_unreachable_and_the_returning_engine_finishes
+unreachable at once when not connected, and it obeys on return | actors/links/test_stops::an_engine_that_was_away_gets_the_stop_when_it_returns_and_verifies_it actors/links/test_stops::a_cable_pulled_during_a_stop_is_unreachable_and_the_returning_engine_finishes
 who is not reached says why nothing is known | actors/platform/test_stopping::whoever_is_not_reached_has_an_unknown_flatness_that_says_why
 superseded and released are ends too | actors/platform/test_stopping::an_engine_that_answers_superseded_or_released_is_through
 frozen tells what was in flight and whether it is latched | wire/sdk/test_stopping::a_stop_reports_frozen_with_what_was_in_flight_before_its_latch_is_safe actors/platform/test_stopping::the_timeline_says_of_every_closed_gate_when_it_closed_and_what_had_left_before
@@ -88,15 +88,15 @@ attempts end with the session | actors/engine/market/test_flattening_in_the_mark
 what is left is blocked until a time, with an open alert | wire/sdk/test_flattening::a_closed_market_blocks_until_the_next_opening actors/platform/test_stopping::what_cannot_be_closed_now_is_shown_with_its_end_and_alarmed
 a person confirms before the first order of another session | actors/platform/test_stopping::a_repeated_stop_is_a_persons_word_and_one_of_the_platform_is_not wire/sdk/test_blocked::in_another_session_nothing_is_sent_before_a_person_says_it_again actors/engine/market/test_flattening_in_the_market::a_restart_in_another_session_waits_for_the_person_too actors/platform/test_stopping::a_stop_that_goes_on_is_sent_again_as_a_persons_word_and_changes_nothing_else
 # The lease
-welcome and heartbeat_ack carry 15 s, or 0 for none | stops/test_contract::the_numbers_of_the_lease actors/platform/test_engine_link::a_lease_is_granted_with_heartbeats_of_a_synced_engine_and_not_before wire/test_session::no_lease_is_a_lease_of_no_length
+welcome and heartbeat_ack carry 15 s, or 0 for none | stops/test_contract::the_numbers_of_the_lease actors/links/test_places::a_lease_is_granted_with_heartbeats_of_a_synced_engine_and_not_before wire/test_session::no_lease_is_a_lease_of_no_length
 it counts from when the hello was sent | wire/test_session::the_lease_counts_from_when_the_hello_was_sent
 or the highest heartbeat that was answered | wire/test_session::the_lease_counts_from_the_highest_answered_heartbeat wire/sdk/test_lease::a_late_answer_to_an_old_heartbeat_never_shortens_or_revives_a_lease
 on a clock that goes on in sleep | wire/test_session::the_lease_can_be_counted_on_a_clock_that_goes_on_in_sleep stops/test_contract::an_engine_counts_its_lease_on_the_clock_that_goes_on_in_sleep
 orders open only while the lease lives and the level allows | wire/sdk/test_gate::an_order_at_the_instant_of_expiry_is_refused wire/sdk/test_gate::a_gate_is_closed_until_it_has_a_lease actors/engine/test_trading::without_a_lease_nothing_is_ever_sent
 the stop in a frame comes before its lease | wire/test_session::the_stop_in_a_frame_comes_before_its_lease
 a frame that does not know the engine's epoch gives none | wire/test_session::a_frame_that_does_not_know_our_newest_stop_gives_no_lease
-granted only from a coordinator snapshot of at most 2 s | actors/platform/test_engine_link::no_lease_is_given_while_the_coordinator_does_not_show_that_it_lives
-and while the engine is synced | actors/platform/test_engine_link::a_lease_is_granted_with_heartbeats_of_a_synced_engine_and_not_before
+granted only from a coordinator snapshot of at most 2 s | actors/links/test_places::no_lease_is_given_while_the_coordinator_does_not_show_that_it_lives
+and while the engine is synced | actors/links/test_places::a_lease_is_granted_with_heartbeats_of_a_synced_engine_and_not_before
 at expiry HALT, then CANCEL, then FLATTEN, as the policy says | wire/sdk/test_lease::expiry_then_cancel_then_flatten_are_told_once_and_in_order wire/sdk/test_lease::without_a_wish_to_flatten_nothing_is_flattened actors/engine/market/test_lease_and_risk::a_lease_that_stays_expired_cancels_then_flattens_and_only_a_release_ends_that
 HALT by expiry ends with the next lease after reconciliation | actors/engine/market/test_lease_and_risk::an_expired_lease_halts_and_the_next_one_trades_again_after_reconciliation actors/engine/market/test_lease_and_risk::a_lease_that_comes_back_in_time_leaves_no_stop
 what ran beyond needs a release | wire/sdk/drivers/test_conformance::a_lost_lease_halts_then_cancels_and_that_needs_a_release
@@ -105,7 +105,7 @@ halted by lease is shown only when a slow clock has ended it too | actors/platfo
 a sentinel file | wire/sdk/drivers/test_conformance::the_stop_file_stops_without_a_platform_and_needs_a_release actors/engine/test_trading::a_sentinel_file_stops_the_engine_and_is_put_away
 the engine's own risk | actors/engine/market/test_lease_and_risk::a_daily_loss_halts_the_engine_and_after_a_release_only_a_greater_one_does_again
 the policy of the lease | actors/engine/test_trading::the_lease_runs_out_when_the_platform_goes_and_orders_are_cancelled_by_policy
-any cause becomes a stop of that engine under its id | actors/platform/test_stopping::a_stop_of_the_engine_s_own_becomes_one_of_that_engine_with_its_id_whatever_its_cause wire/sdk/test_halting::an_engine_s_own_stop_has_its_id_level_and_cause_and_holds_like_any_other actors/platform/test_engine_link::a_local_stop_is_opened_under_the_engine_s_id_and_confirmed_to_it
+any cause becomes a stop of that engine under its id | actors/platform/test_stopping::a_stop_of_the_engine_s_own_becomes_one_of_that_engine_with_its_id_whatever_its_cause wire/sdk/test_halting::an_engine_s_own_stop_has_its_id_level_and_cause_and_holds_like_any_other actors/links/test_stops::a_local_stop_is_opened_under_the_engine_s_id_and_confirmed_to_it
 two engines may use one id | actors/platform/test_stopping::two_engines_with_the_same_local_id_do_not_become_one_stop_of_everything
 an engine boots halted | wire/sdk/test_gate::a_gate_is_closed_until_it_has_a_lease wire/sdk/drivers/test_conformance::the_latch_outlives_the_process_and_boots_halted
 a corrupt latch is one HALT of that engine | actors/platform/test_stopping::a_corrupt_latch_halts_its_engine_once actors/platform/test_stopping::the_halt_that_an_engine_with_a_corrupt_latch_brings_is_the_one_stop_for_it wire/sdk/test_halting::a_latch_that_cannot_be_read_halts_until_that_very_stop_is_released
@@ -116,8 +116,8 @@ a running flatten withdraws its own orders and says released | wire/sdk/test_sto
 a released stop leaves every outbox | wire/test_session::a_released_stop_leaves_every_outbox wire/test_session::a_release_does_not_withdraw_a_newer_epoch_of_the_same_stop
 one that still comes is acknowledged, answered superseded and not executed | wire/sdk/test_halting::a_stop_released_before_it_came_is_answered_superseded_and_not_executed wire/sdk/drivers/test_conformance::a_stop_that_comes_after_its_release_is_acknowledged_and_not_executed
 a stop is never refused for where it stands, nor for its epoch | wire/test_session::a_stop_is_never_refused_for_where_it_stands wire/sdk/test_halting::epochs_may_jump_and_come_in_any_order
-nor for the window or the rate | wire/test_session::stops_and_releases_overtake_commands_and_ignore_the_window actors/platform/test_engine_link::a_flood_of_logs_does_not_hold_up_a_stop
-nor for a token | actors/platform/test_engine_link::an_expired_token_closes_the_link_but_never_during_a_stop
+nor for the window or the rate | wire/test_session::stops_and_releases_overtake_commands_and_ignore_the_window actors/links/test_stops::a_flood_of_logs_does_not_hold_up_a_stop
+nor for a token | actors/links/test_ends::an_expired_token_closes_the_link_but_never_during_a_stop
 nor for what a foreign platform is | wire/sdk/test_halting::what_a_frame_says_is_in_force_is_a_stop_like_any_other_and_a_foreign_platform_may_say_it
 # Again, and drills
 the same request is the same stop with the highest level | actors/platform/test_stopping::the_same_request_again_is_the_same_stop_and_decides_nothing actors/platform/test_stopping::the_same_request_with_a_higher_level_raises_its_stop actors/platform/test_stopping::the_same_request_with_a_lower_level_lowers_nothing

@@ -1,4 +1,4 @@
-"""Shared pieces of the platform's tests: a book of stops with readable ids, and moments."""
+"""What the tests of the platform and of its links share: a book of stops with readable ids, and moments."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ def book(register=None, engines=(("E1", "A1"), ("E2", "A1"), ("E3", "A2")), new_
 
 @pytest.fixture
 def kit():
-    """What the tests of this folder share; import-mode importlib has no other way."""
+    """These pieces by one name."""
 
     class Kit:
         pass

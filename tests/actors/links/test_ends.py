@@ -1,0 +1,179 @@
+"""How a connection ends and how soon that is noticed: silence, tokens, going down, engines that are not enrolled."""
+
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors.links.messages import CloseNow, Drain
+from tests.actors.links.engine import Engine, Pipe, log_line
+from wire.messages import Auth, Goodbye, Welcome
+from wire.rest import Connection
+from wire.session import CloseCode, State
+from wire.stops import Scope
+
+
+async def test_a_link_that_is_to_be_closed_does_not_wait_for_a_peer_that_takes_nothing(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        link = await world.connect(engine)
+        engine.pipe.blocked = trio.Event()
+        await world.stop()
+        began = trio.current_time()
+        await link.ask(CloseNow(code=CloseCode.DEREGISTERED, reason="error_deregistered"), timeout=5, urgent=True)
+        assert trio.current_time() - began < 1
+        assert engine.pipe.closed_with == 4511
+
+
+async def test_an_engine_that_was_deregistered_before_its_hello_is_not_welcome(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        world.desk.is_enrolled = lambda _engine_id: False
+        engine = Engine("E1")
+        await world.connect(engine)
+        assert (engine.of(Welcome), engine.pipe.closed_with) == ([], 4511)
+        assert world.desk.place("E1").link is None
+
+
+async def test_an_engine_that_is_deregistered_while_it_is_greeted_is_not_welcome(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        answers = iter([True])
+        world.desk.is_enrolled = lambda _engine_id: next(answers, False)
+        engine = Engine("E1")
+        await world.connect(engine)
+        assert (engine.of(Welcome), engine.pipe.closed_with) == ([], 4511)
+        assert world.desk.shelf.links == {}
+
+
+async def test_silence_is_suspect_then_offline_and_the_link_is_closed(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        await trio.sleep(6)
+        assert (await world.status("E1")).connection is Connection.CONNECTED
+        engine.silent = True
+        await trio.sleep(9)
+        assert (await world.status("E1")).connection is Connection.SUSPECT
+        await trio.sleep(8)
+        status = await world.status("E1")
+        assert (status.connection, status.halted_by_lease) == (Connection.OFFLINE, True)
+        assert engine.pipe.closed_with == 4008
+
+
+async def test_a_deregistered_engine_s_link_is_closed_with_4511(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        link = await world.connect(engine)
+        await link.ask(CloseNow(code=4511, reason="deregistered"), timeout=1)
+        assert engine.pipe.closed_with == 4511
+
+
+async def test_an_expired_token_closes_no_link_while_the_database_is_away_and_closes_it_afterwards(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        world.ledger.away = True
+        await trio.sleep(15 * 60 + 60)
+        assert engine.session.state is State.LIVE
+        world.ledger.away = False
+        await trio.sleep(6)
+        assert engine.pipe.closed_with == 4101
+
+
+async def test_a_token_is_renewed_on_the_open_link_and_a_bad_one_ends_it(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        for n in range(3):
+            await trio.sleep(10 * 60)
+            engine.say(Auth(token="good"), id=f"a{n}")
+        assert engine.session.state is State.LIVE
+        engine.say(Auth(token="bad"), id="a9")
+        await trio.sleep(0.1)
+        assert engine.pipe.closed_with == 4504
+
+
+async def test_going_down_writes_what_waits_says_goodbye_and_closes_with_4000(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        link = await world.connect(engine)
+        stop = await world.stop()
+        link.tell(Drain(), urgent=True)
+        await trio.sleep(0.1)
+        assert stop.stop_id in engine.latch
+        (goodbye,) = engine.of(Goodbye)
+        assert goodbye.cause == "drain"
+        assert 1000 <= goodbye.reconnect_after_ms <= 3000
+        assert engine.pipe.closed_with == 4000
+        assert link.closed
+
+
+async def test_an_engine_that_is_not_welcome_yet_is_told_too_when_the_platform_goes_down(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        engine.silent = True
+        link = await world.connect(engine)
+        link.tell(Drain(), urgent=True)
+        await trio.sleep(0.1)
+        assert engine.of(Goodbye)
+        assert engine.pipe.closed_with == 4000
+
+
+async def test_an_expired_token_closes_the_link_but_never_during_a_stop(open_world, autojump_clock):
+    async with open_world() as world:
+        stopped, free = Engine("E1"), Engine("E2")
+        await world.connect(stopped)
+        await world.connect(free)
+        await world.stop(scope=Scope.parse("engine:E1"))
+        await trio.sleep(15 * 60 + 40)
+        assert free.pipe.closed_with == 4101
+        assert stopped.pipe.closed_with is None
+        assert stopped.session.state is State.LIVE
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    story=st.lists(
+        st.tuples(st.sampled_from(["cut", "half-open", "reset before hello"]), st.floats(0.1, 20)),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+def test_a_link_that_fails_is_noticed_within_fifteen_seconds_and_the_engine_is_taken_back(open_world, story):
+    """Feature: trading-platform-backend-integration, Property 21: 연결 상태 관리"""
+
+    async def play():
+        async with open_world(engines=1) as world:
+            engine = Engine("E1")
+            await world.connect(engine)
+            sent = 0
+            for failure, away in story:
+                sent += 1
+                engine.say(log_line(sent))
+                if failure == "reset before hello":
+                    pipe = Pipe()
+                    pipe.cut()
+                    await world.connect(Engine("E1"), pipe=pipe)
+                    assert (await world.status("E1")).connection is Connection.CONNECTED
+                    continue
+                if failure == "cut":
+                    engine.pipe.cut()
+                else:
+                    engine.silent = True
+                await trio.sleep(away)
+                shown = (await world.status("E1")).connection
+                if failure == "cut" or away > 8:
+                    assert shown is not Connection.CONNECTED
+                if away > 15.6:
+                    assert shown is Connection.OFFLINE
+                engine.silent = False
+                engine.give_up_connection()
+                await trio.sleep(0.01)
+                await world.connect(engine)
+                assert (await world.status("E1")).connection is Connection.CONNECTED
+                assert engine.of(Welcome)[-1].resumed
+            await trio.sleep(1)
+            assert len(world.ledger.rows) == sent
+            assert engine.session.outbox.unacked == 0
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))
