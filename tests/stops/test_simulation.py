@@ -11,14 +11,13 @@ from actors.stops.release_work import Releases
 from actors.stops.releasing import ReleaseDesk
 from store import journal
 from store.journal import StopJournal
-from tests.stops import simulation
-from tests.stops.simulation import (
+from tests.stops.simulation import simulate
+from tests.stops.stories import (
     a_raise_that_only_the_journal_has,
     a_raise_while_a_release_is_written,
     a_stop_that_only_the_journal_has,
     killed_before_any_disk_answers,
     one_stop_and_its_release,
-    simulate,
 )
 from wire.sdk.gate import Gate
 from wire.stops import Entry, Register
@@ -39,10 +38,9 @@ def test_promises_hold_through_every_trouble(decade):
 
 @pytest.mark.deep
 @pytest.mark.parametrize("hundred", range(MANY_SEEDS // 100))
-def test_promises_hold_through_every_trouble_for_long(hundred, monkeypatch):
-    monkeypatch.setattr(simulation, "QUIET", LONG_QUIET)
+def test_promises_hold_through_every_trouble_for_long(hundred):
     for seed in range(SEEDS + 100 * hundred, SEEDS + 100 * hundred + 100):
-        simulate(seed)
+        simulate(seed, quiet=LONG_QUIET)
 
 
 def test_the_same_seed_is_the_same_run():

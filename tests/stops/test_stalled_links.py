@@ -3,7 +3,6 @@
 import pytest
 import trio
 
-from tests.stops import simulation
 from tests.stops.simulation import QUIET, simulate
 from wire.rest import StopState
 from wire.sdk.halting import Halting
@@ -13,11 +12,6 @@ ENGINES = {"E1": "A1", "E2": "A2", "E3": "A3", "E4": "A4", "E5": "A5"}
 SEEDS = 12
 LEASE_SECONDS = 15.0
 SCOPES = ("all", "engine:E1", "account:A2", "symbol:005930")
-
-
-@pytest.fixture(autouse=True)
-def _more_engines(monkeypatch):
-    monkeypatch.setattr(simulation, "ENGINES", ENGINES)
 
 
 def held(sim):
@@ -58,7 +52,7 @@ async def swizzle(sim):
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_links_that_stall_and_come_free_in_any_order_keep_no_stop_from_anybody(seed):
-    simulate(seed, story=swizzle)
+    simulate(seed, story=swizzle, accounts=ENGINES)
 
 
 async def stalled_for_long(sim):
@@ -78,12 +72,12 @@ async def stalled_for_long(sim):
 
 
 def test_a_link_that_stays_stalled_is_a_stop_by_the_lease():
-    simulate(1, story=stalled_for_long)
+    simulate(1, story=stalled_for_long, accounts=ENGINES)
 
 
 def every_story():
     for seed in range(SEEDS):
-        simulate(seed, story=swizzle)
+        simulate(seed, story=swizzle, accounts=ENGINES)
 
 
 def test_an_engine_that_forgets_what_a_frame_says_is_found_out(monkeypatch):
