@@ -25,6 +25,14 @@ async def read(conn: Connection) -> Identity:
     return _identity(await conn.fetchrow(f"select {_COLUMNS} from platform"))
 
 
+async def bound_key_check(conn: Connection) -> str | None:
+    """The key ring this database knows; None: none yet, or nothing was ever made here. Changes nothing."""
+    if await conn.fetchval("select to_regclass('platform')") is None:
+        return None
+    bound: str | None = await conn.fetchval("select key_check from platform")
+    return bound
+
+
 async def begin_term(conn: Connection) -> Identity:
     """Once at each start: every earlier platform of this database can write no epoch from now on."""
     return _identity(await conn.fetchrow(f"update platform set term = term + 1 returning {_COLUMNS}"))

@@ -1,6 +1,7 @@
 """One platform per database: a session-level advisory lock on a connection of its own, and the term behind it."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,10 @@ class AnotherPlatform(StoreError):
     """Another platform runs on this database."""
 
 
+async def nothing_to_do() -> None:
+    pass
+
+
 class Tenure:
     """This platform's time in office. ``begin`` takes it, ``keep`` holds it, ``end`` gives it up."""
 
@@ -32,14 +37,25 @@ class Tenure:
         return self.identity.term
 
     @classmethod
-    async def begin(cls, db: Database, *, patience: float = _PATIENCE_SECONDS) -> "Tenure":
-        """Takes the lock and raises the term. Raises AnotherPlatform, or Unavailable."""
+    async def begin(
+        cls,
+        db: Database,
+        *,
+        patience: float = _PATIENCE_SECONDS,
+        prepare: Callable[[], Awaitable[object]] = nothing_to_do,
+    ) -> "Tenure":
+        """Takes the lock, prepares, and raises the term. Raises AnotherPlatform, or Unavailable.
+
+        ``prepare`` runs while the lock is held and no other platform is: what it raises gives the lock back, and the
+        term is as it was.
+        """
         end = time.monotonic() + patience
         while (connection := await _take(db)) is None:
             if time.monotonic() > end:
                 raise AnotherPlatform("another platform runs on this database; one database serves one platform")
             await trio.sleep(0.1)
         try:
+            await prepare()
             identity = await db.run(platform.begin_term, tx={})
         except BaseException:
             connection.terminate()

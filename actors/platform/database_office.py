@@ -19,13 +19,14 @@ from actors.errors import Refused
 from actors.fleet.enrolled import EnrolledEngines
 from actors.links.messages import StopsRead
 from actors.platform.health import DATABASE
-from actors.platform.opening import kept_stops, take_office
+from actors.platform.opening import another_ring, kept_stops, take_office
 from actors.platform.services import Services
 from actors.requests import COORDINATOR, FLEET, EngineEnrolled
 from actors.stops.copies import words_of
 from store import audit, engines, platform, settings, users
 from store.database import Connection, Database
 from store.errors import StaleTerm, StoreError
+from store.keyring import KeyFile
 from store.passwords import Passwords
 from store.start import read_database
 from store.tenure import Tenure
@@ -126,9 +127,10 @@ class DatabaseOffice(Actor):
 
     async def _join(self) -> None:
         db = self._services.db
-        tenure = await take_office(db, self._dsn)
+        keys = KeyFile(self._services.settings.keys)
+        tenure = await take_office(db, self._dsn, keys)
         if not await db.run(platform.bind_key_check, self._services.keyring.check):
-            raise Refused("the key ring is not the one this database was made with")
+            raise another_ring(keys)
         reading = await db.run(read_database, tx={"isolation": "repeatable_read"})
         kept = await db.run(kept_stops)
         self._standing.platform_id, self._standing.tenure = reading.platform_id, tenure

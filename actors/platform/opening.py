@@ -76,12 +76,19 @@ def home_of_one(home: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def take_office(db: Database, dsn: str) -> Tenure:
-    """Migrates the database and becomes its one platform. Raises Refused, or Unavailable."""
-    try:
+async def take_office(db: Database, dsn: str, keys: KeyFile) -> Tenure:
+    """Migrates the database and becomes its one platform. Raises Refused, or Unavailable.
+
+    Whoever is refused, because another platform runs or the key ring is another's, has changed nothing in it.
+    """
+
+    async def prepare() -> None:
+        await _refuse_another_ring(db, keys)
         await db.cross(lambda: migrate(dsn))
         await db.assert_durable()
-        return await Tenure.begin(db)
+
+    try:
+        return await Tenure.begin(db, prepare=prepare)
     except AnotherPlatform as error:
         raise Refused(str(error)) from None
     except MigrationError as error:
@@ -92,16 +99,33 @@ async def take_office(db: Database, dsn: str) -> Tenure:
         raise Refused(f"{error}: is WATCHKEEPER_DATABASE_URL right?") from None
 
 
+async def _refuse_another_ring(db: Database, keys: KeyFile) -> None:
+    bound = await db.run(platform.bound_key_check)
+    if bound is None:
+        return
+    try:
+        ring = keys.load_or_create(encrypted_data_exists=True)
+    except KeysError as error:
+        raise Refused(str(error)) from None
+    if ring.check != bound:
+        raise another_ring(keys)
+
+
+def another_ring(keys: KeyFile) -> Refused:
+    return Refused(f"the key ring {keys.path} is not the one this database was made with")
+
+
 async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     """Raises Refused with one clear line for everything a person has to put right first."""
     journal_path = here.home / JOURNAL_FILE
-    tenure = await _office_within(db, dsn, DATABASE_PATIENCE)
+    keys = KeyFile(here.keys)
+    tenure = await _office_within(db, dsn, keys, DATABASE_PATIENCE)
     if tenure is None and not journal_path.exists():
         raise Refused(
             f"a first start needs its database, and there was none to be reached ({db.down_reason}): start it,"
             " or correct WATCHKEEPER_DATABASE_URL"
         )
-    keyring = await _keys(here, db, tenure, journal_exists=journal_path.exists())
+    keyring = await _keys(keys, db, tenure, journal_exists=journal_path.exists())
     db.audit_key = keyring.derive("audit chain")
     key = keyring.derive("stop journal")
     reading = read_journal(journal_path, key)
@@ -109,7 +133,8 @@ async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     now = datetime.now(UTC)
     start = merge_at_start(reading, database, now=now, new_id=lambda: str(uuid.uuid4()))
     journal = _journal(journal_path, key, reading, start)
-    if tenure is not None and start.genesis is not None:
+    if tenure is not None and tenure.identity.journal_generation != journal.generation:
+        # Also of a journal that was begun, or begun anew, when the database did not hear of it.
         await db.run(platform.note_journal, tenure.term, journal.generation)
     for finding in start.findings:
         log.warning("stopped at start: %s", finding)
@@ -125,12 +150,12 @@ async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     )
 
 
-async def _office_within(db: Database, dsn: str, seconds: float) -> Tenure | None:
+async def _office_within(db: Database, dsn: str, keys: KeyFile, seconds: float) -> Tenure | None:
     end = trio.current_time() + seconds
     pause = 0.1
     while True:
         try:
-            return await take_office(db, dsn)
+            return await take_office(db, dsn, keys)
         except Unavailable as error:
             if trio.current_time() + pause > end:
                 log.warning("the database does not answer: %s", error)
@@ -139,17 +164,17 @@ async def _office_within(db: Database, dsn: str, seconds: float) -> Tenure | Non
         pause = min(1.0, pause * 2)
 
 
-async def _keys(here: PlatformSettings, db: Database, tenure: Tenure | None, *, journal_exists: bool) -> KeyRing:
+async def _keys(keys: KeyFile, db: Database, tenure: Tenure | None, *, journal_exists: bool) -> KeyRing:
     """Made at the very first start only; never in the place of keys that something was encrypted with."""
     try:
         if tenure is None:
-            return KeyFile(here.keys).load_or_create(encrypted_data_exists=journal_exists)
+            return keys.load_or_create(encrypted_data_exists=journal_exists)
         needed = tenure.identity.key_check is not None or await db.run(settings.sealed_data_exists)
-        ring = KeyFile(here.keys).load_or_create(encrypted_data_exists=needed)
+        ring = keys.load_or_create(encrypted_data_exists=needed)
     except KeysError as error:
         raise Refused(str(error)) from None
     if not await db.run(platform.bind_key_check, ring.check):
-        raise Refused(f"the key ring {here.keys} is not the one this database was made with")
+        raise another_ring(keys)
     return ring
 
 

@@ -12,7 +12,7 @@ import attrs
 from actors.requests import Refusal
 from actors.stops.effects import Effect, SendRelease, SendStop, StopChanged, Words
 from actors.stops.ledger import StopLedger
-from actors.stops.parts import Instant, begun, lost, overdue, progressed, received, sent, timed_out
+from actors.stops.parts import Instant, begun, contradicted, lost, overdue, progressed, received, sent, timed_out
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
 from actors.stops.run import (
@@ -39,6 +39,9 @@ from wire.messages import (
 )
 from wire.rest import Stop, StopRequest
 from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
+
+INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
+"""How far an open stop is lifted above every known epoch each time an engine takes it for released."""
 
 HOLD = "parameters_differ"
 """The cause of the one kind of stop that the platform opens and ends by itself."""
@@ -231,9 +234,39 @@ class StopBook(StopLedger):
 
     def progress(self, engine_id: str, report: StopProgress, now: Instant) -> list[Effect]:
         stop_id = self._names.get(engine_id, {}).get(report.stop_id, report.stop_id)
+        if self._is_denied(engine_id, stop_id, report):
+            return self._insist(engine_id, stop_id, now)
         return self._one_part(
             engine_id, stop_id, report.stop_epoch, lambda part, run: progressed(part, report, run.level, now), now
         )
+
+    def _is_denied(self, engine_id: str, stop_id: str, report: StopProgress) -> bool:
+        """Whether the engine takes a stop for released that is open here: it knows of a release that this memory has
+        lost, which happens when a platform is set back to an earlier state."""
+        run = self.runs.get(stop_id)
+        return (
+            report.phase in (StopPhase.SUPERSEDED, StopPhase.RELEASED)
+            and run is not None
+            and engine_id in run.parts
+            and report.stop_epoch == run.epoch
+            and self._is_open(stop_id)
+        )
+
+    def _insist(self, engine_id: str, stop_id: str, now: Instant) -> list[Effect]:
+        """The stop is wanted again, above the epoch of that release. The engine does not say how high it is, so each
+        step goes further; who denies the highest too is not obeying, and a person hears it."""
+        run = self.runs[stop_id]
+        tried = self._denials.get((engine_id, stop_id), 0)
+        if tried == len(INSISTING):
+            part = run.parts[engine_id]
+            return self._stepped(run, part, contradicted(part, "takes an open stop for released", now), now)
+        self._denials[engine_id, stop_id] = tried + 1
+        self.epoch_seen(self.register.epoch + INSISTING[tried])
+        effects = self.reassert(stop_id, f"{engine_id} took it for released", now)
+        if tried:
+            return effects
+        words = f"{engine_id} knows of a release of this stop that the platform has lost: it is in force again"
+        return [*effects, alert("error_release_unknown", "critical", words, engine_id, stop_id)]
 
     def tick(self, now: Instant) -> list[Effect]:
         """Marks what took longer than 30 s, and says so in one alert a stop."""

@@ -182,7 +182,10 @@ class Coordinator(Actor):
 
     @handles(Progressed)
     async def on_progressed(self, msg: Progressed) -> None:
+        before = self._shelf.book.register.entries
         self._carry_out(self._shelf.book.progress(msg.engine_id, msg.report, self._now()))
+        if self._shelf.book.register.entries is not before:
+            self._void_since(before)
 
     @handles(LocallyStopped)
     async def on_local_stop(self, msg: LocallyStopped) -> None:

@@ -178,7 +178,7 @@ def progressed(part: Part, report: StopProgress, level: Level, now: Instant) -> 
     match phase:
         case StopPhase.VERIFIED:
             contradiction = contradicting(report, level)
-            return _contradicted(part, contradiction, now) if contradiction else _verified(part, now)
+            return contradicted(part, contradiction, now) if contradiction else _verified(part, now)
         case StopPhase.FAILED:
             return _failed(part, report, now)
         case StopPhase.SUPERSEDED | StopPhase.RELEASED:
@@ -264,5 +264,6 @@ def _failed(part: Part, report: StopProgress, now: Instant) -> Part:
     return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=words)
 
 
-def _contradicted(part: Part, why: str, now: Instant) -> Part:
+def contradicted(part: Part, why: str, now: Instant) -> Part:
+    """What the engine says cannot be true of a stop that it obeys."""
     return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=f"{CONTRADICTED}: {why}")

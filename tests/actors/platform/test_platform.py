@@ -44,6 +44,8 @@ from actors.requests import (
 from actors.web import server
 from actors.web.engines import enrol_engine
 from store import audit, incidents, links, logs, platform, releases, stops
+from store.database import Database
+from store.keyring import KeyFile, KeyRing
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import (
@@ -613,6 +615,58 @@ async def test_a_second_platform_in_the_same_home_or_on_the_same_database_is_ref
         other = attrs.evolve(settings, home=home.parent / "other", keys=home / "keys")
         with pytest.raises(Refused, match="database"):
             await run_platform(other)
+
+
+async def looked(settings, fn):
+    """What the database says, asked without being a platform."""
+    async with Database(settings.database_url).open() as db:
+        return await db.run(fn)
+
+
+@pytest.mark.parametrize("ring", [None, KeyRing.generate()])
+async def test_whoever_lacks_the_key_ring_is_refused_and_has_changed_nothing_in_the_database(settings, home, ring):
+    async with running(settings):
+        pass
+    before = await looked(settings, platform.read)
+    other = attrs.evolve(settings, home=home.parent / "other", keys=home.parent / "keys-of-another")
+    if ring is not None:
+        KeyFile(other.keys).save(ring)
+    with pytest.raises(Refused, match="key ring"):
+        await run_platform(other)
+    assert await looked(settings, platform.read) == before
+    async with running(settings) as services:
+        assert (await services.db.run(platform.read)).term == before.term + 1
+
+
+async def test_a_second_platform_migrates_nothing_under_the_first(settings, home, monkeypatch):
+    async with running(settings):
+        called = []
+
+        async def migrating(dsn):
+            called.append(dsn)
+
+        monkeypatch.setattr(opening, "migrate", migrating)
+        with pytest.raises(Refused, match="another platform runs on this database"):
+            await run_platform(attrs.evolve(settings, home=home.parent / "other", keys=home / "keys"))
+        assert called == []
+
+
+async def forget_the_journal(conn):
+    await conn.execute("update platform set journal_generation = null")
+
+
+async def test_a_journal_that_the_database_had_not_heard_of_when_the_first_start_was_killed_is_missed_later(
+    settings, home
+):
+    async with running(settings) as services:
+        await services.db.run(forget_the_journal)
+    async with running(settings) as services:
+        assert (await services.db.run(platform.read)).journal_generation == 1
+        assert not await services.db.run(stops.open_stops)
+    (home / opening.JOURNAL_FILE).unlink()
+    async with running(settings) as services:
+        (halt,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (halt.cause, halt.level, halt.scope) == ("lost_journal", Level.HALT, Scope.everything())
 
 
 async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(settings, home):

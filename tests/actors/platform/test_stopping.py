@@ -546,6 +546,7 @@ def test_what_cannot_be_closed_now_is_shown_with_its_end_and_alarmed(book, kit):
 
 def test_an_engine_that_answers_superseded_or_released_is_through(book, kit):
     stop = take(book, kit).stop_id
+    book.apply_release(book.plan_release(stop, [], resume=False, user_id="l", reason="", now=kit.at(2)), kit.at(2))
     book.progress("E1", report(stop, 1, StopPhase.SUPERSEDED, flatness=Flatness.UNKNOWN), kit.at(2))
     book.progress("E3", report(stop, 1, StopPhase.RELEASED, flatness=Flatness.UNKNOWN), kit.at(2))
     assert phases(book, stop) == {
@@ -557,6 +558,7 @@ def test_an_engine_that_answers_superseded_or_released_is_through(book, kit):
     book.link_down("E1", kit.at(3))
     assert not any(e for e in book.tick(kit.at(100)) if isinstance(e, RaiseAlert))
     assert phases(book, stop)["E1"] is StopPhase.SUPERSEDED
+    assert book.effective("E1") == []
 
 
 P = StopPhase
