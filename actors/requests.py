@@ -9,25 +9,19 @@ from datetime import datetime
 import attrs
 
 from supervisor.message import Request
-from wire.messages import StrategyAction
-from wire.rest import (
-    EngineHealthDetail,
-    EngineStatus,
+from wire.rest.access import Role
+from wire.rest.engines import EngineHealthDetail, EngineStatus, SystemHealthMetrics
+from wire.rest.releases import ReducedLimits, ReleaseRequest, ReleaseView
+from wire.rest.stops import PreviewAnswer, Stop, StopRequest
+from wire.rest.strategies import (
     ParameterChange,
-    PreviewAnswer,
-    ReducedLimits,
-    ReleaseRequest,
-    ReleaseView,
-    Role,
     RollbackRequest,
-    Stop,
-    StopRequest,
     StrategyCommandResult,
     StrategyParameters,
-    SystemHealthMetrics,
     UpdateResult,
 )
 from wire.stops import Level, Scope
+from wire.values import StrategyAction
 
 
 @attrs.frozen(kw_only=True)

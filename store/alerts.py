@@ -7,7 +7,7 @@ import asyncpg
 import attrs
 
 from store.database import Connection
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 
 _COLUMNS = (
     "id, code, severity, reason, engine_id, stop_id, state, raised_at, acknowledged_by, acknowledged_at,"

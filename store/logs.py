@@ -16,9 +16,10 @@ import attrs
 
 from store import links
 from store.database import Connection
-from wire.messages import ErrorReport, Fill, LogCategory, OrderUpdate, Side, TradeLog
+from wire.messages import ErrorReport, Fill, OrderUpdate, TradeLog
 from wire.quarantine import QuarantinedLog
-from wire.rest import FillRow, LogRow, OrderRow
+from wire.rest.records import FillRow, LogRow, OrderRow
+from wire.values import LogCategory, Side
 
 T = TypeVar("T")
 Kept = TradeLog | OrderUpdate | Fill | ErrorReport | QuarantinedLog

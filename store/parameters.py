@@ -14,8 +14,9 @@ import attrs
 from store.database import Connection
 from store.errors import StaleVersion
 from store.jsoncolumn import from_json, to_json
-from wire.messages import Parameters, ParameterSpec
-from wire.rest import UpdateStatus
+from wire.parts import ParameterSpec
+from wire.rest.strategies import UpdateStatus
+from wire.values import Parameters
 
 _COLUMNS = (
     "engine_id, strategy_id, version, base_version, request_id, parameters, status, user_id, at, applied_at, effective,"

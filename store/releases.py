@@ -8,7 +8,7 @@ import attrs
 
 from store.database import Connection
 from store.jsoncolumn import from_json, to_json
-from wire.rest import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
+from wire.rest.releases import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
 
 _COLUMNS = (
     "id, stop_id, state, epoch, seen_epoch, requested_by, reason, resume, waive, checklist, requested_at, not_before,"

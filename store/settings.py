@@ -15,7 +15,7 @@ from store.database import Connection
 from store.errors import Conflict, StaleVersion
 from store.jsoncolumn import from_json, to_json
 from store.keyring import KeyRing
-from wire.rest import (
+from wire.rest.settings import (
     BrokerageAccount,
     BrokerageAccountInput,
     BrokerageType,

@@ -17,7 +17,7 @@ import attrs
 from store import platform, stops
 from store.database import Connection
 from store.journal_records import Genesis, JournalReading, JournalState, Replayed, StopNoted, evolve
-from wire.rest import Stop
+from wire.rest.stops import Stop
 from wire.stops import Entry, Level, Register, Scope, ScopeKind
 
 LOST_JOURNAL = "lost_journal"

@@ -14,7 +14,7 @@ import attrs
 from store import platform
 from store.database import Connection
 from store.jsoncolumn import from_json, to_json
-from wire.rest import EmergencyStopResult, Stop, StopState, TimelineEvent
+from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.stops import Entry, Level, Register, Scope
 
 _COLUMNS = (

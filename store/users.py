@@ -6,7 +6,7 @@ import asyncpg
 import attrs
 
 from store.database import Connection
-from wire.rest import Role
+from wire.rest.access import Role
 
 _COLUMNS = "id, username, password_hash, role, enabled, totp, token_epoch, created_at"
 

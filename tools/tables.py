@@ -26,22 +26,44 @@ from actors.engine.ma_cross import SCHEMA as MA_SCHEMA  # noqa: E402
 from actors.web.documents import ARRAYS, REASONS  # noqa: E402
 from actors.web.routes import ROUTES  # noqa: E402
 from actors.web.table import Caller, Route  # noqa: E402
-from wire import messages, rest  # noqa: E402
 from wire.closing import CloseCode, may_reconnect  # noqa: E402
 from wire.engine_session import TOKEN_REFRESH_AT, WELCOME_TIMEOUT_S  # noqa: E402
 from wire.envelope import Envelope  # noqa: E402
-from wire.events import (  # noqa: E402
-    ENGINE_MOVES,
-    ENGINE_TRANSITIONS,
-    PLATFORM_MOVES,
-    PLATFORM_TRANSITIONS,
-    State,
-)
+from wire.events import ENGINE_MOVES, ENGINE_TRANSITIONS, PLATFORM_MOVES, PLATFORM_TRANSITIONS, State  # noqa: E402
 from wire.items import ITEMS  # noqa: E402
-from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane  # noqa: E402
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, Lane  # noqa: E402
 from wire.numbering import Inbound  # noqa: E402
+from wire.parts import (  # noqa: E402
+    Clocks,
+    LeaseExpiry,
+    Limits,
+    OpenOrder,
+    ParameterSpec,
+    PositionItem,
+    Residual,
+    Resume,
+    StrategyReport,
+)
 from wire.platform_session import HELLO_TIMEOUT_S, SUSPECT_AFTER_S, TOKEN_GRACE_S  # noqa: E402
-from wire.rest import Role  # noqa: E402
+from wire.rest.access import ErrorBody, Role  # noqa: E402
+from wire.rest.engines import DrillStatus, EngineHealthDetail, EngineStatus  # noqa: E402
+from wire.rest.releases import (  # noqa: E402
+    ApproveRequest,
+    ChecklistItem,
+    ReducedLimits,
+    ReleaseRequest,
+    ReleaseStep,
+    ReleaseView,
+    Waiver,
+)
+from wire.rest.stops import EmergencyStopResult, EnginePreview, PreviewTotal, Stop, StopRequest, TimelineEvent  # noqa: E402
+from wire.rest.strategies import (  # noqa: E402
+    ParameterChange,
+    StrategyCommandRequest,
+    StrategyCommandResult,
+    StrategyParameters,
+    UpdateResult,
+)
 from wire.schema import C  # noqa: E402
 from wire.sockets import SocketLimits  # noqa: E402
 from wire.stops import IDENTIFIER, Scope, StopRecord, StopSnapshot  # noqa: E402
@@ -218,31 +240,31 @@ def roles_table() -> Iterator[str]:
 
 
 BODIES = (
-    rest.StopRequest,
-    rest.ReleaseRequest,
-    rest.Waiver,
-    rest.ReducedLimits,
-    rest.ApproveRequest,
-    rest.StrategyCommandRequest,
-    rest.ParameterChange,
+    StopRequest,
+    ReleaseRequest,
+    Waiver,
+    ReducedLimits,
+    ApproveRequest,
+    StrategyCommandRequest,
+    ParameterChange,
 )
 ANSWERS = (
-    rest.Stop,
-    rest.EmergencyStopResult,
-    messages.Residual,
-    rest.TimelineEvent,
-    rest.ReleaseView,
-    rest.ReleaseStep,
-    rest.ChecklistItem,
-    rest.EnginePreview,
-    rest.PreviewTotal,
-    rest.StrategyCommandResult,
-    rest.DrillStatus,
-    rest.UpdateResult,
-    rest.StrategyParameters,
-    rest.EngineStatus,
-    rest.EngineHealthDetail,
-    rest.ErrorBody,
+    Stop,
+    EmergencyStopResult,
+    Residual,
+    TimelineEvent,
+    ReleaseView,
+    ReleaseStep,
+    ChecklistItem,
+    EnginePreview,
+    PreviewTotal,
+    StrategyCommandResult,
+    DrillStatus,
+    UpdateResult,
+    StrategyParameters,
+    EngineStatus,
+    EngineHealthDetail,
+    ErrorBody,
 )
 
 
@@ -298,15 +320,15 @@ def messages_down() -> Iterator[str]:
 PARTS = (
     StopRecord,
     StopSnapshot,
-    messages.StrategyReport,
-    messages.ParameterSpec,
-    messages.Resume,
-    messages.Limits,
-    messages.LeaseExpiry,
-    messages.Clocks,
-    messages.PositionItem,
-    messages.OpenOrder,
-    messages.Residual,
+    StrategyReport,
+    ParameterSpec,
+    Resume,
+    Limits,
+    LeaseExpiry,
+    Clocks,
+    PositionItem,
+    OpenOrder,
+    Residual,
 )
 
 
@@ -323,7 +345,7 @@ def closes_table() -> Iterator[str]:
 
 
 def timers_table() -> Iterator[str]:
-    limits = messages.Limits()
+    limits = Limits()
     body = (
         ("hello after the upgrade", f"{HELLO_TIMEOUT_S:g} s", "4008"),
         ("welcome after the hello, on the engine's side", f"{WELCOME_TIMEOUT_S:g} s", "4008"),

@@ -13,7 +13,7 @@ from actors.web.table import Route
 from wire.bundle import frame_name, frame_schema
 from wire.items import ITEMS
 from wire.jsonschema import Schema, Schemas
-from wire.rest import ErrorBody
+from wire.rest.access import ErrorBody
 from wire.ui import UI_DOWN, UI_UP
 
 HEAD = "/** Made from the platform's message classes by `make docs`; do not edit. Times: RFC 3339, money: won. */\n"

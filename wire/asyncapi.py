@@ -5,12 +5,12 @@ Operations are the platform's: it receives what engines and dashboards send.
 
 from collections.abc import Mapping
 
-from wire import messages, ui
+from wire import messages, ui, values
 from wire.bundle import DIRECTIONS, define_frames, frame_name, item_name
 from wire.closing import CloseCode, may_reconnect
 from wire.items import ITEMS
 from wire.jsonschema import Schema, Schemas
-from wire.messages import LANES
+from wire.lanes import LANES, Lane
 
 CHANNELS: Mapping[str, str] = {"engine": "engineLink", "ui": "uiLink"}
 
@@ -89,8 +89,8 @@ def _engine_link() -> Schema:
         "messages": _references("engine"),
         "bindings": {"ws": _upgrade(messages.SUBPROTOCOL, {"Authorization": "Bearer and the engine's token"})},
         "x-subprotocol": messages.SUBPROTOCOL,
-        "x-max-frame-bytes": messages.MAX_FRAME_BYTES,
-        "x-max-depth": messages.MAX_DEPTH,
+        "x-max-frame-bytes": values.MAX_FRAME_BYTES,
+        "x-max-depth": values.MAX_DEPTH,
         "x-close-codes": _close_codes(),
     }
 
@@ -174,7 +174,7 @@ def _operations(direction: str) -> list[tuple[str, Schema]]:
 def _answers(direction: str, kind: str, cls: type) -> tuple[str, ...]:
     if (direction, kind) in REPLIES:
         return REPLIES[direction, kind]
-    return _NUMBERED_ANSWERS if cls in LANES and LANES[cls] is not messages.Lane.CONTROL else ()
+    return _NUMBERED_ANSWERS if cls in LANES and LANES[cls] is not Lane.CONTROL else ()
 
 
 def _in_channel(link: str, kind: str) -> Schema:

@@ -17,25 +17,13 @@ from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame, is_durable_id, read_frame, write_frame
 from wire.errors import InvalidField, TooLarge, UnknownType, WireError
 from wire.events import Acknowledged, CloseLink, Event, Lost, Received, Refused, Rejected, State
-from wire.messages import (
-    LANES,
-    MAX_FRAME_BYTES,
-    Ack,
-    EmergencyStop,
-    Fill,
-    GapCause,
-    GapFill,
-    Lane,
-    Nack,
-    ParameterUpdate,
-    StrategyCommand,
-    TradeLog,
-    Welcome,
-)
+from wire.lanes import LANES, Lane
+from wire.messages import Ack, EmergencyStop, Fill, GapFill, Nack, ParameterUpdate, StrategyCommand, TradeLog, Welcome
 from wire.numbering import Inbound, Verdict
 from wire.outbox import Letter, Outbox
 from wire.schema import changed
 from wire.tailor import maker
+from wire.values import MAX_FRAME_BYTES, GapCause
 
 CONTROL_LIMIT = 256
 NOTHING = frozenset[str]()

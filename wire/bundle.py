@@ -10,7 +10,7 @@ from wire import vocabulary
 from wire.envelope import Envelope
 from wire.items import ITEMS
 from wire.jsonschema import DIALECT, Schema, Schemas
-from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, Lane
 from wire.ui import UI_DOWN, UI_UP, Topic, UiEnvelope
 
 DIRECTIONS: Mapping[str, tuple[str, Mapping[str, type]]] = {

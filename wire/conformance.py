@@ -13,16 +13,11 @@ import attrs
 from wire.codec import structure
 from wire.errorcodes import conformed
 from wire.errors import InvalidField
-from wire.messages import (
-    EngineStatusReport,
-    ErrorReport,
-    HealthUpdate,
-    LogCategory,
-    ProcessStatus,
-    StrategyStatusReport,
-    TradeLog,
-)
-from wire.rest import Connection, Degraded, DrillStatus, SystemHealthMetrics, ValidationResult
+from wire.messages import EngineStatusReport, ErrorReport, HealthUpdate, StrategyStatusReport, TradeLog
+from wire.rest.engines import Connection, DrillStatus, SystemHealthMetrics
+from wire.rest.records import Degraded
+from wire.rest.settings import ValidationResult
+from wire.values import LogCategory, ProcessStatus
 from wire.vocabulary import PARAMETER_KEYS, EngineProcess, EngineUpdate, SystemLimits, TradingParameters, UpdateType
 
 EngineOutput = HealthUpdate | TradeLog | EngineStatusReport | StrategyStatusReport | ErrorReport

@@ -15,21 +15,13 @@ from wire.base_session import BaseSession, utc_now
 from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
 from wire.events import ENGINE_TRANSITIONS, Event, LeaseGranted, State, lossless_types
-from wire.messages import (
-    ENGINE_DOWN,
-    Clocks,
-    ErrorCategory,
-    ErrorReport,
-    Heartbeat,
-    HeartbeatAck,
-    Hello,
-    Resume,
-    Severity,
-    Welcome,
-)
+from wire.lanes import ENGINE_DOWN
+from wire.messages import ErrorReport, Heartbeat, HeartbeatAck, Hello, Welcome
 from wire.outbox import Outbox
+from wire.parts import Clocks, Resume
 from wire.skew import Skew
 from wire.stops import Level
+from wire.values import ErrorCategory, Severity
 
 OUTBOX_CAPACITY = 10_000
 WELCOME_TIMEOUT_S = 15.0

@@ -10,23 +10,12 @@ import attrs
 from wire.codec import dump, encode, parse, structure, time_text
 from wire.errors import InvalidField, Malformed, UnknownCritical, UnknownType, WireError
 from wire.jsontext import quote, salvage
-from wire.messages import (
-    MAX_DEPTH,
-    MAX_FRAME_BYTES,
-    TYPE_OF,
-    DurableId,
-    EmergencyStop,
-    Fill,
-    Goodbye,
-    Heartbeat,
-    Positions,
-    StopProgress,
-    TradeLog,
-    Welcome,
-)
+from wire.lanes import TYPE_OF
+from wire.messages import EmergencyStop, Fill, Goodbye, Heartbeat, Positions, StopProgress, TradeLog, Welcome
 from wire.schema import C, message
 from wire.stops import Identifier
 from wire.tailor import maker
+from wire.values import MAX_DEPTH, MAX_FRAME_BYTES, DurableId
 
 SeqNumber = Annotated[int, C(ge=1, le=2**53)]
 

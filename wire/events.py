@@ -8,7 +8,8 @@ import attrs
 
 from wire.closing import CloseCode
 from wire.errors import WireError
-from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane, Nack
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, Lane
+from wire.messages import Nack
 
 
 @attrs.frozen(kw_only=True)

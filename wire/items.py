@@ -7,28 +7,15 @@ from collections.abc import Mapping
 
 import attrs
 
-from wire.messages import (
-    Account,
-    Count,
-    ErrorReport,
-    Fill,
-    Name,
-    OrderUpdate,
-    Positions,
-    TradeLog,
-)
+from wire.messages import Account, ErrorReport, Fill, OrderUpdate, Positions, TradeLog
 from wire.quarantine import QuarantinedLog
-from wire.rest import (
-    Alert,
-    EngineHealthDetail,
-    EngineStatus,
-    Stop,
-    StrategyStatus,
-    SystemHealthMetrics,
-    UpdateResult,
-)
+from wire.rest.engines import EngineHealthDetail, EngineStatus, StrategyStatus, SystemHealthMetrics
+from wire.rest.records import Alert
+from wire.rest.stops import Stop
+from wire.rest.strategies import UpdateResult
 from wire.schema import message
 from wire.ui import Topic
+from wire.values import Count, Name
 
 
 @message

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import attrs
 
 from wire.messages import TradeLog
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.schema import C
 from wire.stops import IDENTIFIER, SYMBOL, Level, Scope
 from wire.vocabulary import OrderRequest, OrderType

@@ -1,21 +1,51 @@
 """The messages of the engine link, both directions: names and fields as the contract (section 4) gives them.
 
 Prices, cash, fees and profit are integer won; quantities integer shares; ``average_price`` a decimal string of at most
-four places; times aware datetimes (RFC 3339, UTC); parameter keys camelCase. ``LANES`` at the end says which lane each
-message takes: control frames carry no seq, lossless ones wait in an outbox until they are acknowledged, conflated ones
-are replaced by their successor and never replayed.
+four places; times aware datetimes (RFC 3339, UTC); parameter keys camelCase.
 """
 
 from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
 from typing import Annotated
 
 import attrs
 
 from wire.errors import InvalidField
+from wire.parts import Clocks, LeaseExpiry, Limits, OpenOrder, PositionItem, Reduced, Residual, Resume, StrategyReport
 from wire.schema import C, message
-from wire.stops import SYMBOL, Epoch, Identifier, Level, Scope, StopRecord, StopSnapshot
+from wire.stops import Epoch, Identifier, Level, Scope, StopRecord, StopSnapshot
+from wire.values import (
+    Count,
+    DurableId,
+    EngineState,
+    ErrorCategory,
+    ErrorCode,
+    Flatness,
+    GapCause,
+    LatchState,
+    LocalStopCause,
+    LogCategory,
+    Millis,
+    Name,
+    OrderStatus,
+    Parameters,
+    Percent,
+    Price,
+    ProcessStatus,
+    ResultStatus,
+    Secret,
+    Sequence,
+    Severity,
+    Shares,
+    Side,
+    StopPhase,
+    StrategyAction,
+    StrategyState,
+    Symbol,
+    Text,
+    TradingMode,
+    TradingState,
+    Won,
+)
 
 PROTOCOL = "1"
 SUBPROTOCOL = "watchkeeper-engine.v1"
@@ -25,267 +55,9 @@ REDUCED_RELEASES = "release.reduced"
 """The capability of an engine that keeps to ``reduced`` of a release."""
 REDUCED_RESUMES = "strategy.reduced"
 """The capability of an engine that keeps to ``reduced`` of a ``strategy_command``."""
-MAX_FRAME_BYTES = 256 * 1024
-MAX_DEPTH = 16
 
-Won = Annotated[int, C(unit="won", ge=-(2**53), le=2**53)]
-Price = Annotated[int, C(unit="won", ge=0, le=10**12)]
-Shares = Annotated[int, C(unit="shares", ge=0, le=10**12)]
-SignedShares = Annotated[int, C(unit="shares", ge=-(10**12), le=10**12)]
-AveragePrice = Annotated[Decimal, C(unit="won", ge=0, decimal_places=4)]
-Millis = Annotated[int, C(unit="ms", ge=0, le=2**53)]
-Count = Annotated[int, C(ge=0, le=2**53)]
-Sequence = Annotated[int, C(ge=0, le=2**53)]
-Percent = Annotated[float, C(unit="percent", ge=0)]
-Text = Annotated[str, C(max_length=2000)]
-Name = Annotated[str, C(min_length=1, max_length=200)]
-Symbol = Annotated[str, C(pattern=SYMBOL)]
-DurableId = Annotated[str, C(pattern=r"[\x21-\x7e]{1,64}")]
-ErrorCode = Annotated[str, C(pattern=r"error_[a-z0-9_]+")]
-ParameterKey = Annotated[str, C(pattern=r"[a-z][A-Za-z0-9]{0,63}")]
-Parameters = Annotated[dict[ParameterKey, int | float], C(max_length=100)]
-Secret = Annotated[str, C(secret=True, min_length=1, max_length=4096)]
 
-
-class TradingMode(Enum):
-    PAPER = "paper"
-    LIVE = "live"
-
-
-class LatchState(Enum):
-    PRESENT = "present"
-    ABSENT = "absent"
-    CORRUPT = "corrupt"
-
-
-class BrokerToken(Enum):
-    OK = "ok"
-    EXPIRING = "expiring"
-    INVALID = "invalid"
-    NONE = "none"
-
-
-class ProcessStatus(Enum):
-    RUNNING = "running"
-    DEGRADED = "degraded"
-    STOPPING = "stopping"
-    ERROR = "error"
-
-
-class EngineState(Enum):
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    ERROR = "error"
-
-
-class StrategyState(Enum):
-    """Exactly these three (property 2). Whether a stop holds the strategy is said by ``TradingState``."""
-
-    ACTIVE = "active"
-    PAUSED = "paused"
-    ERROR = "error"
-
-
-class TradingState(Enum):
-    NORMAL = "NORMAL"
-    REDUCE_ONLY = "REDUCE_ONLY"
-    HALTED = "HALTED"
-
-
-class LogCategory(Enum):
-    SYSTEM = "System"
-    STRATEGY = "Strategy"
-    TRADE = "Trade"
-
-
-class Severity(Enum):
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-
-class ErrorCategory(Enum):
-    BROKER = "broker"
-    STRATEGY = "strategy"
-    RISK = "risk"
-    DATA = "data"
-    SYSTEM = "system"
-    LINK = "link"
-
-
-class Side(Enum):
-    BUY = "buy"
-    SELL = "sell"
-
-
-class OrderStatus(Enum):
-    """UNKNOWN: the broker's answer was lost and reconciliation has not yet told."""
-
-    PENDING = "pending"
-    ACCEPTED = "accepted"
-    PARTIALLY_FILLED = "partially_filled"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    UNKNOWN = "unknown"
-
-
-class StopPhase(Enum):
-    """Where an engine stands with a stop. "sent", "received", "frozen" and "verified" never stand for each other."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    RECEIVED = "received"
-    FROZEN = "frozen"
-    CANCELLED = "cancelled"
-    FLATTENED = "flattened"
-    VERIFIED = "verified"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
-    UNREACHABLE = "unreachable"
-    SUPERSEDED = "superseded"
-    RELEASED = "released"
-
-
-class Flatness(Enum):
-    """From the broker's own view. A failed, missing or unsynced read is UNKNOWN, never FLAT."""
-
-    FLAT = "FLAT"
-    NOT_FLAT = "NOT_FLAT"
-    UNKNOWN = "UNKNOWN"
-
-
-class LocalStopCause(Enum):
-    SENTINEL = "sentinel"
-    RISK = "risk"
-    LEASE_EXPIRED = "lease_expired"
-    OPERATOR = "operator"
-
-
-class StrategyAction(Enum):
-    """Pause: no order of the strategy leaves any more. Resume: it may trade again, as far as stops and lease allow."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-
-
-class ResultStatus(Enum):
-    APPLIED = "applied"
-    FAILED = "failed"
-
-
-class GapCause(Enum):
-    CONFLATED = "conflated"
-    RELEASED = "released"
-    EXPIRED = "expired"
-    LOST = "lost"
-
-
-class Loosens(Enum):
-    """Which direction of change takes more risk, so that it needs the risk role."""
-
-    UP = "up"
-    DOWN = "down"
-    NEVER = "never"
-
-
-# --- parts ----------------------------------------------------------------------------------------------------------
-
-
-@message
-class ParameterSpec:
-    """The range of one strategy parameter. Bounds are inclusive."""
-
-    type: Annotated[str, C(pattern="integer|number")]
-    minimum: float
-    maximum: float
-    step: Annotated[float, C(gt=0)]
-    unit: Annotated[str, C(max_length=20)] = ""
-    title: Annotated[str, C(max_length=100)] = ""
-    loosens: Loosens = Loosens.NEVER
-
-
-@message
-class StrategyReport:
-    """A strategy as its engine reports it in hello; ``version`` counts the parameter sets it applied."""
-
-    id: Identifier
-    name: Name
-    status: StrategyState
-    parameters: Parameters
-    parameter_schema: dict[ParameterKey, ParameterSpec]
-    version: Sequence
-
-
-@message
-class Resume:
-    session: Annotated[str, C(max_length=64)] = ""
-    last_recv: Sequence = 0
-    next_seq: Sequence = 1
-    first_unacked: Sequence = 1
-
-
-@message
-class Limits:
-    max_message_bytes: Count = MAX_FRAME_BYTES
-    window: Count = 256
-    heartbeat_ms: Millis = 5000
-    offline_ms: Millis = 15000
-    ack_delay_ms: Millis = 200
-
-
-@message
-class LeaseExpiry:
-    """What an engine does by itself when its lease stays expired; None: never."""
-
-    cancel_after_ms: Millis | None = 30000
-    flatten_after_ms: Millis | None = None
-
-
-@message
-class Clocks:
-    """Ages of the engine's own sources; None: never heard."""
-
-    market_data_age_ms: Millis | None = None
-    order_channel_age_ms: Millis | None = None
-    broker_token: BrokerToken = BrokerToken.NONE
-
-
-@message
-class PositionItem:
-    symbol: Symbol
-    quantity: SignedShares
-    average_price: AveragePrice
-    current_price: Price | None = None
-    unrealized_pnl: Won | None = None
-    strategy_id: Identifier | None = None
-    blocked: Text | None = None
-
-
-@message
-class OpenOrder:
-    order_id: DurableId
-    symbol: Symbol
-    side: Side
-    remaining: Shares
-    price: Price
-
-
-@message
-class Residual:
-    """What a stop could not close: how many shares of what, why, and until when that is known to hold."""
-
-    symbol: Symbol
-    quantity: SignedShares
-    reason: Text
-    until: datetime | None = None
-
-
-# --- control, engine to platform ----------------------------------------------------------------------------------
+# --- control, engine to platform ------------------------------------------------------------------------------------
 
 
 @message
@@ -320,7 +92,7 @@ class Heartbeat:
     clocks: Clocks
 
 
-# --- control, platform to engine ----------------------------------------------------------------------------------
+# --- control, platform to engine ------------------------------------------------------------------------------------
 
 
 @message
@@ -352,7 +124,7 @@ class HeartbeatAck:
     lease_ms: Millis
 
 
-# --- control, both ways -------------------------------------------------------------------------------------------
+# --- control, both ways ---------------------------------------------------------------------------------------------
 
 
 @message
@@ -385,7 +157,7 @@ class Goodbye:
     reconnect_after_ms: Millis | None = None
 
 
-# --- lossless, engine to platform ---------------------------------------------------------------------------------
+# --- lossless, engine to platform -----------------------------------------------------------------------------------
 
 
 @message
@@ -514,7 +286,7 @@ class StrategyResult:
     reason: Text | None = None
 
 
-# --- lossless, platform to engine ---------------------------------------------------------------------------------
+# --- lossless, platform to engine -----------------------------------------------------------------------------------
 
 
 @message
@@ -537,14 +309,6 @@ class EmergencyStop:
         return StopRecord(
             stop_id=self.stop_id, scope=self.scope, level=self.level, stop_epoch=self.stop_epoch, proof=self.proof
         )
-
-
-@message
-class Reduced:
-    """For so long after a release an order that does not reduce a position may be worth at most so much."""
-
-    for_ms: Annotated[int, C(unit="ms", ge=1, le=120 * 60_000)]
-    max_order_value: Annotated[int, C(unit="won", ge=1, le=10**12)]
 
 
 @message
@@ -593,7 +357,7 @@ class ConfigChanged:
     config_version: Sequence
 
 
-# --- conflated, engine to platform --------------------------------------------------------------------------------
+# --- conflated, engine to platform ----------------------------------------------------------------------------------
 
 
 @message
@@ -623,61 +387,3 @@ class Account:
     realized_pnl: Won
     trading_day: date
     as_of: datetime
-
-
-# --- the tables ---------------------------------------------------------------------------------------------------
-
-
-class Lane(Enum):
-    CONTROL = "control"
-    LOSSLESS = "lossless"
-    CONFLATED = "conflated"
-
-
-ENGINE_UP: dict[str, type] = {
-    "hello": Hello,
-    "auth": Auth,
-    "ack": Ack,
-    "nack": Nack,
-    "heartbeat": Heartbeat,
-    "gap_fill": GapFill,
-    "goodbye": Goodbye,
-    "trade_log": TradeLog,
-    "order_update": OrderUpdate,
-    "fill": Fill,
-    "engine_status": EngineStatusReport,
-    "strategy_status": StrategyStatusReport,
-    "error_report": ErrorReport,
-    "stop_progress": StopProgress,
-    "local_stop": LocalStop,
-    "parameter_result": ParameterResult,
-    "strategy_result": StrategyResult,
-    "health_update": HealthUpdate,
-    "positions": Positions,
-    "account": Account,
-}
-"""What an engine may send, by the name in ``type``."""
-
-ENGINE_DOWN: dict[str, type] = {
-    "welcome": Welcome,
-    "ack": Ack,
-    "nack": Nack,
-    "heartbeat_ack": HeartbeatAck,
-    "gap_fill": GapFill,
-    "goodbye": Goodbye,
-    "emergency_stop": EmergencyStop,
-    "release": Release,
-    "parameter_update": ParameterUpdate,
-    "strategy_command": StrategyCommand,
-    "config_changed": ConfigChanged,
-}
-"""What the platform may send to an engine."""
-
-TYPE_OF: dict[type, str] = {cls: name for table in (ENGINE_UP, ENGINE_DOWN) for name, cls in table.items()}
-
-_CONTROL = (Hello, Auth, Heartbeat, Welcome, HeartbeatAck, Ack, Nack, GapFill, Goodbye)
-_CONFLATED = (HealthUpdate, Positions, Account)
-
-LANES: dict[type, Lane] = {
-    cls: Lane.CONTROL if cls in _CONTROL else Lane.CONFLATED if cls in _CONFLATED else Lane.LOSSLESS for cls in TYPE_OF
-}

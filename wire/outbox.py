@@ -15,19 +15,10 @@ from typing import Any
 
 import attrs
 
+from wire.lanes import LANES, Lane
 from wire.lines import Line, put
-from wire.messages import (
-    LANES,
-    EmergencyStop,
-    ErrorReport,
-    GapCause,
-    Lane,
-    LocalStop,
-    ParameterResult,
-    Release,
-    StopProgress,
-    StrategyResult,
-)
+from wire.messages import EmergencyStop, ErrorReport, LocalStop, ParameterResult, Release, StopProgress, StrategyResult
+from wire.values import GapCause
 
 URGENT = (EmergencyStop, Release)
 VITAL = (StopProgress, ErrorReport, LocalStop, ParameterResult, StrategyResult)

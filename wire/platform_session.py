@@ -15,22 +15,10 @@ from wire.closing import CloseCode
 from wire.envelope import Envelope, Frame
 from wire.errors import WireError
 from wire.events import PLATFORM_TRANSITIONS, Event, Received, State, lossless_types
-from wire.messages import (
-    ENGINE_UP,
-    PROTOCOL,
-    Ack,
-    Auth,
-    EmergencyStop,
-    Heartbeat,
-    HeartbeatAck,
-    Hello,
-    LeaseExpiry,
-    Limits,
-    Nack,
-    Release,
-    Welcome,
-)
+from wire.lanes import ENGINE_UP
+from wire.messages import PROTOCOL, Ack, Auth, EmergencyStop, Heartbeat, HeartbeatAck, Hello, Nack, Release, Welcome
 from wire.outbox import Outbox
+from wire.parts import LeaseExpiry, Limits
 from wire.schema import changed
 from wire.stops import StopSnapshot
 

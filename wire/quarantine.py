@@ -10,9 +10,10 @@ from typing import Any, get_type_hints
 from wire.conformance import categorize_trade_log
 from wire.errors import WireError
 from wire.jsontext import dump
-from wire.messages import DurableId, LogCategory, Severity, Text, TradeLog
+from wire.messages import TradeLog
 from wire.redaction import printable, redact
 from wire.schema import message
+from wire.values import DurableId, LogCategory, Severity, Text
 
 MAX_VALUE = 80
 MAX_EXCERPT = 1000

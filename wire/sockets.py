@@ -16,8 +16,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from wire.closing import CloseCode
 from wire.dialing import LinkClosed as LinkClosed
-from wire.messages import MAX_FRAME_BYTES
 from wire.metering import FrameMeter, TokenBucket, Violation
+from wire.values import MAX_FRAME_BYTES
 
 MESSAGE_QUEUE = 64
 RECEIVE_BYTES = 8 * 1024

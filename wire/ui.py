@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import attrs
 
-from wire.messages import GapCause, Secret, Sequence, Text
 from wire.schema import C, message
+from wire.values import GapCause, Secret, Sequence, Text
 
 PROTOCOL = "1"
 SUBPROTOCOL = "watchkeeper-ui.v1"

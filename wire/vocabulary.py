@@ -10,12 +10,16 @@ from typing import Annotated, Any, Self
 import attrs
 
 from wire.errors import InvalidField
-from wire.messages import (
+from wire.messages import HealthUpdate, Hello
+from wire.rest.engines import Connection, EngineStatus
+from wire.rest.stops import StopRequest
+from wire.schema import C, message
+from wire.stops import Identifier
+from wire.values import (
     AveragePrice,
     Count,
+    DurableId,
     ErrorCode,
-    HealthUpdate,
-    Hello,
     Name,
     OrderStatus,
     Parameters,
@@ -26,9 +30,6 @@ from wire.messages import (
     Text,
     Won,
 )
-from wire.rest import Connection, EngineStatus, RequestId, StopRequest
-from wire.schema import C, message
-from wire.stops import Identifier
 
 # --- settings -------------------------------------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class MessageType(Enum):
 class EmergencyStopRequest:
     """The wish to stop everything, by a named person at a known time."""
 
-    request_id: RequestId
+    request_id: DurableId
     timestamp: datetime
     user_id: Annotated[str, C(min_length=1, max_length=64)]
     reason: Annotated[str, C(max_length=500)] | None = None

@@ -18,7 +18,7 @@ from store import alerts
 from store.database import Database
 from store.errors import StoreError
 from supervisor.actor import Actor, handles
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 from wire.ui import Topic
 
 RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import attrs
 
 from actors.stops.effects import RaiseAlert
-from wire.messages import BrokerToken
-from wire.rest import Connection, Degraded
+from wire.rest.engines import Connection
+from wire.rest.records import Degraded
+from wire.values import BrokerToken
 
 ENGINE_MEMORY_PERCENT = 90.0
 ENGINE_CPU_PERCENT = 95.0

@@ -12,7 +12,7 @@ from enum import Enum
 import attrs
 
 from supervisor.backoff import Backoff
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 
 ATTEMPTS = 8
 REMIND_AFTER = (300.0, 900.0, 3600.0)

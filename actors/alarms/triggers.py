@@ -14,7 +14,7 @@ import attrs
 from actors.alarms.conditions import EngineFacts
 from actors.errors import Refused
 from actors.stops.run import TRIGGERED
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope
 
 ENGINE_LOST = "engine_lost"

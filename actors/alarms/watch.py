@@ -35,8 +35,9 @@ from actors.stops.shelf import StopShelf
 from actors.web.refusals import Refusals
 from supervisor.actor import Actor, handles
 from supervisor.errors import SupervisorError
-from wire.messages import BrokerToken, StopPhase
-from wire.rest import Connection, Role
+from wire.rest.access import Role
+from wire.rest.engines import Connection
+from wire.values import BrokerToken, StopPhase
 
 PERIOD = 1.0
 MACHINE_PERIOD = 5.0

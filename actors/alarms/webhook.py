@@ -34,7 +34,7 @@ from supervisor.backoff import Backoff
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.http import HttpClient, HttpError
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 from wire.schema import changed
 
 TIMEOUT = 10.0

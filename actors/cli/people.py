@@ -13,7 +13,7 @@ from actors.cli.flags import remote_flags
 from actors.cli.remote import Platform, platform_of
 from actors.cli.tables import line, show
 from actors.errors import OK, Refused
-from wire.rest import Role
+from wire.rest.access import Role
 
 NEW_PASSWORD = "WATCHKEEPER_NEW_PASSWORD"
 SHORTEST = 8

@@ -4,8 +4,8 @@ from typing import Any
 
 from actors.cli.tables import line, show
 from actors.errors import FAILED, OK
-from wire.messages import Flatness
-from wire.rest import StopState
+from wire.rest.stops import StopState
+from wire.values import Flatness
 
 
 def _left(result: dict[str, Any]) -> int | str:

@@ -18,7 +18,7 @@ from actors.cli.progress import report
 from actors.cli.remote import Unreachable, platform_of, refusal
 from actors.errors import Refused
 from wire.errors import InvalidField
-from wire.rest import StopState
+from wire.rest.stops import StopState
 from wire.stops import Level, Scope
 
 PATIENCE = 45.0

@@ -14,7 +14,7 @@ from actors.cli.releasing import reduced_limits, with_fresh_proof
 from actors.cli.remote import platform_of
 from actors.cli.tables import line, show
 from actors.errors import FAILED, OK, Refused
-from wire.rest import CommandStatus
+from wire.rest.strategies import CommandStatus
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

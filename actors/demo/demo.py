@@ -23,7 +23,7 @@ from actors.platform.services import Services
 from supervisor.backoff import Backoff
 from supervisor.spec import ChildSpec
 from supervisor.supervision import Supervisor
-from wire.rest import Stop
+from wire.rest.stops import Stop
 
 RESTARTS = Backoff(base=0.5, max_delay=10.0)
 START_SECONDS = 40.0

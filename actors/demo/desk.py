@@ -20,14 +20,8 @@ from store import settings as user_settings
 from store import users
 from store.database import Connection
 from store.keyring import KeyRing
-from wire.rest import (
-    BrokerageAccountInput,
-    BrokerageType,
-    EnrolRequest,
-    RiskLimits,
-    SystemPreferences,
-    UserSettingsInput,
-)
+from wire.rest.engines import EnrolRequest
+from wire.rest.settings import BrokerageAccountInput, BrokerageType, RiskLimits, SystemPreferences, UserSettingsInput
 
 DEMO = "demo"
 OPENING_CASH = 300_000_000

@@ -48,7 +48,8 @@ from supervisor.reason import ExitReason
 from wire.codec import decode, encode
 from wire.errors import Forbidden, NotFound, Unauthorized, WireError
 from wire.plain import BadRequest, PlainConnection, PlainRequest, PlainResponse
-from wire.rest import Role, Stop, StopRequest, StopState
+from wire.rest.access import Role
+from wire.rest.stops import Stop, StopRequest, StopState
 from wire.schema import C, message
 from wire.server import open_listeners
 from wire.stops import Level, Scope

@@ -15,7 +15,7 @@ from store.journal_records import StopNoted
 from store.left_stops import forget, leave
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.rest import Stop, StopState
+from wire.rest.stops import Stop, StopState
 from wire.schema import C, message
 from wire.stops import Identifier, Level, Scope
 

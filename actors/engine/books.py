@@ -12,7 +12,7 @@ import attrs
 
 from actors.engine.orders import UNOWNED
 from wire.exchange import fees
-from wire.messages import Side
+from wire.values import Side
 
 _PLACES = Decimal("0.0001")
 

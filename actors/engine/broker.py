@@ -26,11 +26,12 @@ from supervisor.message import DEFERRED, Request
 from wire.errors import WireError
 from wire.kis.notices import Notice
 from wire.kis.ticker import Trade
-from wire.messages import ErrorCategory, ErrorReport, LogCategory, Severity
+from wire.messages import ErrorReport
 from wire.sdk.errors import EngineError, GateClosed
 from wire.sdk.flattening import SymbolState
 from wire.sdk.gate import Purpose
 from wire.sdk.stop_run import View
+from wire.values import ErrorCategory, LogCategory, Severity
 
 KST = timezone(timedelta(hours=9))
 PATIENCE = 1.0  # seconds a difference must last before it is acted upon

@@ -37,10 +37,10 @@ from actors.engine.strategy_actor import StrategyPlan
 from actors.errors import Refused
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.codes import Profile
-from wire.messages import TradingMode
 from wire.sdk.errors import InvalidParameters
 from wire.sdk.parameters import validated
 from wire.stops import IDENTIFIER
+from wire.values import TradingMode
 
 STRATEGIES: dict[str, Strategy[Any]] = {"ma_cross": MovingAverageCross()}
 _SYMBOL = re.compile(r"[A-Z0-9]{6,7}")

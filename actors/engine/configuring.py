@@ -14,10 +14,11 @@ from actors.engine.risk.limits import Limits, from_platform
 from supervisor.actor import Actor
 from supervisor.backoff import Backoff
 from wire.http import HttpClient
-from wire.messages import ErrorCategory, ErrorReport, LogCategory, Severity
+from wire.messages import ErrorReport
 from wire.sdk.calls import fetch_config, fetch_token
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
 from wire.sdk.platform import Credential, NoConfiguration, PlatformConfig
+from wire.values import ErrorCategory, LogCategory, Severity
 
 _BACKOFF = Backoff(base=1.0, max_delay=60.0)
 

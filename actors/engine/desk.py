@@ -22,7 +22,7 @@ from actors.engine.strategy import Place, Resting, Standing, Withdraw
 from wire.conformance import format_trading_reason
 from wire.exchange.fees import DEFAULT_FEES, FeeSchedule
 from wire.kis.notices import Notice
-from wire.messages import Account, LogCategory, OrderStatus, Positions, Severity, Side
+from wire.messages import Account, Positions
 from wire.sdk.clock import Clock
 from wire.sdk.errors import GateClosed
 from wire.sdk.gate import Gate, Intent, Purpose
@@ -31,6 +31,7 @@ from wire.sdk.journal import Journal
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.stop_run import View
+from wire.values import LogCategory, OrderStatus, Severity, Side
 
 _DAY_CHANGE = 30.0  # seconds
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from actors.engine.orders import Order, OrderBook, normal
 from wire.kis.notices import Acceptance, Notice, Revision
-from wire.messages import OrderStatus, Side
+from wire.values import OrderStatus, Side
 
 PATIENCE = 5.0  # seconds a notice may wait for the answer that names its order
 _BUFFERED = 1_000

@@ -46,8 +46,8 @@ from wire.kis.trading import (
     OrderAccepted,
     OrderRequest,
 )
-from wire.messages import Side
 from wire.sdk.errors import EngineError
+from wire.values import Side
 
 T = TypeVar("T")
 BeforeWrite = Callable[[], None]

@@ -9,7 +9,8 @@ from actors.engine.strategy_actor import ApplyParameters
 from supervisor.actor import Actor
 from supervisor.errors import Failure, UnknownActor
 from wire.http import HttpClient
-from wire.messages import Clocks, Hello, ParameterUpdate, Resume
+from wire.messages import Hello, ParameterUpdate
+from wire.parts import Clocks, Resume
 from wire.sdk.conversation import Conversation, Done, Parts, refusal
 from wire.sdk.halting import Halting
 from wire.sdk.keeper import Keeper

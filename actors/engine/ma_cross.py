@@ -12,9 +12,10 @@ import attrs
 
 from actors.engine.strategy import Decision, Place, Resting, Standing, Tick, Withdraw
 from wire.exchange import ticks
-from wire.messages import Loosens, ParameterSpec, Side
+from wire.parts import ParameterSpec
 from wire.sdk.parameters import Values
 from wire.stops import Level
+from wire.values import Loosens, Side
 
 IMPATIENCE = 5.0  # seconds after which an unfilled entry or exit is withdrawn
 

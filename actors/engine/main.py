@@ -41,7 +41,8 @@ from supervisor.supervision import Supervisor
 from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
-from wire.messages import REDUCED_RELEASES, REDUCED_RESUMES, STRATEGY_COMMANDS, Clocks, Hello, LogCategory, Resume
+from wire.messages import REDUCED_RELEASES, REDUCED_RESUMES, STRATEGY_COMMANDS, Hello
+from wire.parts import Clocks, Resume
 from wire.sdk.calls import fetch_config, fetch_token
 from wire.sdk.clock import BootClock
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
@@ -60,6 +61,7 @@ from wire.sdk.settings import Settings
 from wire.sdk.syncing import Syncer
 from wire.sdk.work import Work
 from wire.stops import Level
+from wire.values import LogCategory
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from wire.messages import OrderStatus, Side
 from wire.sdk.gate import Purpose
+from wire.values import OrderStatus, Side
 
 UNOWNED = "unowned"
 """The owner of what no strategy of this engine bought: found at the broker."""

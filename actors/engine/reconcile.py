@@ -18,9 +18,9 @@ from actors.engine.kis import Balance
 from actors.engine.orders import UNOWNED, Order, normal
 from actors.engine.prices import BalanceSeen
 from wire.kis.trading import DailyOrder, OpenOrder
-from wire.messages import LogCategory, OrderStatus, Severity, Side
 from wire.sdk.gate import Purpose
 from wire.sdk.stop_run import Exposure, View, WorkingOrder
+from wire.values import LogCategory, OrderStatus, Severity, Side
 
 LOST_AFTER = 8.0  # seconds without a trace at the broker after which an unanswered order never arrived
 VANISHED_AFTER = 5.0  # seconds before shares that left without a fill are believed to be gone

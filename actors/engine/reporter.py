@@ -8,15 +8,10 @@ import psutil
 from actors.engine.desk import Desk
 from actors.engine.strategy_actor import StrategyPlan, status_report
 from supervisor.actor import Actor, handles
-from wire.messages import (
-    EngineState,
-    EngineStatusReport,
-    HealthUpdate,
-    ProcessStatus,
-    StrategyStatusReport,
-)
+from wire.messages import EngineStatusReport, HealthUpdate, StrategyStatusReport
 from wire.sdk.halting import Halting
 from wire.sdk.settings import Settings
+from wire.values import EngineState, ProcessStatus
 
 _PERIOD = 1.0
 

@@ -4,17 +4,9 @@ from datetime import datetime
 
 from actors.engine.books import Execution, Position
 from actors.engine.orders import Order
-from wire.messages import (
-    Account,
-    Fill,
-    LogCategory,
-    OpenOrder,
-    OrderUpdate,
-    PositionItem,
-    Positions,
-    Severity,
-    TradeLog,
-)
+from wire.messages import Account, Fill, OrderUpdate, Positions, TradeLog
+from wire.parts import OpenOrder, PositionItem
+from wire.values import LogCategory, Severity
 
 _TEXT = 2000
 

@@ -12,21 +12,14 @@ from actors.engine.market import market_is_closed
 from actors.engine.orders import Order
 from supervisor.actor import Actor
 from supervisor.errors import Failure
-from wire.messages import (
-    ErrorCategory,
-    ErrorReport,
-    LogCategory,
-    OrderStatus,
-    Residual,
-    Severity,
-    StopPhase,
-    StopProgress,
-)
+from wire.messages import ErrorReport, StopProgress
+from wire.parts import Residual
 from wire.sdk.flattening import terms
 from wire.sdk.gate import Purpose
 from wire.sdk.halting import Halting
 from wire.sdk.stop_run import UNCONFIRMED, View
 from wire.sdk.stopping import Action, CancelWorking, CloseOut, Look
+from wire.values import ErrorCategory, LogCategory, OrderStatus, Severity, StopPhase
 
 READ_TIMEOUT = 15.0
 LOOK_TIMEOUT = 8.0

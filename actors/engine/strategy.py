@@ -11,9 +11,10 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from wire.messages import ParameterSpec, Side
+from wire.parts import ParameterSpec
 from wire.sdk.parameters import Values
 from wire.stops import Level
+from wire.values import Side
 
 S = TypeVar("S")
 

@@ -9,23 +9,13 @@ from actors.engine.strategy import Place, Strategy, Tick
 from supervisor.actor import Actor, handles
 from supervisor.message import Request
 from wire.errors import InvalidField
-from wire.messages import (
-    ErrorCategory,
-    ErrorReport,
-    LogCategory,
-    ParameterResult,
-    ParameterUpdate,
-    ResultStatus,
-    Severity,
-    StrategyReport,
-    StrategyState,
-    StrategyStatusReport,
-    TradingState,
-)
+from wire.messages import ErrorReport, ParameterResult, ParameterUpdate, StrategyStatusReport
+from wire.parts import StrategyReport
 from wire.sdk.errors import InvalidParameters
 from wire.sdk.parameters import decided, differences
 from wire.sdk.settings import Settings, Tuned
 from wire.stops import Level
+from wire.values import ErrorCategory, LogCategory, ResultStatus, Severity, StrategyState, TradingState
 
 
 @attrs.frozen(kw_only=True)

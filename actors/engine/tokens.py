@@ -18,9 +18,9 @@ import trio
 
 from actors.engine.errors import BrokerRefused
 from wire.http import HttpError
-from wire.messages import BrokerToken
 from wire.sdk.errors import EngineError
 from wire.sdk.latch import write_durably
+from wire.values import BrokerToken
 
 ISSUE_PERIOD = 60.0  # seconds between two issues for one key
 _EXPIRING = 600.0

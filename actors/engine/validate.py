@@ -15,7 +15,7 @@ from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES, Profile
-from wire.rest import BrokerageCredentials, BrokerageType, Check
+from wire.rest.settings import BrokerageCredentials, BrokerageType, Check
 from wire.sdk.errors import EngineError
 
 _APP_KEY = re.compile(r"[\x21-\x7e]{36}")

@@ -10,11 +10,11 @@ import trio
 
 from actors.engine.desk import Desk
 from supervisor.actor import Actor, handles
-from wire.messages import LocalStopCause, LogCategory, Severity
 from wire.sdk.halting import Halting
 from wire.sdk.lease import LeaseEvent
 from wire.sdk.sentinel import SENTINEL, asked_level, put_away
 from wire.stops import Level
+from wire.values import LocalStopCause, LogCategory, Severity
 
 _PERIOD = 0.2
 _SENTINEL_EVERY = 0.5

@@ -8,14 +8,9 @@ from collections.abc import Iterable
 
 from actors.fleet.row import EngineRow
 from actors.requests import CheckCommand, CommandStrategy, Refusal
-from wire.messages import (
-    REDUCED_RESUMES,
-    STRATEGY_COMMANDS,
-    StrategyAction,
-    StrategyCommand,
-    StrategyResult,
-)
-from wire.rest import CommandStatus, StrategyCommandResult
+from wire.messages import REDUCED_RESUMES, STRATEGY_COMMANDS, StrategyCommand, StrategyResult
+from wire.rest.strategies import CommandStatus, StrategyCommandResult
+from wire.values import StrategyAction
 
 ANSWER_SECONDS = 10.0
 

@@ -47,14 +47,9 @@ from wire.messages import (
     StrategyCommand,
     StrategyStatusReport,
 )
-from wire.rest import (
-    Connection,
-    EngineHealthDetail,
-    EngineStatus,
-    PreviewAnswer,
-    StrategyCommandResult,
-    StrategyStatus,
-)
+from wire.rest.engines import Connection, EngineHealthDetail, EngineStatus, StrategyStatus
+from wire.rest.stops import PreviewAnswer
+from wire.rest.strategies import StrategyCommandResult
 from wire.skew import WARNING_MS
 from wire.stops import Scope
 from wire.ui import Topic

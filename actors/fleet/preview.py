@@ -7,8 +7,10 @@ unknown and never 0.
 from collections.abc import Iterable
 
 from actors.fleet.row import EngineRow
-from wire.messages import PositionItem, Positions
-from wire.rest import BlockedPosition, Connection, EnginePreview, PreviewAnswer, PreviewTotal
+from wire.messages import Positions
+from wire.parts import PositionItem
+from wire.rest.engines import Connection
+from wire.rest.stops import BlockedPosition, EnginePreview, PreviewAnswer, PreviewTotal
 from wire.stops import Scope, ScopeKind
 
 

@@ -10,33 +10,13 @@ from datetime import datetime, timedelta
 import attrs
 
 from actors.stops.parts import Instant
-from wire.messages import (
-    Account,
-    BrokerToken,
-    EngineState,
-    HealthUpdate,
-    Heartbeat,
-    Hello,
-    LatchState,
-    ParameterResult,
-    Positions,
-    StrategyReport,
-    StrategyState,
-    StrategyStatusReport,
-    TradingMode,
-    TradingState,
-)
-from wire.rest import (
-    Connection,
-    EngineHealthDetail,
-    EngineStatus,
-    HealthClocks,
-    OpenStop,
-    StrategyStatus,
-)
+from wire.messages import Account, HealthUpdate, Heartbeat, Hello, ParameterResult, Positions, StrategyStatusReport
+from wire.parts import StrategyReport
+from wire.rest.engines import Connection, EngineHealthDetail, EngineStatus, HealthClocks, OpenStop, StrategyStatus
 from wire.schema import changed
 from wire.skew import EXCHANGES, WARNING_MS
 from wire.stops import Level
+from wire.values import BrokerToken, EngineState, LatchState, StrategyState, TradingMode, TradingState
 from wire.vocabulary import EngineProcess
 
 SUSPECT_SECONDS = 7.5

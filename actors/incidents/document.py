@@ -13,8 +13,8 @@ import attrs
 
 from actors.incidents.report import STAGES, EngineIncident, IncidentReport
 from actors.incidents.words import LANGUAGES
-from wire.messages import Flatness, StopPhase
-from wire.rest import Stop, TimelineEvent
+from wire.rest.stops import Stop, TimelineEvent
+from wire.values import Flatness, StopPhase
 
 KST = timezone(timedelta(hours=9))
 STYLE = (

@@ -34,7 +34,7 @@ from supervisor.actor import Actor, Reply, handles
 from supervisor.message import DEFERRED, Request
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.rest import Stop, StopState
+from wire.rest.stops import Stop, StopState
 from wire.stops import Scope
 
 SETTLE_SECONDS = 2.0

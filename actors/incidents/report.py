@@ -10,10 +10,13 @@ from typing import Annotated
 
 import attrs
 
-from wire.messages import Flatness, Millis, Name, ParameterKey, Residual, StopPhase, Text
-from wire.rest import Connection, EmergencyStopResult, LogRow, Stop, StopState
+from wire.parts import Residual
+from wire.rest.engines import Connection
+from wire.rest.records import LogRow
+from wire.rest.stops import EmergencyStopResult, Stop, StopState
 from wire.schema import C, message
 from wire.stops import Identifier
+from wire.values import Flatness, Millis, Name, ParameterKey, StopPhase, Text
 
 LOG_BEFORE = timedelta(seconds=60)
 LOG_AFTER = timedelta(seconds=60)

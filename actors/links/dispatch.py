@@ -12,21 +12,17 @@ from actors.platform.log_writer import KeepAccount
 from store.letters import DeadLetter
 from store.logs import Received as ToKeep
 from wire.errorcodes import meant_code
+from wire.lanes import ENGINE_UP, LANES, TYPE_OF, Lane
 from wire.messages import (
-    ENGINE_UP,
-    LANES,
-    TYPE_OF,
     Account,
     EngineStatusReport,
     ErrorReport,
     Fill,
     HealthUpdate,
-    Lane,
     LocalStop,
     OrderUpdate,
     ParameterResult,
     Positions,
-    Severity,
     StopProgress,
     StrategyStatusReport,
     TradeLog,
@@ -34,6 +30,7 @@ from wire.messages import (
 from wire.quarantine import quarantined
 from wire.session import Received, Rejected
 from wire.tailor import maker
+from wire.values import Severity
 
 
 def hand_on(desk: LinkDesk, engine_id: str, message: object) -> None:

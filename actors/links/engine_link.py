@@ -44,19 +44,17 @@ from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.errors import WireError
+from wire.lanes import LANES, Lane
 from wire.lines import Line, put
 from wire.messages import (
-    LANES,
     Auth,
     ConfigChanged,
     EmergencyStop,
     Goodbye,
     Heartbeat,
     Hello,
-    Lane,
     LocalStop,
     Nack,
-    ResultStatus,
     StrategyResult,
     TradeLog,
 )
@@ -73,6 +71,7 @@ from wire.session import (
     Rejected,
     State,
 )
+from wire.values import ResultStatus
 
 DRAIN = "drain"
 COME_BACK_MS = 1000, 3000

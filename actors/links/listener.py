@@ -28,9 +28,9 @@ from wire.closing import CloseCode
 from wire.codec import decode, encode, warm_up
 from wire.envelope import Envelope
 from wire.errors import Forbidden, NotFound, Overloaded, Unauthorized
-from wire.messages import ENGINE_DOWN, ENGINE_UP
+from wire.lanes import ENGINE_DOWN, ENGINE_UP
 from wire.plain import PlainRequest, PlainResponse
-from wire.rest import EngineTokenRequest
+from wire.rest.access import EngineTokenRequest
 from wire.server import EngineListener, ServerLimits, WhenOver, open_listeners, socket_of
 from wire.sockets import Link, LinkClosed
 from wire.tokens import ENGINE, Claims

@@ -19,7 +19,7 @@ from wire.messages import (
     StrategyCommand,
     StrategyResult,
 )
-from wire.rest import Stop
+from wire.rest.stops import Stop
 from wire.stops import Register
 
 # --- a link to the stop coordinator -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import trio
 
 from actors.stops.shelf import StopShelf
 from supervisor.ref import Ref
-from wire.messages import LeaseExpiry, Limits
+from wire.parts import LeaseExpiry, Limits
 from wire.session import Detached
 
 LEASE_SECONDS = 15.0

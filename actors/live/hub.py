@@ -17,9 +17,10 @@ import trio
 
 from actors.live.frames import Frame, Frames, frame
 from actors.live.streams import Memo, Stream, TooSlow
-from wire.messages import GapCause
-from wire.rest import Alert, AlertState, Stop
+from wire.rest.records import Alert, AlertState
+from wire.rest.stops import Stop
 from wire.ui import DELIVERY, Delivery, Subscription, Topic, TopicState
+from wire.values import GapCause
 
 log = logging.getLogger(__name__)
 

@@ -16,24 +16,9 @@ import trio
 
 from actors.board import Board
 from actors.fleet.fleet import FleetBoard
-from actors.links.messages import (
-    DeliverUpdate,
-    EngineAdmitted,
-    HoldStrategy,
-    LiftHold,
-    UpdateAnswered,
-    UpdateRefused,
-)
+from actors.links.messages import DeliverUpdate, EngineAdmitted, HoldStrategy, LiftHold, UpdateAnswered, UpdateRefused
 from actors.live.hub import Hub
-from actors.parameters.rules import (
-    NO_REASON,
-    loosens,
-    outcome_of,
-    refuse_outside,
-    result_of,
-    result_unnoted,
-    same,
-)
+from actors.parameters.rules import NO_REASON, loosens, outcome_of, refuse_outside, result_of, result_unnoted, same
 from actors.parameters.store import ParameterStore, wanted
 from actors.requests import ChangeParameters, GetParameters, Principal, Refusal, RollBackParameters
 from actors.stops.effects import RaiseAlert
@@ -42,10 +27,13 @@ from store.errors import StaleVersion, StoreError
 from store.parameters import EffectiveRow, Outcome, VersionRow, Wanted
 from supervisor.actor import Actor, Reply, handles
 from supervisor.message import DEFERRED
-from wire.messages import ParameterResult, Parameters, ParameterUpdate, StrategyReport
-from wire.rest import Role, StrategyParameters, UpdateResult, UpdateStatus
+from wire.messages import ParameterResult, ParameterUpdate
+from wire.parts import StrategyReport
+from wire.rest.access import Role
+from wire.rest.strategies import StrategyParameters, UpdateResult, UpdateStatus
 from wire.stops import Level
 from wire.ui import Topic
+from wire.values import Parameters
 
 ANSWER_SECONDS = 10.0
 STORE_SECONDS = 8.0

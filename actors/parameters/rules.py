@@ -6,9 +6,11 @@ from math import isclose, isfinite
 
 from actors.requests import Refusal
 from store.parameters import Outcome, VersionRow
-from wire.messages import Loosens, ParameterResult, Parameters, ParameterSpec, ResultStatus
-from wire.rest import UpdateResult, UpdateStatus
+from wire.messages import ParameterResult
+from wire.parts import ParameterSpec
+from wire.rest.strategies import UpdateResult, UpdateStatus
 from wire.schema import plain_number
+from wire.values import Loosens, Parameters, ResultStatus
 
 MISMATCH = "error_effective_mismatch"
 NO_REASON = "the engine did not say why"

@@ -7,7 +7,7 @@ from actors.requests import Refusal
 from store import audit, parameters
 from store.database import Connection, Database
 from store.parameters import EffectiveRow, Outcome, VersionRow, Wanted
-from wire.rest import StrategyParameters
+from wire.rest.strategies import StrategyParameters
 
 
 class ParameterStore(Protocol):

@@ -31,7 +31,7 @@ from store.passwords import Passwords
 from store.start import read_database
 from store.tenure import Tenure
 from supervisor.actor import Actor, handles
-from wire.rest import Role
+from wire.rest.access import Role
 
 PING_SECONDS = 1.0
 PING_TIMEOUT = 3.0

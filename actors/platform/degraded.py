@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from wire.rest import Degraded
+from wire.rest.records import Degraded
 
 
 class DegradedParts:

@@ -17,7 +17,7 @@ from supervisor.errors import SupervisorError
 from supervisor.system import Node, System
 from wire.conformance import OwnProcess, aggregate_engine_health
 from wire.items import TreeRow
-from wire.rest import DrillStatus, SystemHealthMetrics
+from wire.rest.engines import DrillStatus, SystemHealthMetrics
 from wire.ui import Topic
 
 PERIOD = 1.0

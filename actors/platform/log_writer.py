@@ -25,7 +25,8 @@ from store.logs import Committed, Received
 from supervisor.actor import Actor, handles
 from supervisor.ref import Ref
 from wire.codec import encode
-from wire.messages import TYPE_OF, Account
+from wire.lanes import TYPE_OF
+from wire.messages import Account
 
 BATCH = 2000
 GATHER_SECONDS = 0.02

@@ -29,7 +29,7 @@ from store.migrate import migrate
 from store.releases import ReleaseRow
 from store.start import DatabaseReading, StartRegister, merge_at_start, read_database
 from store.tenure import AnotherPlatform, Tenure
-from wire.rest import Stop
+from wire.rest.stops import Stop
 
 DATABASE_PATIENCE = 8.0
 JOURNAL_FILE = "stops.journal"

@@ -87,7 +87,8 @@ from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.spec import ChildSpec
 from supervisor.system import System, open_system
 from wire.proof import check, prove
-from wire.rest import DrillStatus, Stop
+from wire.rest.engines import DrillStatus
+from wire.rest.stops import Stop
 from wire.tokens import TokenKeys
 
 NAME = "watchkeeper"

@@ -12,7 +12,8 @@ from actors.web.sessions import Denied
 from store.database import Database
 from store.keyring import KeyRing
 from supervisor.system import System
-from wire.rest import Stop, UpdateResult
+from wire.rest.stops import Stop
+from wire.rest.strategies import UpdateResult
 from wire.tokens import TokenKeys
 
 

@@ -4,7 +4,7 @@ from actors.live.hub import Hub
 from store.logs import Received
 from wire.messages import ErrorReport, Fill, OrderUpdate, TradeLog
 from wire.quarantine import QuarantinedLog
-from wire.rest import Stop
+from wire.rest.stops import Stop
 from wire.ui import Topic
 
 _TOPICS: dict[type, Topic] = {

@@ -21,7 +21,7 @@ from actors.stops.records import NotKept
 from actors.stops.reopening import Check
 from actors.stops.shelf import StopShelf
 from store.left_stops import collect, forget
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 
 log = logging.getLogger(__name__)
 

@@ -27,18 +27,11 @@ from actors.stops.run import (
     reopened_words,
     unknown_words,
 )
-from wire.messages import (
-    REDUCED_RELEASES,
-    LatchState,
-    LocalStop,
-    Reduced,
-    Release,
-    StopPhase,
-    StopProgress,
-    TradingMode,
-)
-from wire.rest import Stop, StopRequest
+from wire.messages import REDUCED_RELEASES, LocalStop, Release, StopProgress
+from wire.parts import Reduced
+from wire.rest.stops import Stop, StopRequest
 from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
+from wire.values import LatchState, StopPhase, TradingMode
 
 INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 """How far an open stop is lifted above every known epoch each time an engine takes it for released."""

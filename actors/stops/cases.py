@@ -8,7 +8,7 @@ import attrs
 from actors.requests import Principal
 from actors.stops.parts import Instant
 from store.releases import ReleaseRow
-from wire.rest import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, ReleaseView, Waiver
+from wire.rest.releases import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, ReleaseView, Waiver
 
 
 @attrs.frozen(kw_only=True)

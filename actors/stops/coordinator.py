@@ -50,7 +50,8 @@ from supervisor.actor import Actor, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.messages import EmergencyStop
-from wire.rest import PreviewAnswer, ReleaseView, Stop
+from wire.rest.releases import ReleaseView
+from wire.rest.stops import PreviewAnswer, Stop
 from wire.stops import Entry, Register
 
 TICK_SECONDS = 0.5

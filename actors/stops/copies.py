@@ -15,7 +15,7 @@ from store.database import Connection, Database
 from store.errors import Conflict, StoreError
 from store.journal import StopJournal
 from store.journal_records import EpochNoted, Record, ReleaseNoted, StopNoted
-from wire.rest import Stop
+from wire.rest.stops import Stop
 from wire.stops import Entry
 
 T = TypeVar("T")

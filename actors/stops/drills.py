@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from actors.stops.run import Run
-from wire.rest import DrillStatus
+from wire.rest.engines import DrillStatus
 
 
 def drill_status(runs: Iterable[Run], now: datetime, *, days: int, known: bool) -> DrillStatus:

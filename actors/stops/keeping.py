@@ -16,7 +16,7 @@ from actors.stops.book import StopBook
 from actors.stops.cases import Case
 from actors.stops.effects import RaiseAlert, RecordStop
 from actors.stops.records import NotKept, StopRecords
-from wire.rest import Stop, StopState
+from wire.rest.stops import Stop, StopState
 
 SHOW_SECONDS = 0.05
 LOOK_SECONDS = 0.01

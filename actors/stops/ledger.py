@@ -11,9 +11,11 @@ from actors.stops.parts import Instant, Part, begun
 from actors.stops.reopening import Check
 from actors.stops.roster import Roster
 from actors.stops.run import Run, alert, detail, named
-from wire.messages import EmergencyStop, StopPhase
-from wire.rest import OpenStop, Stop
+from wire.messages import EmergencyStop
+from wire.rest.engines import OpenStop
+from wire.rest.stops import Stop
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
+from wire.values import StopPhase
 
 Prove = Callable[[StopRecord], str]
 

@@ -12,9 +12,11 @@ from datetime import datetime
 
 import attrs
 
-from wire.messages import Flatness, Residual, StopPhase, StopProgress
-from wire.rest import EmergencyStopResult, StopState
+from wire.messages import StopProgress
+from wire.parts import Residual
+from wire.rest.stops import EmergencyStopResult, StopState
 from wire.stops import Level
+from wire.values import Flatness, StopPhase
 
 TIMEOUT_SECONDS = 30.0
 """How long an engine may take before its part counts as timed out (property 11)."""

@@ -3,7 +3,7 @@
 import attrs
 
 from actors.stops.effects import Effect, Words
-from wire.messages import Reduced
+from wire.parts import Reduced
 from wire.stops import Entry
 
 

@@ -12,7 +12,7 @@ from actors.stops.cases import Case, case_of
 from actors.stops.parts import Instant
 from actors.stops.releasing import ReleaseDesk, touches
 from store.releases import ReleaseRow
-from wire.rest import ReleaseState
+from wire.rest.releases import ReleaseState
 
 
 def recall(desk: ReleaseDesk, book: StopBook, rows: Iterable[ReleaseRow], now: Instant) -> list[Case]:

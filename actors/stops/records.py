@@ -13,7 +13,7 @@ from actors.requests import Principal
 from actors.stops.cases import Case
 from actors.stops.effects import RecordStop
 from actors.stops.plans import ReleasePlan
-from wire.rest import Stop
+from wire.rest.stops import Stop
 
 
 class NotKept(Exception):

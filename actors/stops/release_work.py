@@ -19,8 +19,10 @@ from actors.stops.releasing import Synced, checklist
 from actors.stops.run import PLATFORM
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Reply
-from wire.messages import REDUCED_RELEASES, Reduced
-from wire.rest import ReleaseState, ReleaseView, Role
+from wire.messages import REDUCED_RELEASES
+from wire.parts import Reduced
+from wire.rest.access import Role
+from wire.rest.releases import ReleaseState, ReleaseView
 
 JOURNAL_SECONDS = 1.0
 RELEASE_SECONDS = 15.0

@@ -16,7 +16,8 @@ from actors.requests import Principal, Refusal
 from actors.stops.cases import Case
 from actors.stops.parts import Instant
 from actors.stops.run import Run, named
-from wire.rest import ChecklistItem, ReleaseRequest, ReleaseState, Role, Waiver
+from wire.rest.access import Role
+from wire.rest.releases import ChecklistItem, ReleaseRequest, ReleaseState, Waiver
 from wire.stops import Entry, Scope, ScopeKind
 
 COOLING_OFF_SECONDS = 60.0

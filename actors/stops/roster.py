@@ -6,9 +6,9 @@ import attrs
 
 from actors.requests import Refusal
 from actors.stops.run import named
-from wire.messages import TradingMode
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope, ScopeKind
+from wire.values import TradingMode
 
 NONE = frozenset[str]()
 

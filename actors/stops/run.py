@@ -7,7 +7,8 @@ import attrs
 from actors.stops.effects import RaiseAlert, Words
 from actors.stops.parts import Instant, Part, lost, restored_part, state_of
 from wire.messages import EmergencyStop
-from wire.rest import EmergencyStopResult, OpenStop, Stop, TimelineEvent
+from wire.rest.engines import OpenStop
+from wire.rest.stops import EmergencyStopResult, Stop, TimelineEvent
 from wire.stops import Entry, Level, Scope, StopRecord
 
 TIMEOUT_MS = 30_000

@@ -10,7 +10,7 @@ from actors.requests import Principal
 from actors.web.problems import Problem
 from actors.web.table import Call, Caller
 from wire.errors import Unauthorized
-from wire.rest import Role
+from wire.rest.access import Role
 from wire.tokens import ENGINE, USER, Claims
 
 GRACE = 12 * 3600

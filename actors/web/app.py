@@ -27,7 +27,7 @@ from actors.web.routes import ROUTES
 from actors.web.table import Answer, Call, Cookie, Route
 from wire.codec import encode, parse, structure
 from wire.errors import Malformed
-from wire.rest import ErrorBody
+from wire.rest.access import ErrorBody
 
 MAX_BODY = 256 * 1024
 BODY_TIMEOUT = 10

@@ -6,9 +6,9 @@ from actors.web.answers import listing
 from actors.web.table import PAGING, Answer, Call, Route
 from store import audit
 from store.audit import AuditEntry, CheckpointFile
-from wire.messages import Count, Text
-from wire.rest import Role
+from wire.rest.access import Role
 from wire.schema import C, message
+from wire.values import Count, Text
 
 CHECKPOINT = "audit.checkpoint"
 """The file in the home folder with the last signed head of the chain."""

@@ -10,7 +10,7 @@ from actors.web.names import COOKIE
 from actors.web.table import Answer, Call, Caller, Query, Route, Text
 from wire.asyncapi import asyncapi
 from wire.jsonschema import Schema, Schemas
-from wire.rest import ErrorBody
+from wire.rest.access import ErrorBody
 from wire.stops import IDENTIFIER
 
 REASONS = {

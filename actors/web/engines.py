@@ -21,10 +21,12 @@ from store.engines import EngineRow, secret_hash
 from store.errors import Conflict, Unavailable
 from store.keyring import KeyRing
 from store.settings import AccountConfiguration
-from wire.messages import Name
-from wire.rest import BrokerageType, EnrolledEngine, EnrolRequest, RiskLimits, Role
+from wire.rest.access import Role
+from wire.rest.engines import EnrolledEngine, EnrolRequest
+from wire.rest.settings import BrokerageType, RiskLimits
 from wire.schema import C, message
 from wire.stops import Identifier
+from wire.values import Name
 
 PublicKeyText = Annotated[str, C(max_length=64)]
 

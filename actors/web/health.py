@@ -9,9 +9,10 @@ from actors.web.metrics import exposition
 from actors.web.problems import Problem
 from actors.web.table import Answer, Call, Caller, Route, Text
 from supervisor.system import Node
-from wire.messages import Count, Name
-from wire.rest import EngineHealthDetail, EngineStatus, Readiness, SystemHealthMetrics
+from wire.rest.engines import EngineHealthDetail, EngineStatus, SystemHealthMetrics
+from wire.rest.records import Readiness
 from wire.schema import message
+from wire.values import Count, Name
 
 
 @message

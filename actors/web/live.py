@@ -17,7 +17,7 @@ from supervisor.errors import AskTimeout, Refused, UnknownActor
 from supervisor.mailbox import MailboxSpec, Overflow
 from supervisor.ref import Ref
 from supervisor.spec import ChildSpec, Restart
-from wire.rest import StopState
+from wire.rest.stops import StopState
 from wire.ui import SUBPROTOCOL
 
 MAILBOX = MailboxSpec(capacity=64, overflow=Overflow.DROP_NEWEST)

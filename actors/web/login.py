@@ -20,9 +20,9 @@ from store.database import Connection
 from store.engines import secret_hash
 from store.errors import Unavailable
 from store.users import UserRow
-from wire.messages import Text
-from wire.rest import EngineTokenRequest, LoginRequest, StepUpRequest, TokenAnswer, User
+from wire.rest.access import EngineTokenRequest, LoginRequest, StepUpRequest, TokenAnswer, User
 from wire.schema import message
+from wire.values import Text
 
 LIFETIME = timedelta(hours=12)
 """How long one login lasts at most, however often it is refreshed: a trading day."""

@@ -7,7 +7,7 @@ import psutil
 
 from actors.platform.services import Services
 from supervisor.mailbox import Why
-from wire.rest import StopState
+from wire.rest.stops import StopState
 
 _process = psutil.Process()
 

@@ -11,10 +11,10 @@ from actors.web.stops import request_id
 from actors.web.table import PAGING, Answer, Call, Query, Route
 from store import parameters as stored
 from store import users
-from wire.rest import (
+from wire.rest.access import Role
+from wire.rest.strategies import (
     ParameterChange,
     ParameterVersion,
-    Role,
     RollbackRequest,
     StrategyParameters,
     UpdateResult,

@@ -11,7 +11,7 @@ from store import audit, users
 from store.database import Connection
 from store.errors import Conflict
 from store.users import UserRow
-from wire.rest import Role
+from wire.rest.access import Role
 from wire.schema import C, message
 from wire.stops import Identifier
 

@@ -11,14 +11,8 @@ from store.database import Connection
 from store.errors import Conflict
 from store.keyring import KeyRing
 from wire.codec import unstructure
-from wire.rest import (
-    BrokerageCredentials,
-    RiskLimits,
-    Role,
-    UserSettings,
-    UserSettingsInput,
-    ValidationResult,
-)
+from wire.rest.access import Role
+from wire.rest.settings import BrokerageCredentials, RiskLimits, UserSettings, UserSettingsInput, ValidationResult
 
 TOKEN_FOLDER = "tokens"
 """Where in the home folder the engines share the broker's tokens."""

@@ -8,7 +8,7 @@ from actors.requests import Refusal
 from store import errors as store
 from supervisor import errors as runtime
 from wire.errors import Forbidden, InvalidField, NotFound, Overloaded, TooLarge, Unauthorized, WireError
-from wire.rest import ErrorBody
+from wire.rest.access import ErrorBody
 
 
 @attrs.frozen(eq=False)

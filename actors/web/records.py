@@ -10,11 +10,12 @@ from actors.web.problems import Problem, not_found
 from actors.web.table import PAGING, Answer, Call, Query, Route
 from store import alerts, audit, letters, logs
 from store.database import Connection
-from wire.messages import LogCategory, Text
-from wire.rest import Alert, FillRow, LogRow, OrderRow, Role
+from wire.rest.access import Role
+from wire.rest.records import Alert, FillRow, LogRow, OrderRow
 from wire.schema import C, message
 from wire.stops import Identifier
 from wire.ui import Topic
+from wire.values import LogCategory, Text
 
 ENGINE = Query(name="engine", doc="only of this engine")
 CATEGORY = Query(name="category", doc="only these", choices=tuple(c.value for c in LogCategory))

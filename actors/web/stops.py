@@ -26,17 +26,9 @@ from store import releases
 from store import stops as stored
 from store.errors import Unavailable
 from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
-from wire.rest import (
-    ApproveRequest,
-    PreviewAnswer,
-    PreviewRequest,
-    ReleaseRequest,
-    ReleaseView,
-    Role,
-    Stop,
-    StopRequest,
-    StopState,
-)
+from wire.rest.access import Role
+from wire.rest.releases import ApproveRequest, ReleaseRequest, ReleaseView
+from wire.rest.stops import PreviewAnswer, PreviewRequest, Stop, StopRequest, StopState
 from wire.stops import Level
 
 ANSWER_WITHIN = 29.5

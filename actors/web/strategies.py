@@ -10,8 +10,9 @@ from actors.web.stops import need_fresh_proof, request_id
 from actors.web.table import Answer, Call, Route
 from store import audit
 from store.database import Connection
-from wire.messages import StrategyAction
-from wire.rest import Role, StrategyCommandRequest, StrategyCommandResult
+from wire.rest.access import Role
+from wire.rest.strategies import StrategyCommandRequest, StrategyCommandResult
+from wire.values import StrategyAction
 
 PATIENCE = 12.0
 

@@ -11,7 +11,7 @@ from actors.platform.services import Services
 from actors.requests import Principal
 from actors.web.doors import Doors
 from actors.web.problems import Problem
-from wire.rest import Role
+from wire.rest.access import Role
 from wire.stops import IDENTIFIER
 from wire.tokens import Claims
 

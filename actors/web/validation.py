@@ -11,7 +11,7 @@ import trio
 from actors.engine.tokens import TokenTooSoon
 from actors.engine.validate import ValidationSetup, validate_credentials
 from actors.web.problems import Problem
-from wire.rest import BrokerageCredentials, BrokerageType, Check, ValidationResult
+from wire.rest.settings import BrokerageCredentials, BrokerageType, Check, ValidationResult
 
 PATIENCE = 25.0
 """Seconds for everything the broker is asked."""

@@ -21,7 +21,7 @@ from actors.web.auditing import CHECKPOINT
 from store.left_stops import FOLDER
 from wire.bundle import bundle, frame_name
 from wire.envelope import read_frame
-from wire.messages import ENGINE_DOWN, ENGINE_UP
+from wire.lanes import ENGINE_DOWN, ENGINE_UP
 from wire.sdk.platform import read_credential
 from wire.ui import UI_DOWN, UI_UP
 

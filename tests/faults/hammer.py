@@ -27,8 +27,8 @@ from actors.engine.throttle import RateWindow, Throttle, ThrottleFull
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES, Profile, SideCode
-from wire.messages import Side
 from wire.sdk import EngineLink, Freeze, GateClosed, Position, Reading, WorkingAtBroker, WorkingOrder
+from wire.values import Side
 
 STRATEGY = "hammer"
 SENDERS = 2

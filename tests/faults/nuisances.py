@@ -15,10 +15,11 @@ import trio
 
 from tests.faults.arena import Away, call
 from wire.client import DialFailed, DialRefused, LinkClosed, dial
-from wire.messages import Hello, LatchState, LogCategory, TradeLog, TradingMode
+from wire.messages import Hello, TradeLog
 from wire.session import EngineSession, Vitals
 from wire.sockets import background
 from wire.stops import Level
+from wire.values import LatchState, LogCategory, TradingMode
 
 
 def login_storm(places: dict) -> None:

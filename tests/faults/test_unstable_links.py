@@ -17,20 +17,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
 from wire.client import DialFailed, DialRefused, dial_over
-from wire.messages import (
-    Heartbeat,
-    Hello,
-    LatchState,
-    LogCategory,
-    ParameterUpdate,
-    TradeLog,
-    TradingMode,
-)
+from wire.messages import Heartbeat, Hello, ParameterUpdate, TradeLog
 from wire.server import EngineListener, open_listeners
 from wire.session import Acknowledged, CloseLink, EngineSession, Offer, PlatformSession, Received, State, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, StopSnapshot
 from wire.tokens import TokenKeys
+from wire.values import LatchState, LogCategory, TradingMode
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = StopSnapshot(epoch=0, effective=[], released=[])

@@ -28,10 +28,11 @@ from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
 from wire.client import dial
 from wire.http import HttpClient
-from wire.messages import Hello, LatchState, TradingMode, Welcome
+from wire.messages import Hello, Welcome
 from wire.session import EngineSession, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, Scope
+from wire.values import LatchState, TradingMode
 
 pytestmark = pytest.mark.database
 

@@ -30,9 +30,12 @@ from actors.requests import (
 )
 from actors.web.engines import enrol_engine
 from store import logs
-from wire.messages import Flatness, LogCategory, StopPhase
-from wire.rest import Connection, EnrolRequest, ParameterChange, Role, StopRequest, StopState, UpdateStatus
+from wire.rest.access import Role
+from wire.rest.engines import Connection, EnrolRequest
+from wire.rest.stops import StopRequest, StopState
+from wire.rest.strategies import ParameterChange, UpdateStatus
 from wire.stops import Level, Scope
+from wire.values import Flatness, LogCategory, StopPhase
 
 pytestmark = [pytest.mark.database]
 SOURCE = Path(__file__).parents[1] / "wire" / "node"

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from actors.stops.parts import FINAL, TIMEOUT_SECONDS
 from tests.stops.simulation import ENGINES, simulate
 from tests.stops.traders import Trader
-from wire.messages import Flatness, StopPhase
-from wire.rest import StopState
+from wire.rest.stops import StopState
 from wire.stops import Level, Scope
+from wire.values import Flatness, StopPhase
 
 SCOPES = ["all", "account:A1", "account:A2", "engine:E1", "engine:E2"]
 holding = st.tuples(st.integers(0, 3), st.integers(0, 3))

@@ -10,9 +10,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from actors.stops.book import StopBook
 from actors.stops.effects import RecordStop, SendRelease, SendStop
 from actors.stops.parts import FINAL, Instant
-from wire.messages import Flatness, LatchState, StopPhase, StopProgress
-from wire.rest import StopRequest, StopState
+from wire.messages import StopProgress
+from wire.rest.stops import StopRequest, StopState
 from wire.stops import Level, Register, Scope
+from wire.values import Flatness, LatchState, StopPhase
 
 ENGINES = {"E1": "A1", "E2": "A1", "E3": "A2"}
 SCOPES = ["all", "account:A1", "account:A2", "engine:E1", "engine:E2", "engine:E3", "symbol:005930"]

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from actors.stops.book import StopBook
 from actors.stops.effects import RaiseAlert
 from actors.stops.parts import FINAL, Instant
-from wire.messages import Flatness, LatchState, StopPhase, StopProgress
-from wire.rest import StopRequest, StopState
+from wire.messages import StopProgress
+from wire.rest.stops import StopRequest, StopState
 from wire.stops import Register
+from wire.values import Flatness, LatchState, StopPhase
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 PHASES = [StopPhase.SENT, StopPhase.RECEIVED, StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED]

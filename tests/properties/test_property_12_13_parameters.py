@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.parameters.rules import loosens, outcome_of, refuse_outside, same
-from wire.messages import Loosens, ParameterResult, ParameterSpec, ResultStatus
-from wire.rest import UpdateStatus
+from wire.messages import ParameterResult
+from wire.parts import ParameterSpec
+from wire.rest.strategies import UpdateStatus
+from wire.values import Loosens, ResultStatus
 
 KEYS = ["takeProfitPercent", "stopLossPercent", "maxPositionSize", "riskPerTrade"]
 

@@ -18,20 +18,12 @@ from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import (
-    Clocks,
-    EngineState,
-    EngineStatusReport,
-    HealthUpdate,
-    Heartbeat,
-    Hello,
-    LatchState,
-    ProcessStatus,
-    TradingMode,
-)
-from wire.rest import Connection
+from wire.messages import EngineStatusReport, HealthUpdate, Heartbeat, Hello
+from wire.parts import Clocks
+from wire.rest.engines import Connection
 from wire.stops import Level, Register
 from wire.ui import Topic
+from wire.values import EngineState, LatchState, ProcessStatus, TradingMode
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

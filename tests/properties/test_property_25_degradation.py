@@ -15,7 +15,8 @@ from store.logs import Committed, Received
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import LogCategory, TradeLog
+from wire.messages import TradeLog
+from wire.values import LogCategory
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

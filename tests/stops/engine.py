@@ -7,7 +7,8 @@ from actors.links.places import LEASE_SECONDS
 from tests.stops import judge
 from tests.stops.ground import START, EngineDisk, wall
 from wire.dialing import LinkClosed
-from wire.messages import Clocks, Hello, LatchState, LocalStop, Release, Side, TradingMode
+from wire.messages import Hello, LocalStop, Release
+from wire.parts import Clocks
 from wire.sdk.conversation import Conversation, Parts
 from wire.sdk.gate import Gate, Intent, Purpose
 from wire.sdk.halting import Halting
@@ -19,6 +20,7 @@ from wire.sdk.platform import Credential
 from wire.sdk.settings import Settings
 from wire.sdk.work import Outcome
 from wire.session import EngineSession, LeaseGranted, Received, State
+from wire.values import LatchState, Side, TradingMode
 
 ORDER = Intent(order_id="o", purpose=Purpose.ORDER, strategy_id=None, symbol="005930", side=Side.BUY, quantity=1)
 CUT = LinkClosed(1006)

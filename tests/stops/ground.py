@@ -6,12 +6,10 @@ import attrs
 
 from store.journal_records import JournalReading, JournalState
 from store.start import DatabaseReading, merge_at_start  # noqa: F401  # the rule of the start is left out here
-from wire.messages import (
-    LatchState,
-)
 from wire.proof import check, prove
 from wire.sdk.latch import Latch
 from wire.stops import Register
+from wire.values import LatchState
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 FOREVER = START + timedelta(days=99)

@@ -12,10 +12,11 @@ import attrs
 from actors.links.places import LEASE_SECONDS
 from store.journal_records import JournalState
 from tests.stops.ground import KEY
-from wire.messages import EmergencyStop, HeartbeatAck, LatchState, LocalStop, Release, Welcome
+from wire.messages import EmergencyStop, HeartbeatAck, LocalStop, Release, Welcome
 from wire.proof import check
 from wire.session import Received, State
 from wire.stops import Level, Scope, ScopeKind
+from wire.values import LatchState
 
 USURPED_SECONDS = 10.0
 """How much later a platform may find out that another has its database."""

@@ -16,21 +16,10 @@ from store.journal_records import EpochNoted, ReleaseNoted
 from store.start import noted as noted_view
 from tests.stops import ground, judge
 from tests.stops.ground import FOREVER, REPLAYED, START, Ids, wall
-from wire.messages import (
-    Heartbeat,
-    Hello,
-    Limits,
-    LocalStop,
-)
-from wire.rest import StopRequest
-from wire.session import (
-    Acknowledged,
-    CloseCode,
-    CloseLink,
-    Offer,
-    PlatformSession,
-    Received,
-)
+from wire.messages import Heartbeat, Hello, LocalStop
+from wire.parts import Limits
+from wire.rest.stops import StopRequest
+from wire.session import Acknowledged, CloseCode, CloseLink, Offer, PlatformSession, Received
 from wire.stops import Entry, Scope
 
 

@@ -5,7 +5,8 @@ import trio
 from actors.links.engine_link import LinkEnded
 from tests.stops import engine as small
 from tests.stops import judge
-from wire.messages import LANES, Lane, TradeLog
+from wire.lanes import LANES, Lane
+from wire.messages import TradeLog
 from wire.sdk.outlet import Spooled
 
 

@@ -32,7 +32,9 @@ from tests.stops.incarnation import Life, live, wall
 from tests.stops.judge import Truth, Violation
 from tests.stops.runner import Pipe, Runner
 from tests.stops.troubles import in_every_trouble
-from wire.rest import ReleaseRequest, Role, StopRequest, Waiver
+from wire.rest.access import Role
+from wire.rest.releases import ReleaseRequest, Waiver
+from wire.rest.stops import StopRequest
 from wire.session import State
 from wire.stops import Level, Scope
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.links.places import LEASE_SECONDS
-from wire.messages import LeaseExpiry
+from wire.parts import LeaseExpiry
 from wire.sdk.clock import BootClock
 
 TESTS = Path(__file__).resolve().parents[1]

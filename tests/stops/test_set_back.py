@@ -10,9 +10,10 @@ from actors.stops.book import INSISTING, StopBook
 from actors.stops.effects import RaiseAlert, RecordStop, SendRelease, SendStop
 from actors.stops.parts import Instant
 from tests.wire.sdk.test_halting import Engine
-from wire.messages import Flatness, LatchState, StopPhase, StopProgress
-from wire.rest import StopRequest
+from wire.messages import StopProgress
+from wire.rest.stops import StopRequest
 from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.values import Flatness, LatchState, StopPhase
 
 NOW = Instant(0.0, datetime(2026, 11, 20, tzinfo=UTC))
 ALL = Scope.everything()

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from tests.stops.simulation import QUIET, simulate
-from wire.rest import StopState
+from wire.rest.stops import StopState
 from wire.sdk.halting import Halting
 from wire.stops import Level
 

@@ -4,9 +4,9 @@ import trio
 
 from tests.stops.ground import START
 from tests.stops.runner import Runner
-from wire.messages import Side
 from wire.sdk.stop_run import Exposure, View, WorkingOrder
 from wire.sdk.stopping import CancelWorking, CloseOut
+from wire.values import Side
 
 
 class Trader(Runner):

@@ -18,10 +18,8 @@ from tests.stops.engine import Engine
 from tests.stops.ground import REPLAYED, Base, Home, Ids
 from tests.stops.judge import Truth
 from tests.stops.platform import Link, Platform
-from wire.messages import (
-    LocalStopCause,
-)
 from wire.stops import Level, Register, Scope, StopRecord
+from wire.values import LocalStopCause
 
 
 class World:

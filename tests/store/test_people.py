@@ -15,11 +15,11 @@ from store.database import Database
 from store.errors import Conflict, Sealed, StaleVersion
 from store.keyring import KeyRing
 from wire.codec import encode
-from wire.rest import (
+from wire.rest.access import Role
+from wire.rest.settings import (
     BrokerageAccountInput,
     BrokerageType,
     RiskLimits,
-    Role,
     SecretState,
     SystemPreferences,
     UserSettingsInput,

@@ -18,20 +18,10 @@ from store.letters import DeadLetter, LetterState
 from store.links import Progress
 from store.logs import LogQuery, Received
 from wire.errors import InvalidField
-from wire.messages import (
-    Account,
-    ErrorCategory,
-    ErrorReport,
-    Fill,
-    LogCategory,
-    OrderStatus,
-    OrderUpdate,
-    Severity,
-    Side,
-    TradeLog,
-)
+from wire.messages import Account, ErrorReport, Fill, OrderUpdate, TradeLog
 from wire.quarantine import quarantined
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
+from wire.values import ErrorCategory, LogCategory, OrderStatus, Severity, Side
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 database = pytest.mark.database

@@ -14,21 +14,13 @@ from store.errors import StaleTerm, StaleVersion, Unavailable
 from store.parameters import EffectiveRow, Outcome, Wanted
 from store.releases import ReleaseRow
 from store.tenure import AnotherPlatform, Tenure
-from wire.messages import Flatness, ParameterSpec, StopPhase
-from wire.rest import (
-    ChecklistItem,
-    EmergencyStopResult,
-    ReducedLimits,
-    ReleaseState,
-    ReleaseStep,
-    Role,
-    Stop,
-    StopState,
-    TimelineEvent,
-    UpdateStatus,
-    Waiver,
-)
+from wire.parts import ParameterSpec
+from wire.rest.access import Role
+from wire.rest.releases import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
+from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
+from wire.rest.strategies import UpdateStatus
 from wire.stops import Level, Scope
+from wire.values import Flatness, StopPhase
 
 pytestmark = pytest.mark.database
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -21,7 +21,7 @@ from store.journal_records import (
     verify,
 )
 from store.start import LOST_JOURNAL, DatabaseReading, merge_at_start, noted, read_database
-from wire.rest import Stop, StopState
+from wire.rest.stops import Stop, StopState
 from wire.stops import Entry, Level, Register, Scope
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

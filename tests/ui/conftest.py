@@ -25,27 +25,22 @@ from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from wire.codec import unstructure
-from wire.messages import Loosens, ParameterSpec
-from wire.rest import (
-    Alert,
-    BrokerageAccount,
-    BrokerageType,
-    EmergencyStopResult,
+from wire.parts import ParameterSpec
+from wire.rest.engines import Connection as Link
+from wire.rest.engines import (
     EngineHealthDetail,
     EngineStatus,
     HealthClocks,
     OpenStop,
-    RiskLimits,
-    SecretState,
-    Stop,
     StrategyStatus,
     SystemHealthMetrics,
-    SystemPreferences,
-    UpdateResult,
-    UserSettings,
 )
-from wire.rest import Connection as Link
+from wire.rest.records import Alert
+from wire.rest.settings import BrokerageAccount, BrokerageType, RiskLimits, SecretState, SystemPreferences, UserSettings
+from wire.rest.stops import EmergencyStopResult, Stop
+from wire.rest.strategies import UpdateResult
 from wire.stops import Level, Scope
+from wire.values import Loosens
 
 STATIC = Path(__file__).parents[2] / "actors" / "web" / "static"
 CSP = (

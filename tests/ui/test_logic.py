@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wire.codec import structure, unstructure
-from wire.messages import HealthUpdate, LogCategory, ProcessStatus, StrategyState, TradeLog
+from wire.messages import HealthUpdate, TradeLog
+from wire.values import LogCategory, ProcessStatus, StrategyState
 
 pytestmark = pytest.mark.browser
 relaxed = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,6 @@
 """Every bound of every message, one step outside it: refused, and by the name of the field. And what the published
 schema says of a value is what the codec does with it."""
 
-import importlib
 import math
 import types
 from decimal import Decimal
@@ -9,30 +8,17 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.wire.every_message import MESSAGES
 from wire.codec import structure, unstructure
 from wire.errors import InvalidField
 from wire.jsonschema import Schemas
 from wire.schema import C
-from wire.stops import Entry, Register, Scope
 
-MODULES = [
-    importlib.import_module(f"wire.{name}") for name in ("stops", "messages", "rest", "ui", "vocabulary", "quarantine")
-]
-MESSAGES = sorted(
-    {
-        cls
-        for module in MODULES
-        for cls in vars(module).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register)
-    },
-    key=lambda cls: cls.__name__,
-)
 few = settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None)
 some = settings(few, max_examples=12)
 

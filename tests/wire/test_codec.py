@@ -1,4 +1,3 @@
-import importlib
 import json
 import re
 from contextlib import suppress
@@ -11,40 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.wire.every_message import MESSAGES
 from wire.codec import decode, encode, structure, unstructure
 from wire.errors import InvalidField
-from wire.items import Item
-from wire.messages import (
-    ENGINE_DOWN,
-    ENGINE_UP,
-    Account,
-    ErrorReport,
-    HealthUpdate,
-    Hello,
-    LogCategory,
-    Nack,
-    Positions,
-    Secret,
-    StrategyReport,
-    StrategyStatusReport,
-    TradeLog,
-)
+from wire.lanes import ENGINE_DOWN, ENGINE_UP
+from wire.messages import Account, ErrorReport, HealthUpdate, Hello, Nack, Positions, StrategyStatusReport, TradeLog
+from wire.parts import StrategyReport
 from wire.schema import C, message
-from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.stops import Level, Scope, StopRecord
+from wire.values import LogCategory, Secret
 
-MODULES = [
-    importlib.import_module(f"wire.{name}")
-    for name in ("stops", "messages", "rest", "ui", "items", "vocabulary", "quarantine")
-]
-MESSAGES = sorted(
-    {
-        cls
-        for module in MODULES
-        for cls in vars(module).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register, Item)
-    },
-    key=lambda cls: cls.__name__,
-)
 slow_data = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 few_examples = settings(slow_data, max_examples=30)
 

@@ -24,9 +24,12 @@ from wire.conformance import (
 from wire.envelope import read_frame
 from wire.errorcodes import ERROR_CODES, conformed, meant_code, transform_error_code
 from wire.errors import InvalidField
-from wire.messages import ENGINE_UP, HealthUpdate, LogCategory, ProcessStatus, TradeLog
+from wire.lanes import ENGINE_UP
+from wire.messages import HealthUpdate, TradeLog
 from wire.quarantine import MAX_EXCERPT, excerpt, quarantined
-from wire.rest import Connection, Degraded
+from wire.rest.engines import Connection
+from wire.rest.records import Degraded
+from wire.values import LogCategory, ProcessStatus
 from wire.vocabulary import EngineProcess, EngineUpdate, SystemLimits, UpdateType
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, Lane
 from wire.ui import BOOKMARK_MS, DELIVERY, OFFLINE_MS, Delivery, Topic
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from wire.bundle import bundle, frame_name
 from wire.envelope import read_frame, write_frame
 from wire.errors import Malformed
-from wire.messages import ENGINE_DOWN, ENGINE_UP, LANES, Lane
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, Lane
 
 few = settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None)
 SIDES = [("EngineUp", kind, cls) for kind, cls in ENGINE_UP.items()]

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
 from wire.client import DialFailed, DialRefused, dial_over, reconnect_delay
-from wire.messages import Heartbeat, HeartbeatAck, Hello, LatchState, LogCategory, TradeLog, TradingMode, Welcome
+from wire.messages import Heartbeat, HeartbeatAck, Hello, TradeLog, Welcome
 from wire.server import EngineListener
 from wire.session import CloseLink, EngineSession, Offer, PlatformSession, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, StopSnapshot
 from wire.tokens import TokenKeys
+from wire.values import LatchState, LogCategory, TradingMode
 
 BEGAN = time.time()
 KEYS = TokenKeys(b"k" * 32, clock=lambda: BEGAN)  # however long the tests run, no token of theirs is old

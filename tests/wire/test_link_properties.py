@@ -12,22 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wire.codec import unstructure
-from wire.messages import (
-    ENGINE_UP,
-    LANES,
-    TYPE_OF,
-    ErrorReport,
-    Hello,
-    Lane,
-    LatchState,
-    LogCategory,
-    StrategyState,
-    StrategyStatusReport,
-    TradeLog,
-    TradingMode,
-)
+from wire.lanes import ENGINE_UP, LANES, TYPE_OF, Lane
+from wire.messages import ErrorReport, Hello, StrategyStatusReport, TradeLog
 from wire.session import EngineSession, Offer, PlatformSession, Received, Rejected, State, Vitals
 from wire.stops import Level, StopSnapshot
+from wire.values import LatchState, LogCategory, StrategyState, TradingMode
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OUTPUTS = sorted((cls for cls in ENGINE_UP.values() if LANES[cls] is not Lane.CONTROL), key=lambda cls: cls.__name__)

@@ -7,9 +7,11 @@ import pytest
 from wire.closing import CloseCode
 from wire.envelope import write_frame
 from wire.events import ENGINE_MOVES, ENGINE_TRANSITIONS, PLATFORM_MOVES, PLATFORM_TRANSITIONS, State
-from wire.messages import Hello, LeaseExpiry, Limits, TradingMode, Welcome
+from wire.messages import Hello, Welcome
+from wire.parts import LeaseExpiry, Limits
 from wire.session import EngineSession, Offer, PlatformSession, Vitals
 from wire.stops import Level, StopSnapshot
+from wire.values import TradingMode
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = StopSnapshot(epoch=0, effective=[], released=[])

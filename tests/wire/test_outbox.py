@@ -4,20 +4,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from wire.messages import (
-    EmergencyStop,
-    ErrorCategory,
-    ErrorReport,
-    GapCause,
-    HealthUpdate,
-    LogCategory,
-    ProcessStatus,
-    Release,
-    Severity,
-    TradeLog,
-)
+from wire.messages import EmergencyStop, ErrorReport, HealthUpdate, Release, TradeLog
 from wire.outbox import BEYOND, RESERVED, Letter, Outbox
 from wire.stops import Level, Scope
+from wire.values import ErrorCategory, GapCause, LogCategory, ProcessStatus, Severity
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CAPACITY, WINDOW = 24, 6

@@ -1,6 +1,5 @@
 """The short ways through the codec beside the strict ones: the same value, the same refusal, the same text."""
 
-import importlib
 import re
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,41 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.wire.every_message import MESSAGES
 from wire.codec import dump, encode, strictly_structured, structure, time_text, unstructure
-from wire.envelope import Frame, read_frame, write_frame
+from wire.envelope import Envelope, read_frame, write_frame
 from wire.errors import InvalidField, WireError
-from wire.items import Item
 from wire.jsontext import parse, strictly_parsed
-from wire.messages import (
-    ENGINE_DOWN,
-    ENGINE_UP,
-    MAX_DEPTH,
-    MAX_FRAME_BYTES,
-    TYPE_OF,
-    Clocks,
-    Heartbeat,
-    LogCategory,
-    PositionItem,
-    Positions,
-    TradeLog,
-)
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, TYPE_OF
+from wire.messages import Heartbeat, Positions, TradeLog
+from wire.parts import Clocks, PositionItem
 from wire.quickjson import quickly_parsed
-from wire.schema import C, message
-from wire.stops import Entry, Level, Register, Scope
+from wire.schema import message
+from wire.stops import Level
+from wire.values import MAX_DEPTH, MAX_FRAME_BYTES, LogCategory
 
-MODULES = [
-    importlib.import_module(f"wire.{name}")
-    for name in ("stops", "messages", "envelope", "rest", "ui", "items", "vocabulary", "quarantine")
-]
-CLASSES = sorted(
-    {
-        cls
-        for module in MODULES
-        for cls in vars(module).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register, Item, Frame)
-    },
-    key=lambda cls: cls.__name__,
-)
+CLASSES = [*MESSAGES, Envelope]
 FRAMED = sorted(ENGINE_UP.values(), key=lambda cls: cls.__name__)
 some = settings(
     max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None

@@ -12,44 +12,29 @@ from hypothesis import strategies as st
 from wire.codec import unstructure
 from wire.errors import Unauthorized
 from wire.events import ENGINE_TRANSITIONS, PLATFORM_TRANSITIONS
+from wire.lanes import ENGINE_DOWN, ENGINE_UP, LANES, TYPE_OF, Lane
 from wire.messages import (
-    ENGINE_DOWN,
-    ENGINE_UP,
-    LANES,
-    TYPE_OF,
     Account,
     Ack,
     Auth,
     ConfigChanged,
     EmergencyStop,
-    EngineState,
     EngineStatusReport,
-    ErrorCategory,
     ErrorReport,
-    Flatness,
-    GapCause,
     GapFill,
     Goodbye,
     HealthUpdate,
     Heartbeat,
     HeartbeatAck,
     Hello,
-    Lane,
-    LatchState,
-    LogCategory,
     ParameterUpdate,
-    ProcessStatus,
     Release,
-    Residual,
-    Resume,
-    Severity,
-    StopPhase,
     StopProgress,
     TradeLog,
-    TradingMode,
     Welcome,
-)  # fmt: skip
+)
 from wire.outbox import Outbox
+from wire.parts import Residual, Resume
 from wire.session import (
     Acknowledged,
     CloseCode,
@@ -66,6 +51,18 @@ from wire.session import (
     Vitals,
 )  # fmt: skip
 from wire.stops import Level, Scope, StopRecord, StopSnapshot
+from wire.values import (
+    EngineState,
+    ErrorCategory,
+    Flatness,
+    GapCause,
+    LatchState,
+    LogCategory,
+    ProcessStatus,
+    Severity,
+    StopPhase,
+    TradingMode,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

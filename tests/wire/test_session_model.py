@@ -18,21 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from wire.base_session import BaseSession
-from wire.messages import (
-    HealthUpdate,
-    Heartbeat,
-    Hello,
-    LatchState,
-    LogCategory,
-    ParameterUpdate,
-    ProcessStatus,
-    TradeLog,
-    TradingMode,
-)
+from wire.messages import HealthUpdate, Heartbeat, Hello, ParameterUpdate, TradeLog
 from wire.numbering import Inbound
 from wire.outbox import Outbox
 from wire.session import CloseLink, Detached, EngineSession, Offer, PlatformSession, Received, State, Vitals
 from wire.stops import Level, StopSnapshot
+from wire.values import LatchState, LogCategory, ProcessStatus, TradingMode
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = StopSnapshot(epoch=0, effective=[], released=[])

@@ -12,11 +12,26 @@ from typing import get_type_hints
 import attrs
 import pytest
 
-from wire import messages, rest, vocabulary
+from wire import vocabulary
 from wire.codec import decode, encode, structure, unstructure
 from wire.envelope import Envelope
 from wire.errors import InvalidField
-from wire.messages import ENGINE_DOWN, ENGINE_UP
+from wire.lanes import ENGINE_DOWN, ENGINE_UP
+from wire.messages import ErrorReport, HealthUpdate, Hello, TradeLog
+from wire.parts import PositionItem, StrategyReport
+from wire.rest.engines import EngineHealthDetail, EngineStatus, SystemHealthMetrics
+from wire.rest.settings import (
+    BrokerageAccount,
+    BrokerageCredentials,
+    BrokerageType,
+    RiskLimits,
+    SystemPreferences,
+    UserSettings,
+    ValidationResult,
+)
+from wire.rest.stops import EmergencyStopResult, Stop
+from wire.rest.strategies import UpdateResult, UpdateStatus
+from wire.values import EngineState, LogCategory, StrategyState, TradingMode
 
 NOW = "2026-11-20T05:30:00.000000Z"
 HEALTH = {
@@ -48,38 +63,38 @@ STOPPED = {
 # row: class, what the seeds call its fields, an example, and values that are refused under the name of their field
 ROWS = {
     "C01 CategorizedTradeLog": (
-        messages.TradeLog,
+        TradeLog,
         "id timestamp category message reason",
         {"id": "l1", "timestamp": NOW, "category": "Trade", "message": "BUY 005930", "reason": "crossed"},
         {"category": ["trade", "Order", None, 1], "reason": ["", "  "], "timestamp": ["2026-11-20T05:30:00"]},
     ),
     "C02 SystemHealthMetrics": (
-        rest.SystemHealthMetrics,
+        SystemHealthMetrics,
         "cpu_usage memory_usage process_status engine_count active_strategies last_update",
         {**HEALTH, "engines_connected": 1, "engines_offline": 0, "loop_lag_ms": 0.5, "database": "up", "degraded": []},
         {"process_status": ["RUNNING", "halted"], "engine_count": [-1, 1.0, True], "cpu_usage": ["12", None]},
     ),
     "C02 of one engine": (
-        messages.HealthUpdate,
+        HealthUpdate,
         "cpu_usage memory_usage process_status engine_count active_strategies last_update",
         HEALTH,
         {"memory_usage": [100.1, -0.1], "cpu_usage": [-1], "process_status": ["ok"]},
     ),
     "C03 Strategy": (
-        messages.StrategyReport,
+        StrategyReport,
         "id name status parameters",
         {"id": "ma", "name": "Averages", "status": "active", "parameters": {"takeProfitPercent": 2.5},
          "parameter_schema": {}, "version": 1},
         {"status": ["stopped", "Active", None], "parameters": [[], {"Take": "5"}], "name": [""]},
     ),
     "C04 ValidationResult": (
-        rest.ValidationResult,
+        ValidationResult,
         "is_valid errors warnings",
         {"is_valid": False, "errors": ["token: refused"], "warnings": [], "checks": []},
         {"is_valid": [0, "false", None], "errors": ["", None]},
     ),
     "C05 BrokerageCredentials": (
-        rest.BrokerageCredentials,
+        BrokerageCredentials,
         "brokerage_type api_key api_secret account_number",
         {"brokerage_type": "kis", "api_key": "k", "api_secret": "s", "account_number": "50123456-01"},
         {"brokerage_type": ["KIS", "ibkr"], "api_key": ["", None, 5], "account_number": ["", "1" * 33]},
@@ -98,26 +113,26 @@ ROWS = {
         {"max_memory_usage": [0, 1.1], "max_cpu_usage": [-0.1, "0.5"], "max_concurrent_strategies": [0, 1.5]},
     ),
     "C09 UserSettings": (
-        rest.UserSettings,
+        UserSettings,
         "id user_id brokerage_accounts system_preferences risk_limits created_at updated_at",
         {"id": "s1", "user_id": "kim", "brokerage_accounts": [ACCOUNT], "system_preferences": PREFERENCES,
          "risk_limits": LIMITS, "created_at": NOW, "updated_at": NOW, "config_version": 3},
         {"brokerage_accounts": [{}, None], "created_at": ["yesterday"]},
     ),
     "C10 BrokerageAccount": (
-        rest.BrokerageAccount,
+        BrokerageAccount,
         "id name type api_key api_secret account_number is_active last_validated",
         ACCOUNT,
         {"type": ["other"], "is_active": ["yes", 1]},
     ),
     "C11 SystemPreferences": (
-        rest.SystemPreferences,
+        SystemPreferences,
         "theme notifications_enabled auto_save_interval default_chart_timeframe",
         PREFERENCES,
         {"auto_save_interval": [4, 3601, 30.0], "default_chart_timeframe": ["2h"], "theme": ["Dark"]},
     ),
     "C12 RiskLimits": (
-        rest.RiskLimits,
+        RiskLimits,
         "max_daily_loss max_position_size max_concurrent_positions emergency_stop_loss",
         LIMITS,
         {"max_daily_loss": [-1, 71800.0], "max_position_size": [10**15 + 1], "emergency_stop_loss": ["1"]},
@@ -135,7 +150,7 @@ ROWS = {
         {"request_id": ["", "r 1"], "user_id": [""], "reason": ["x" * 501]},
     ),
     "C16 EmergencyStopResult": (
-        rest.EmergencyStopResult,
+        EmergencyStopResult,
         "engine_id success positions_liquidated orders_cancelled error completed_at",
         STOPPED,
         {"success": ["false", 0], "positions_liquidated": [-1], "phase": ["done"], "flatness": ["flat"]},
@@ -147,7 +162,7 @@ ROWS = {
         {"type": [5, "x" * 65], "timestamp": [1], "engine_id": [""]},
     ),
     "C20 LiveParameterUpdate": (
-        rest.UpdateResult,
+        UpdateResult,
         "request_id engine_id strategy_id parameters applied_at status error",
         {"request_id": "r1", "engine_id": "E1", "strategy_id": "ma", "parameters": {"riskPerTrade": 0.5},
          "applied_at": NOW, "status": "applied", "error": None, "version": 4, "reason": None},
@@ -185,7 +200,7 @@ ROWS = {
         {"status": ["done"], "average_price": [71800.25, "1.00001"], "error": ["oops"]},
     ),
     "C26 Position": (
-        messages.PositionItem,
+        PositionItem,
         "symbol quantity average_price current_price unrealized_pnl",
         POSITION,
         {"average_price": [71800.25, "-1", "1e5"], "quantity": [1.5], "current_price": [-1]},
@@ -203,7 +218,7 @@ ROWS = {
         {"price": [-1, 71800.5], "symbol": ["005930 "]},
     ),
     "C29 EmergencyStopResponse": (
-        rest.Stop,
+        Stop,
         "stop_id request_id epoch scope level user_id reason requested_at delivered engines durable state results",
         {"stop_id": "s1", "request_id": "r1", "epoch": 7, "scope": "engine:E1", "level": "FLATTEN", "user_id": "kim",
          "reason": "", "requested_at": NOW, "delivered": 1, "engines": 1, "durable": True, "state": "verified",
@@ -211,7 +226,7 @@ ROWS = {
         {"state": ["ok"], "scope": ["engine:", "desk"], "level": ["STOP"]},
     ),
     "C29 EngineHealthDetail": (
-        rest.EngineHealthDetail,
+        EngineHealthDetail,
         "engine_id cpu_usage memory_usage process_status clocks lease_ms_left skew_ms instance version last_update",
         {**HEALTH, "engine_id": "E1", "connection": "connected", "lease_ms_left": 100, "skew_ms": -3, "instance": "i",
          "version": "1", "clocks": {"process_age_ms": 1, "market_data_age_ms": None, "order_channel_age_ms": 2,
@@ -219,7 +234,7 @@ ROWS = {
         {"connection": ["up"], "skew_ms": [1.5]},
     ),
     "C29 EngineStatus": (
-        rest.EngineStatus,
+        EngineStatus,
         "engine_id name status connection trading_mode level stops lease_expires_at last_heartbeat age_ms version"
         " account_id strategies",
         {"engine_id": "E1", "name": "Alpha", "status": "running", "connection": "connected", "trading_mode": "paper",
@@ -235,7 +250,7 @@ ROWS = {
         {"active_strategies": [-1], "connection": ["gone"]},
     ),
     "C29 ErrorReport": (
-        messages.ErrorReport,
+        ErrorReport,
         "code category reason severity",
         {"code": "error_invalid_symbol", "category": "broker", "reason": "no such code", "severity": "error",
          "degraded": False},
@@ -243,16 +258,16 @@ ROWS = {
     ),
 }  # fmt: skip
 ENUMS = {
-    "C08 BrokerageType": (rest.BrokerageType, "kiwoom kis samsung"),
+    "C08 BrokerageType": (BrokerageType, "kiwoom kis samsung"),
     "C13 UpdateType": (vocabulary.UpdateType, "health trade status error"),
     "C17 MessageType": (
         vocabulary.MessageType,
         "health_update trade_log engine_status emergency_stop parameter_update",
     ),
-    "C19 UpdateStatus": (rest.UpdateStatus, "pending applied failed"),
-    "A32 EngineStatus of an engine": (messages.EngineState, "starting running stopping stopped error"),
-    "C03 status": (messages.StrategyState, "active paused error"),
-    "C01 category": (messages.LogCategory, "System Strategy Trade"),
+    "C19 UpdateStatus": (UpdateStatus, "pending applied failed"),
+    "A32 EngineStatus of an engine": (EngineState, "starting running stopping stopped error"),
+    "C03 status": (StrategyState, "active paused error"),
+    "C01 category": (LogCategory, "System Strategy Trade"),
 }
 THE_SAME = ("C08", "C13", "A32", "C03", "C01")
 
@@ -298,7 +313,7 @@ def test_the_message_types_are_those_of_the_link():
 
 
 def test_defaults_are_the_seeds():
-    preferences = rest.SystemPreferences()
+    preferences = SystemPreferences()
     assert (preferences.theme, preferences.notifications_enabled) == ("dark", True)
     assert (preferences.auto_save_interval, preferences.default_chart_timeframe) == (30, "1h")
     assert vocabulary.LiquidationResult(positions_closed=0, total_pnl=0).errors == []
@@ -320,14 +335,14 @@ def test_a_wish_to_stop_is_everything_flattened():
 
 
 def test_an_engine_says_its_metadata_in_hello_and_its_row_says_its_connection():
-    hello = messages.Hello(
-        protocol="1", instance="i", name="Alpha", version="1.0", trading_mode=messages.TradingMode.PAPER, stops=[],
+    hello = Hello(
+        protocol="1", instance="i", name="Alpha", version="1.0", trading_mode=TradingMode.PAPER, stops=[],
         supported_brokerages=["kis"], capabilities=["seal.v1"],
     )  # fmt: skip
     assert vocabulary.EngineMetadata.of(hello) == vocabulary.EngineMetadata(
         name="Alpha", version="1.0", supported_brokerages=["kis"], capabilities=["seal.v1"]
     )
-    row = structure(ROWS["C29 EngineStatus"][2], rest.EngineStatus)
+    row = structure(ROWS["C29 EngineStatus"][2], EngineStatus)
     found = vocabulary.EngineConnection.of(row, "ws://127.0.0.1:8701")
     assert unstructure(found, nulls=True) == ROWS["C22 EngineConnection"][2]
 

@@ -8,17 +8,10 @@ everything is decided in ``wire.sdk.engine`` and below, without any input or out
 from typing import TYPE_CHECKING, Any
 
 from wire.errors import InvalidField
-from wire.messages import ParameterSpec
+from wire.parts import ParameterSpec
 from wire.sdk.account import Position, Reading, WorkingAtBroker
 from wire.sdk.engine import Freeze
-from wire.sdk.errors import (
-    ConfigurationError,
-    EngineError,
-    GateClosed,
-    InvalidParameters,
-    PlatformAway,
-    Unwelcome,
-)
+from wire.sdk.errors import ConfigurationError, EngineError, GateClosed, InvalidParameters, PlatformAway, Unwelcome
 from wire.sdk.flattening import MarketPhase, SymbolState
 from wire.sdk.platform import PlatformConfig
 from wire.sdk.stop_run import WorkingOrder

@@ -9,11 +9,13 @@ from decimal import Decimal
 
 import attrs
 
-from wire.messages import Account, OpenOrder, PositionItem, Positions, Side
+from wire.messages import Account, Positions
+from wire.parts import OpenOrder, PositionItem
 from wire.schema import changed
 from wire.sdk.gate import Intent, Purpose
 from wire.sdk.speech import checked
 from wire.sdk.stop_run import Exposure, View, WorkingOrder
+from wire.values import Side
 
 UNOWNED = "unowned"
 _REMEMBERED = 10_000

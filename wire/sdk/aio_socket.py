@@ -12,7 +12,8 @@ from wire.closing import CloseCode
 from wire.dialing import DialFailed, DialRefused, LinkClosed
 from wire.errors import WireError
 from wire.jsontext import parse
-from wire.messages import MAX_FRAME_BYTES, SUBPROTOCOL
+from wire.messages import SUBPROTOCOL
+from wire.values import MAX_FRAME_BYTES
 
 DIAL_TIMEOUT = 10.0
 _SEND_TIMEOUT = 10.0

@@ -15,26 +15,20 @@ import attrs
 from wire.dialing import LinkClosed, may_reconnect
 from wire.messages import (
     Auth,
-    Clocks,
     ConfigChanged,
     EmergencyStop,
-    ErrorCategory,
     ErrorReport,
     Goodbye,
     HeartbeatAck,
     Hello,
-    LocalStopCause,
-    LogCategory,
     ParameterResult,
     ParameterUpdate,
     Release,
-    ResultStatus,
-    Resume,
-    Severity,
     StrategyCommand,
     TradeLog,
     Welcome,
 )
+from wire.parts import Clocks, Resume
 from wire.sdk.clock import Clock
 from wire.sdk.dialling import Dialling, Logger
 from wire.sdk.gate import Gate
@@ -57,6 +51,7 @@ from wire.session import (
     Vitals,
 )
 from wire.stops import Level, StopSnapshot
+from wire.values import ErrorCategory, LocalStopCause, LogCategory, ResultStatus, Severity
 
 _FED = 1_000  # messages handed to the session at a time; the rest waits in the spool
 _TOKEN_PAUSE = 15.0

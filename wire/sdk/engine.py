@@ -13,20 +13,8 @@ from pathlib import Path
 import attrs
 
 from wire.errors import InvalidField
-from wire.messages import (
-    REDUCED_RELEASES,
-    REDUCED_RESUMES,
-    STRATEGY_COMMANDS,
-    EngineState,
-    EngineStatusReport,
-    ErrorCategory,
-    Hello,
-    LocalStopCause,
-    ParameterSpec,
-    Resume,
-    Severity,
-    TradingMode,
-)
+from wire.messages import REDUCED_RELEASES, REDUCED_RESUMES, STRATEGY_COMMANDS, EngineStatusReport, Hello
+from wire.parts import ParameterSpec, Resume
 from wire.sdk.clock import BootClock, Clock
 from wire.sdk.configuring import ConfigLane, OnConfig
 from wire.sdk.conversation import Conversation, Parts
@@ -53,6 +41,7 @@ from wire.sdk.telling import Telling
 from wire.sdk.watching import Watch
 from wire.sdk.work import Work
 from wire.stops import Level, Scope
+from wire.values import EngineState, ErrorCategory, LocalStopCause, Severity, TradingMode
 
 log = logging.getLogger("wire.sdk")
 

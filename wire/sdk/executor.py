@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from wire.errors import WireError
-from wire.messages import ErrorCategory, ErrorReport, Flatness, Severity, StopPhase, StopProgress
+from wire.messages import ErrorReport, StopProgress
 from wire.sdk.account import Holdings, Reading, account_of, positions_of
 from wire.sdk.clock import Clock
 from wire.sdk.errors import EngineError
@@ -23,6 +23,7 @@ from wire.sdk.stop_run import StopRun, View
 from wire.sdk.stopping import CancelWorking, CloseOut, Look, Stopping
 from wire.sdk.work import Job, Lane, Outcome
 from wire.stops import Level
+from wire.values import ErrorCategory, Flatness, Severity, StopPhase
 
 HANDLER_TIMEOUT = 15.0
 _RETRY_READ = 1.0

@@ -6,18 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from wire.messages import (
-    BrokerToken,
-    ErrorCategory,
-    LocalStopCause,
-    LogCategory,
-    OrderStatus,
-    ParameterSpec,
-    ProcessStatus,
-    Severity,
-    Side,
-    TradingMode,
-)
+from wire.parts import ParameterSpec
 from wire.sdk.clock import Clock
 from wire.sdk.configuring import OnConfig
 from wire.sdk.engine import Engine, OnFreeze, Options
@@ -29,6 +18,17 @@ from wire.sdk.strategies import Apply
 from wire.sdk.syncing import Fsync
 from wire.session import SessionStatistics
 from wire.stops import Level
+from wire.values import (
+    BrokerToken,
+    ErrorCategory,
+    LocalStopCause,
+    LogCategory,
+    OrderStatus,
+    ProcessStatus,
+    Severity,
+    Side,
+    TradingMode,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")

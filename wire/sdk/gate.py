@@ -22,10 +22,10 @@ from enum import Enum
 
 import attrs
 
-from wire.messages import Side
 from wire.sdk.errors import GateClosed
 from wire.sdk.lease import Lease
 from wire.stops import Entry, Level, Register, Scope
+from wire.values import Side
 
 
 class Purpose(Enum):

@@ -11,25 +11,15 @@ from typing import Protocol
 
 from wire.messages import (
     EmergencyStop,
-    ErrorCategory,
     ErrorReport,
-    Flatness,
-    LatchState,
     LocalStop,
-    LocalStopCause,
-    LogCategory,
-    Reduced,
     Release,
-    ResultStatus,
-    Severity,
-    StopPhase,
     StopProgress,
-    StrategyAction,
     StrategyCommand,
     StrategyResult,
-    StrategyState,
     TradeLog,
 )
+from wire.parts import Reduced
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate, Reduction
 from wire.sdk.identity import Identity
@@ -39,6 +29,18 @@ from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.settings import KeptReduction, Settings
 from wire.sdk.stopping import Stopping
 from wire.stops import Level, Scope, ScopeKind, StopRecord, StopSnapshot
+from wire.values import (
+    ErrorCategory,
+    Flatness,
+    LatchState,
+    LocalStopCause,
+    LogCategory,
+    ResultStatus,
+    Severity,
+    StopPhase,
+    StrategyAction,
+    StrategyState,
+)
 
 _TIMEOUT_MS = 30_000
 _LONGEST_REDUCTION = 7200.0

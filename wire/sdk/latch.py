@@ -17,8 +17,8 @@ from typing import Any, Self
 import attrs
 
 from wire.errors import WireError
-from wire.messages import LatchState, LocalStopCause
 from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.values import LatchState, LocalStopCause
 
 _FORMAT = 1
 _KEPT_RELEASED = 1000

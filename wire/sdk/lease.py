@@ -8,7 +8,7 @@ by expiry are local stops, and only a release ends those.
 
 from enum import Enum
 
-from wire.messages import LeaseExpiry
+from wire.parts import LeaseExpiry
 
 
 class LeaseEvent(Enum):

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from wire.errors import InvalidField
-from wire.messages import OpenOrder, Side
+from wire.parts import OpenOrder
 from wire.sdk.clock import Clock
 from wire.sdk.executor import Executor
 from wire.sdk.gate import Gate, Intent, Purpose
 from wire.sdk.speech import checked
 from wire.stops import Level
+from wire.values import Side
 
 
 class Ordering:

@@ -18,11 +18,13 @@ import attrs
 
 from wire.codec import structure, unstructure
 from wire.errors import WireError
-from wire.messages import ENGINE_UP, LANES, TYPE_OF, ErrorCategory, ErrorReport, Fill, Lane, Severity, TradeLog
+from wire.lanes import ENGINE_UP, LANES, TYPE_OF, Lane
+from wire.messages import ErrorReport, Fill, TradeLog
 from wire.outbox import VITAL
 from wire.sdk.journal import Journal, Line
 from wire.sdk.syncing import Fsync, Syncer
 from wire.sdk.work import Job, Outcome
+from wire.values import ErrorCategory, Severity
 
 _COMPACT_AFTER = 5_000  # journal lines that are mostly acknowledgements
 

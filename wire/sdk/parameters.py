@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from wire.messages import ParameterSpec, ParameterUpdate
+from wire.messages import ParameterUpdate
+from wire.parts import ParameterSpec
 from wire.schema import plain_number
 from wire.sdk.errors import InvalidParameters
 from wire.sdk.settings import Tuned

@@ -10,11 +10,13 @@ from datetime import datetime
 
 import attrs
 
-from wire.messages import Flatness, Residual, Side, StopPhase, StopProgress
+from wire.messages import StopProgress
+from wire.parts import Residual
 from wire.schema import changed
 from wire.sdk.flattening import Blocked
 from wire.sdk.latch import LatchedStop
 from wire.stops import Level, Scope
+from wire.values import Flatness, Side, StopPhase
 
 CLOSING = "being closed"
 BLOCKED = "error_positions_blocked"

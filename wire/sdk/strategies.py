@@ -9,18 +9,8 @@ import attrs
 
 from wire.codec import unstructure
 from wire.errors import WireError
-from wire.messages import (
-    LogCategory,
-    ParameterResult,
-    ParameterSpec,
-    ParameterUpdate,
-    ResultStatus,
-    StrategyReport,
-    StrategyState,
-    StrategyStatusReport,
-    TradeLog,
-    TradingState,
-)
+from wire.messages import ParameterResult, ParameterUpdate, StrategyStatusReport, TradeLog
+from wire.parts import ParameterSpec, StrategyReport
 from wire.sdk.clock import Clock
 from wire.sdk.conversation import Done, refusal
 from wire.sdk.errors import ConfigurationError, EngineError, InvalidParameters
@@ -32,6 +22,7 @@ from wire.sdk.settings import Settings, Tuned
 from wire.sdk.speech import checked
 from wire.sdk.work import Job, Lane, Outcome
 from wire.stops import Level
+from wire.values import LogCategory, ResultStatus, StrategyState, TradingState
 
 APPLY_TIMEOUT = 5.0
 

@@ -8,26 +8,14 @@ from typing import Any
 
 import psutil
 
-from wire.messages import (
-    BrokerToken,
-    Clocks,
-    ErrorCategory,
-    ErrorReport,
-    Fill,
-    HealthUpdate,
-    LogCategory,
-    OrderStatus,
-    OrderUpdate,
-    ProcessStatus,
-    Severity,
-    Side,
-    TradeLog,
-)
+from wire.messages import ErrorReport, Fill, HealthUpdate, OrderUpdate, TradeLog
+from wire.parts import Clocks
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate
 from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.speech import checked, word_of
 from wire.sdk.strategies import Strategies
+from wire.values import BrokerToken, ErrorCategory, LogCategory, OrderStatus, ProcessStatus, Severity, Side
 
 
 class Telling:

@@ -22,24 +22,15 @@ from typing import Any, Self, TypeVar
 
 import trio
 
-from wire.messages import (
-    EmergencyStop,
-    Heartbeat,
-    Hello,
-    LeaseExpiry,
-    Limits,
-    ParameterUpdate,
-    Reduced,
-    Release,
-    StopPhase,
-    StopProgress,
-)
+from wire.messages import EmergencyStop, Heartbeat, Hello, ParameterUpdate, Release, StopProgress
+from wire.parts import LeaseExpiry, Limits, Reduced
 from wire.plain import PlainRequest, PlainResponse
 from wire.server import EngineListener, open_listeners
 from wire.session import CloseLink, Detached, Event, Offer, PlatformSession, Received, State
 from wire.sockets import Link, LinkClosed
 from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 from wire.tokens import Claims, TokenKeys
+from wire.values import StopPhase
 
 T = TypeVar("T")
 _LOOK_EVERY = 0.1

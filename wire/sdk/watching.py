@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from wire.messages import LocalStopCause, LogCategory, Severity, TradeLog
+from wire.messages import TradeLog
 from wire.sdk.clock import Clock
 from wire.sdk.halting import Halting
 from wire.sdk.lease import Lease, LeaseEvent
@@ -15,6 +15,7 @@ from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.sentinel import SENTINEL, asked_level, put_away
 from wire.sdk.work import Job, Lane, Outcome
 from wire.stops import Level
+from wire.values import LocalStopCause, LogCategory, Severity
 
 _SENTINEL_EVERY = 0.5
 _LOST = "the lease from the platform ran out: no order leaves before it is renewed"

@@ -12,7 +12,7 @@ from actors.engine.risk.limits import Limits
 from actors.engine.risk.plan import RiskPlan
 from actors.engine.risk.pretrade import Refusals, RiskRefused, Wanted, check
 from actors.engine.risk.triggers import Facts, Triggers, Verdict
-from wire.messages import Side
+from wire.values import Side
 
 UNKNOWN = "the platform's risk limits are not known yet"
 

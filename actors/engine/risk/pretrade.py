@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import attrs
 
 from actors.engine.risk.limits import Limits
-from wire.messages import Side
 from wire.sdk.errors import GateClosed
+from wire.values import Side
 
 SAY_AGAIN_AFTER = 60.0  # seconds before the same refusal is told again
 

@@ -5,8 +5,9 @@ import attrs
 from actors.engine.desk import Desk
 from actors.engine.risk.triggers import Facts, Trip, Verdict
 from supervisor.actor import Actor, handles
-from wire.messages import ErrorCategory, ErrorReport, LocalStopCause, LogCategory, Severity
+from wire.messages import ErrorReport
 from wire.sdk.halting import Halting
+from wire.values import ErrorCategory, LocalStopCause, LogCategory, Severity
 
 PERIOD = 0.5
 READ_STALE_AFTER = 90.0  # seconds after the last read that agreed with the books

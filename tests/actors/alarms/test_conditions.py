@@ -19,8 +19,9 @@ from actors.alarms.conditions import (
     of_parts,
 )
 from actors.stops.effects import RaiseAlert
-from wire.messages import BrokerToken
-from wire.rest import Connection, Degraded
+from wire.rest.engines import Connection
+from wire.rest.records import Degraded
+from wire.values import BrokerToken
 
 FLAT = Exposure(positions=0, orders=0)
 LONG = Exposure(positions=2, orders=0)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.alarms.deliveries import ATTEMPTS, REMIND_AFTER, Deliveries, Kind
 from supervisor.backoff import Backoff
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

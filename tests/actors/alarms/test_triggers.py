@@ -7,7 +7,7 @@ import pytest
 from actors.alarms.conditions import EngineFacts, Exposure
 from actors.alarms.triggers import SKEW_HOLD_SECONDS, Rule, TriggerRules, Triggers
 from actors.errors import Refused
-from wire.rest import Connection
+from wire.rest.engines import Connection
 from wire.stops import Level
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -24,7 +24,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.codec import structure
 from wire.messages import Positions
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Register
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

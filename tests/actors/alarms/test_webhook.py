@@ -22,7 +22,7 @@ from store.letters import DeadLetter
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.http import HttpClient
-from wire.rest import Alert, AlertState
+from wire.rest.records import Alert, AlertState
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 HOOK = Webhook(url="http://hooks.example/alerts?key=CANARY", secret="s3cret", severity="warning")

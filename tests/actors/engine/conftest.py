@@ -23,16 +23,8 @@ from actors.simulator.options import SimulatorOptions
 from actors.simulator.server import serve
 from wire.http import HttpClient
 from wire.kis.codes import Profile
-from wire.messages import (
-    ConfigChanged,
-    EmergencyStop,
-    Heartbeat,
-    Hello,
-    LeaseExpiry,
-    Limits,
-    Release,
-    StopProgress,
-)
+from wire.messages import ConfigChanged, EmergencyStop, Heartbeat, Hello, Release, StopProgress
+from wire.parts import LeaseExpiry, Limits
 from wire.plain import PlainResponse
 from wire.sdk.platform import read_credential
 from wire.server import EngineListener, open_listeners

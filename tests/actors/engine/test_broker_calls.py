@@ -16,8 +16,8 @@ from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache, TokenTooSoon
 from wire.http import ConnectFailed, ConnectionLost, RequestTimeout, Response
 from wire.kis.codes import Profile
-from wire.messages import BrokerToken, Side
 from wire.sdk.errors import GateClosed
+from wire.values import BrokerToken, Side
 
 ACCOUNT = KisAccount(
     profile=Profile.REAL, app_key="k" * 36, app_secret="s" * 180, account="1234567801", rest_url="http://broker.test"

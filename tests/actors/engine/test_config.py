@@ -8,11 +8,11 @@ from actors.engine.config import read_config
 from actors.engine.main import run
 from actors.engine.validate import ValidationSetup, validate_credentials
 from actors.errors import REFUSED, Refused
-from wire.messages import TradingMode
-from wire.rest import BrokerageCredentials, BrokerageType
+from wire.rest.settings import BrokerageCredentials, BrokerageType
 from wire.sdk.errors import ConfigurationError
 from wire.sdk.folder import lock
 from wire.sdk.platform import read_credential
+from wire.values import TradingMode
 
 GOOD = """
 credential_file = "engine.json"

@@ -3,8 +3,8 @@
 from actors.engine.books import Books
 from actors.engine.ledger import Ledger
 from actors.engine.orders import Order, OrderBook
-from wire.messages import Side
 from wire.sdk.journal import Journal
+from wire.values import Side
 
 
 def test_the_ledger_remembers_who_owns_what_and_whose_order_it_was(tmp_path):

@@ -26,7 +26,7 @@ from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.http import HttpClient
 from wire.kis.codes import Profile
-from wire.messages import EmergencyStop, LatchState, LocalStopCause, Side, StopPhase, StopProgress
+from wire.messages import EmergencyStop, StopProgress
 from wire.sdk.gate import Purpose
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
@@ -38,6 +38,7 @@ from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.settings import Settings
 from wire.sdk.trio_clock import TrioClock
 from wire.stops import Level, Scope
+from wire.values import LatchState, LocalStopCause, Side, StopPhase
 
 HELD = 20
 ACCOUNT = KisAccount(

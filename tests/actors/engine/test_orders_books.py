@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from actors.engine.books import Books, Held
 from actors.engine.orders import FINAL, TRANSITIONS, UNOWNED, Order, OrderBook, from_plain, normal, to_plain
 from wire.exchange import fees
-from wire.messages import OrderStatus, Side
+from wire.values import OrderStatus, Side
 
 
 def order(order_id="o1", *, side=Side.BUY, quantity=10, price=71_800, strategy="s1"):

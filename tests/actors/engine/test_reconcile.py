@@ -18,11 +18,12 @@ from actors.engine.strategy import Place
 from wire.kis.codes import SideCode
 from wire.kis.notices import Acceptance, Notice, Revision
 from wire.kis.trading import BalanceTotals, DailyOrder, Holding, OpenOrder
-from wire.messages import Fill, OrderStatus, Side
+from wire.messages import Fill
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, new_id
+from wire.values import OrderStatus, Side
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from actors.engine.ma_cross import DEFAULTS, SCHEMA, MovingAverageCross
 from actors.engine.strategy import Place, Resting, Standing, Tick, Withdraw
 from wire.exchange import ticks
-from wire.messages import Side
 from wire.sdk.errors import InvalidParameters
 from wire.sdk.parameters import validated
 from wire.stops import Level
+from wire.values import Side
 
 STRATEGY = MovingAverageCross()
 VALUES = {**DEFAULTS, "shortWindow": 2, "longWindow": 4, "cooldownSeconds": 1}

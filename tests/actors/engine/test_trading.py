@@ -9,41 +9,37 @@ import trio
 from jsonschema import Draft202012Validator
 
 from wire.bundle import bundle, frame_name
-from wire.conformance import (
-    read_update,
-    validate_strategy_status,
-    validate_system_health,
-    validate_trade_log,
-)
+from wire.conformance import read_update, validate_strategy_status, validate_system_health, validate_trade_log
 from wire.messages import (
     REDUCED_RELEASES,
     STRATEGY_COMMANDS,
     ErrorReport,
     Fill,
-    Flatness,
     HealthUpdate,
-    LatchState,
-    LeaseExpiry,
     LocalStop,
-    LocalStopCause,
-    LogCategory,
-    OrderStatus,
     OrderUpdate,
     ParameterResult,
     ParameterUpdate,
     Positions,
-    Reduced,
+    StrategyCommand,
+    StrategyResult,
+    StrategyStatusReport,
+    TradeLog,
+)
+from wire.parts import LeaseExpiry, Reduced
+from wire.stops import Level
+from wire.values import (
+    Flatness,
+    LatchState,
+    LocalStopCause,
+    LogCategory,
+    OrderStatus,
     ResultStatus,
     Side,
     StopPhase,
     StrategyAction,
-    StrategyCommand,
-    StrategyResult,
     StrategyState,
-    StrategyStatusReport,
-    TradeLog,
 )
-from wire.stops import Level
 from wire.vocabulary import EngineUpdate, UpdateType
 
 P = StopPhase

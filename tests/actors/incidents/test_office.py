@@ -14,10 +14,11 @@ from store.errors import Unavailable
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.codec import structure
-from wire.messages import Flatness, Positions, StopPhase
-from wire.rest import EmergencyStopResult, Stop, StopState
+from wire.messages import Positions
+from wire.rest.stops import EmergencyStopResult, Stop, StopState
 from wire.schema import changed
 from wire.stops import Level, Scope
+from wire.values import Flatness, StopPhase
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -9,10 +9,13 @@ from actors.incidents.document import blocks, markdown, page
 from actors.incidents.report import Before, RunningStrategy, Slice, compose, mentioned, pictures, window
 from actors.incidents.words import EN, KO
 from wire.codec import decode, encode
-from wire.messages import Flatness, LogCategory, Residual, StopPhase
-from wire.rest import Connection, EmergencyStopResult, LogRow, Stop, StopState, TimelineEvent
+from wire.parts import Residual
+from wire.rest.engines import Connection
+from wire.rest.records import LogRow
+from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.schema import changed
 from wire.stops import Level, Scope
+from wire.values import Flatness, LogCategory, StopPhase
 
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> | [x](http://e) `c` **b**\nnext\x1b[31m line"

@@ -6,20 +6,10 @@ from datetime import UTC, datetime, timedelta
 import trio
 
 from actors.links.engine_link import LinkEnded
-from wire.messages import (
-    EmergencyStop,
-    Flatness,
-    Hello,
-    LatchState,
-    LogCategory,
-    StopPhase,
-    StopProgress,
-    TradeLog,
-    TradingMode,
-    Welcome,
-)
+from wire.messages import EmergencyStop, Hello, StopProgress, TradeLog, Welcome
 from wire.session import EngineSession, LeaseGranted, Received, Vitals
 from wire.stops import Level
+from wire.values import Flatness, LatchState, LogCategory, StopPhase, TradingMode
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

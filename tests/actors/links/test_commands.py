@@ -10,22 +10,13 @@ from trio.testing import MockClock
 
 from actors.requests import CommandStrategy, ConfigurationChanged
 from tests.actors.links.engine import Engine
-from wire.messages import (
-    REDUCED_RESUMES,
-    STRATEGY_COMMANDS,
-    ConfigChanged,
-    Reduced,
-    ResultStatus,
-    StrategyAction,
-    StrategyCommand,
-    StrategyReport,
-    StrategyResult,
-    StrategyState,
-    Welcome,
-)
-from wire.rest import CommandStatus, ReducedLimits
+from wire.messages import REDUCED_RESUMES, STRATEGY_COMMANDS, ConfigChanged, StrategyCommand, StrategyResult, Welcome
+from wire.parts import Reduced, StrategyReport
+from wire.rest.releases import ReducedLimits
+from wire.rest.strategies import CommandStatus
 from wire.session import Received
 from wire.stops import Level, Scope
+from wire.values import ResultStatus, StrategyAction, StrategyState
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from actors.links.messages import CloseNow, Drain
 from tests.actors.links.engine import Engine, Pipe, log_line
 from wire.messages import Auth, Goodbye, Welcome
-from wire.rest import Connection
+from wire.rest.engines import Connection
 from wire.session import CloseCode, State
 from wire.stops import Scope
 

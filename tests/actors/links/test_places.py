@@ -5,7 +5,8 @@ import trio
 
 from tests.actors.links.engine import Engine, Pipe, log_line
 from wire.messages import Goodbye, Welcome
-from wire.rest import Connection, StopState
+from wire.rest.engines import Connection
+from wire.rest.stops import StopState
 
 
 class Deaf(Pipe):

@@ -8,10 +8,12 @@ import trio
 
 from actors.links import engine_link
 from tests.actors.links.engine import Engine, Pipe, Quick, log_line, wall
-from wire.messages import HeartbeatAck, LocalStop, LocalStopCause, StopPhase, Welcome
-from wire.rest import Connection, StopState
+from wire.messages import HeartbeatAck, LocalStop, Welcome
+from wire.rest.engines import Connection
+from wire.rest.stops import StopState
 from wire.session import PlatformSession
 from wire.stops import Level, Scope, StopRecord
+from wire.values import LocalStopCause, StopPhase
 
 
 async def test_an_engine_says_hello_and_is_welcome_with_its_stops_and_seen_as_connected(open_world, autojump_clock):

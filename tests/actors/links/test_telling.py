@@ -10,20 +10,11 @@ from actors.links.engine_link import QUARANTINE_LIMIT
 from actors.requests import ListHealth
 from actors.stops.effects import RaiseAlert
 from tests.actors.links.engine import START, Engine, log_line, wall
-from wire.messages import (
-    ErrorCategory,
-    ErrorReport,
-    Fill,
-    HealthUpdate,
-    LogCategory,
-    ProcessStatus,
-    Severity,
-    Side,
-    TradeLog,
-)
+from wire.messages import ErrorReport, Fill, HealthUpdate, TradeLog
 from wire.quarantine import QuarantinedLog
-from wire.rest import StopState
+from wire.rest.stops import StopState
 from wire.session import State
+from wire.values import ErrorCategory, LogCategory, ProcessStatus, Severity, Side
 
 
 async def test_what_an_engine_tells_is_acknowledged_only_once_it_is_committed(open_world, autojump_clock):

@@ -12,9 +12,11 @@ import trio
 from store.logs import Committed
 from tests.actors.links.engine import Engine, wall
 from tests.actors.links.world import Ledger
-from wire.messages import Auth, HealthUpdate, LogCategory, ProcessStatus, TradeLog
-from wire.rest import Connection, StopState
+from wire.messages import Auth, HealthUpdate, TradeLog
+from wire.rest.engines import Connection
+from wire.rest.stops import StopState
 from wire.stops import Level, Scope
+from wire.values import LogCategory, ProcessStatus
 
 DAY = 86_400
 DAYS = int(os.environ.get("WATCHKEEPER_SOAK_DAYS", "14"))

@@ -15,7 +15,8 @@ from store.logs import Committed
 from supervisor.actor import Actor
 from supervisor.spec import ChildSpec, Restart
 from tests.actors.links.engine import START, Pipe, wall
-from wire.rest import Role, StopRequest
+from wire.rest.access import Role
+from wire.rest.stops import StopRequest
 
 
 class Ledger:

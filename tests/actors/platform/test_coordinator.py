@@ -24,20 +24,13 @@ from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.codec import decode, encode
-from wire.messages import (
-    REDUCED_RELEASES,
-    Flatness,
-    Hello,
-    LatchState,
-    LocalStop,
-    LocalStopCause,
-    Reduced,
-    StopPhase,
-    StopProgress,
-    TradingMode,
-)
-from wire.rest import ReducedLimits, ReleaseRequest, ReleaseState, Role, StopRequest, StopState, Waiver
+from wire.messages import REDUCED_RELEASES, Hello, LocalStop, StopProgress
+from wire.parts import Reduced
+from wire.rest.access import Role
+from wire.rest.releases import ReducedLimits, ReleaseRequest, ReleaseState, Waiver
+from wire.rest.stops import StopRequest, StopState
 from wire.stops import Level, Register, Scope
+from wire.values import Flatness, LatchState, LocalStopCause, StopPhase, TradingMode
 
 MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 
 from actors.requests import Refusal
 from actors.stops.drills import drill_status
-from wire.messages import LatchState, TradingMode
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope
+from wire.values import LatchState, TradingMode
 
 
 def take(book, kit, now=0, who="kim", **fields):

@@ -12,7 +12,8 @@ from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.rest import Connection, StopRequest
+from wire.rest.engines import Connection
+from wire.rest.stops import StopRequest
 from wire.ui import Topic
 
 

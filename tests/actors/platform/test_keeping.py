@@ -12,7 +12,7 @@ from actors.stops.copies import StopCopies
 from actors.stops.effects import RecordStop, Words
 from actors.stops.keeping import StopKeeping
 from actors.stops.records import NotKept
-from wire.rest import StopRequest
+from wire.rest.stops import StopRequest
 from wire.stops import Entry, Level, Scope
 
 

@@ -22,19 +22,13 @@ from store.parameters import VersionRow
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import (
-    Hello,
-    LatchState,
-    Loosens,
-    ParameterResult,
-    ParameterSpec,
-    ResultStatus,
-    StrategyReport,
-    StrategyState,
-    TradingMode,
-)
-from wire.rest import ParameterChange, Role, RollbackRequest, StopRequest, UpdateStatus
+from wire.messages import Hello, ParameterResult
+from wire.parts import ParameterSpec, StrategyReport
+from wire.rest.access import Role
+from wire.rest.stops import StopRequest
+from wire.rest.strategies import ParameterChange, RollbackRequest, UpdateStatus
 from wire.stops import Level, Scope
+from wire.values import LatchState, Loosens, ResultStatus, StrategyState, TradingMode
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SCHEMA = {

@@ -48,24 +48,15 @@ from store.database import Database
 from store.keyring import KeyFile, KeyRing
 from wire.client import dial
 from wire.http import HttpClient
-from wire.messages import (
-    Auth,
-    EmergencyStop,
-    Flatness,
-    Goodbye,
-    Hello,
-    LatchState,
-    LogCategory,
-    StopPhase,
-    StopProgress,
-    TradeLog,
-    TradingMode,
-    Welcome,
-)
-from wire.rest import Connection, EnrolRequest, ReleaseRequest, ReleaseState, ReleaseView, Role, StopRequest, StopState
+from wire.messages import Auth, EmergencyStop, Goodbye, Hello, StopProgress, TradeLog, Welcome
+from wire.rest.access import Role
+from wire.rest.engines import Connection, EnrolRequest
+from wire.rest.releases import ReleaseRequest, ReleaseState, ReleaseView
+from wire.rest.stops import StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, Scope
+from wire.values import Flatness, LatchState, LogCategory, StopPhase, TradingMode
 
 pytestmark = pytest.mark.database
 

@@ -10,9 +10,11 @@ from actors.requests import Refusal
 from actors.stops.parts import Instant
 from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
-from wire.messages import OpenOrder, PositionItem, Positions, Side
-from wire.rest import Connection
+from wire.messages import Positions
+from wire.parts import OpenOrder, PositionItem
+from wire.rest.engines import Connection
 from wire.stops import Scope
+from wire.values import Side
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 

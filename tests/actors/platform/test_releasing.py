@@ -10,9 +10,12 @@ from actors.stops.cases import row_of
 from actors.stops.parts import Instant
 from actors.stops.recalling import recall
 from actors.stops.releasing import ReleaseDesk, touches
-from wire.messages import Flatness, LatchState, StopPhase, StopProgress
-from wire.rest import ReleaseRequest, ReleaseState, Role, StopRequest, Waiver
+from wire.messages import StopProgress
+from wire.rest.access import Role
+from wire.rest.releases import ReleaseRequest, ReleaseState, Waiver
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope
+from wire.values import Flatness, LatchState, StopPhase
 
 
 def person(kit, name, role=Role.RISK):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from actors.fleet.row import EngineRow
 from actors.stops.parts import Instant
-from wire.messages import Clocks, Heartbeat
-from wire.rest import Connection
+from wire.messages import Heartbeat
+from wire.parts import Clocks
+from wire.rest.engines import Connection
 from wire.stops import Level
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)

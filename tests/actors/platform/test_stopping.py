@@ -9,18 +9,11 @@ from actors.requests import Refusal
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
 from actors.stops.parts import begun, contradicting, state_of
 from actors.stops.run import PLATFORM
-from wire.messages import (
-    Flatness,
-    LatchState,
-    LocalStop,
-    LocalStopCause,
-    Residual,
-    StopPhase,
-    StopProgress,
-    TradingMode,
-)
-from wire.rest import StopRequest, StopState
+from wire.messages import LocalStop, StopProgress
+from wire.parts import Residual
+from wire.rest.stops import StopRequest, StopState
 from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.values import Flatness, LatchState, LocalStopCause, StopPhase, TradingMode
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOTHING_HELD = ([], LatchState.PRESENT)

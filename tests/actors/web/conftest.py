@@ -70,24 +70,14 @@ from supervisor.actor import Actor, handles
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
-from wire.messages import ProcessStatus, StrategyAction, StrategyState
-from wire.rest import (
-    CommandStatus,
-    DrillStatus,
-    PreviewAnswer,
-    ReleaseState,
-    ReleaseView,
-    Role,
-    Stop,
-    StopState,
-    StrategyCommandResult,
-    StrategyParameters,
-    SystemHealthMetrics,
-    UpdateResult,
-    UpdateStatus,
-)
+from wire.rest.access import Role
+from wire.rest.engines import DrillStatus, SystemHealthMetrics
+from wire.rest.releases import ReleaseState, ReleaseView
+from wire.rest.stops import PreviewAnswer, Stop, StopState
+from wire.rest.strategies import CommandStatus, StrategyCommandResult, StrategyParameters, UpdateResult, UpdateStatus
 from wire.stops import Level, Scope
 from wire.tokens import TokenKeys
+from wire.values import ProcessStatus, StrategyAction, StrategyState
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ORIGIN = "http://127.0.0.1:8700"

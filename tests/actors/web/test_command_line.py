@@ -12,7 +12,8 @@ from actors.config import Address
 from actors.requests import WEB, ApproveRelease, ContinueStop, RequestRelease
 from actors.web.server import WebServer, WhereAreYou
 from supervisor.spec import ChildSpec
-from wire.rest import DrillStatus, StopState
+from wire.rest.engines import DrillStatus
+from wire.rest.stops import StopState
 
 pytestmark = pytest.mark.database
 

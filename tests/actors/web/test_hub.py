@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from actors.live import streams
 from actors.live.hub import AT_ONCE, STEP_CHARS, TICK, Hub
 from actors.live.streams import BACKLOG, RING, TooSlow
-from wire.messages import LogCategory, TradeLog
-from wire.rest import Alert, AlertState
+from wire.messages import TradeLog
+from wire.rest.records import Alert, AlertState
 from wire.ui import Delivery, Subscription, Topic
+from wire.values import LogCategory
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 

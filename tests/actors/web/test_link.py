@@ -15,10 +15,11 @@ from actors.web.ways import ByMessage
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec, Restart
 from supervisor.system import open_system
-from wire.messages import LogCategory, TradeLog
-from wire.rest import Alert, AlertState
+from wire.messages import TradeLog
+from wire.rest.records import Alert, AlertState
 from wire.tokens import Claims
 from wire.ui import SUBPROTOCOL, Topic
+from wire.values import LogCategory
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 

@@ -16,12 +16,13 @@ from actors.web.engines import read_configuration
 from actors.web.problems import Problem
 from store import audit
 from store.database import Database
-from wire.messages import EngineState, TradingMode
-from wire.rest import BrokerageCredentials, BrokerageType, Check, Connection, EngineStatus
+from wire.rest.engines import Connection, EngineStatus
+from wire.rest.settings import BrokerageCredentials, BrokerageType, Check
 from wire.sdk.platform import Credential, config_answer
 from wire.stops import Level
 from wire.tokens import TokenKeys
 from wire.ui import Subscription, Topic
+from wire.values import EngineState, TradingMode
 
 ANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

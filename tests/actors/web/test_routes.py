@@ -13,7 +13,7 @@ from supervisor.actor import Actor
 from supervisor.mailbox import Why
 from supervisor.spec import ChildSpec
 from supervisor.telemetry import Event
-from wire.rest import Role
+from wire.rest.access import Role
 
 FOR_PEOPLE = [r for r in ROUTES if r.caller is Caller.PERSON]
 WITH_BODY = [r for r in ROUTES if r.body is not None]

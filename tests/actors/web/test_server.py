@@ -13,8 +13,9 @@ from actors.config import Address
 from actors.errors import Refused
 from actors.requests import WEB
 from actors.web.sockets import listen
-from wire.messages import LogCategory, TradeLog
+from wire.messages import TradeLog
 from wire.ui import SUBPROTOCOL, Topic
+from wire.values import LogCategory
 
 JSON_POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 

@@ -9,7 +9,8 @@ from actors.requests import RequestRelease, TakeStop
 from store import releases
 from store.releases import ReleaseRow
 from supervisor.errors import ActorDied, AskTimeout, MailboxFull, UnknownActor
-from wire.rest import ReleaseState, StopState
+from wire.rest.releases import ReleaseState
+from wire.rest.stops import StopState
 from wire.stops import Level
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

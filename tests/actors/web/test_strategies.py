@@ -5,7 +5,7 @@ import pytest
 from actors.requests import CommandStrategy
 from actors.web.strategies import _note
 from store import audit
-from wire.messages import StrategyAction
+from wire.values import StrategyAction
 
 PATH = "/api/engines/E1/strategies/ma"
 

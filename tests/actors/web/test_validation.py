@@ -9,7 +9,7 @@ from actors.engine import validate
 from actors.engine.tokens import TokenTooSoon
 from actors.web import validation
 from wire.http import HttpClient
-from wire.rest import BrokerageCredentials, BrokerageType, Check
+from wire.rest.settings import BrokerageCredentials, BrokerageType, Check
 
 KEYS = {"api_key": "k" * 36, "api_secret": "s" * 180, "account_number": "12345678-01"}
 

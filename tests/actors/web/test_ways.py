@@ -30,8 +30,9 @@ from actors.web.bounded import GUESTS
 from actors.web.server import _config
 from actors.web.sockets import listen
 from actors.web.ways import Straight, way_out
-from wire.messages import LogCategory, TradeLog
+from wire.messages import TradeLog
 from wire.ui import SUBPROTOCOL, Topic
+from wire.values import LogCategory
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 LARGE = "x" * 3_000_000

@@ -15,8 +15,10 @@ from actors.web.preferences import loosened
 from actors.web.totp import code
 from store import alerts, audit, letters, logs, platform, stops, users
 from wire.codec import encode
-from wire.messages import LogCategory, TradeLog
-from wire.rest import Alert, AlertState, RiskLimits
+from wire.messages import TradeLog
+from wire.rest.records import Alert, AlertState
+from wire.rest.settings import RiskLimits
+from wire.values import LogCategory
 
 pytestmark = pytest.mark.database
 

@@ -28,7 +28,7 @@ from store import engines as store_engines
 from store.links import Progress
 from store.logs import Committed, Received
 from wire import library
-from wire.rest import EnrolRequest
+from wire.rest.engines import EnrolRequest
 from wire.server import EngineListener
 
 TOKEN_SECONDS = 3600

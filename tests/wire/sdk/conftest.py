@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wire.messages import Side
 from wire.sdk.flattening import MarketPhase, SymbolState
 from wire.sdk.latch import LatchedStop
 from wire.sdk.stop_run import Exposure, View, WorkingOrder
 from wire.sdk.stopping import Stopping
 from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.values import Side
 
 AT = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
 

@@ -7,12 +7,13 @@ import pytest
 from websockets.asyncio.server import serve
 
 from wire.dialing import DialFailed, DialRefused, LinkClosed
-from wire.messages import MAX_FRAME_BYTES, SUBPROTOCOL
+from wire.messages import SUBPROTOCOL
 from wire.sdk import aio_socket
 from wire.sdk.aio_http import fetch_token
 from wire.sdk.aio_socket import dial
 from wire.sdk.errors import PlatformAway, Unwelcome
 from wire.sdk.platform import Credential
+from wire.values import MAX_FRAME_BYTES
 
 TOKEN = "CANARY-token"
 

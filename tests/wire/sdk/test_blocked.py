@@ -3,11 +3,11 @@
 import attrs
 import pytest
 
-from wire.messages import Flatness, StopPhase
 from wire.sdk.flattening import MarketPhase
 from wire.sdk.stop_run import CLOSING
 from wire.sdk.stopping import LOOK_AGAIN_AFTER, SHUT_PACE, STUBBORN, Asked, CancelWorking, CloseOut, Look
 from wire.stops import Level
+from wire.values import Flatness, StopPhase
 
 P, M = StopPhase, MarketPhase
 

@@ -6,23 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.messages import (
-    ErrorCategory,
-    ErrorReport,
-    HealthUpdate,
-    LogCategory,
-    ParameterResult,
-    ProcessStatus,
-    ResultStatus,
-    Severity,
-    TradeLog,
-)
+from wire.messages import ErrorReport, HealthUpdate, ParameterResult, TradeLog
 from wire.sdk.journal import Journal, decode_lines, encode_line
 from wire.sdk.keeper import Keeper
 from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.settings import Settings, Tuned
 from wire.sdk.syncing import Fsync
 from wire.sdk.work import Outcome, Work
+from wire.values import ErrorCategory, LogCategory, ProcessStatus, ResultStatus, Severity
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 lines = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=3), max_size=6)

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.messages import Side
 from wire.sdk.errors import GateClosed
 from wire.sdk.gate import Gate, Intent, Purpose, Reduction
 from wire.sdk.lease import Lease
 from wire.stops import Entry, Level, Scope
+from wire.values import Side
 
 NOW = 100.0
 

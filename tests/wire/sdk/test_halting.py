@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from wire.messages import EmergencyStop, LatchState, LocalStop, LocalStopCause, Release, StopPhase, StopProgress
+from wire.messages import EmergencyStop, LocalStop, Release, StopProgress
 from wire.sdk.gate import Gate
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
@@ -13,6 +13,7 @@ from wire.sdk.latch import Latch
 from wire.sdk.lease import Lease
 from wire.sdk.settings import Settings
 from wire.stops import Level, Scope, StopRecord, StopSnapshot
+from wire.values import LatchState, LocalStopCause, StopPhase
 
 P = StopPhase
 

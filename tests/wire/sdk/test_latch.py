@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.messages import LatchState, LocalStopCause
 from wire.sdk.latch import Latch, LatchedStop, decode, encode, load, save
 from wire.stops import Level, Scope, StopRecord
+from wire.values import LatchState, LocalStopCause
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.messages import LeaseExpiry
+from wire.parts import LeaseExpiry
 from wire.sdk.lease import Lease, LeaseEvent
 
 

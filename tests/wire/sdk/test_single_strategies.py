@@ -4,16 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wire.messages import (
-    EmergencyStop,
-    LatchState,
-    Reduced,
-    Release,
-    ResultStatus,
-    StrategyAction,
-    StrategyCommand,
-    StrategyState,
-)
+from wire.messages import EmergencyStop, Release, StrategyCommand
+from wire.parts import Reduced
 from wire.sdk.gate import Gate
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
@@ -22,6 +14,7 @@ from wire.sdk.latch import Latch
 from wire.sdk.lease import Lease
 from wire.sdk.settings import Settings
 from wire.stops import Level, Scope
+from wire.values import LatchState, ResultStatus, StrategyAction, StrategyState
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire.messages import Flatness, Side, StopPhase
 from wire.sdk.latch import LatchedStop
 from wire.sdk.stop_run import Exposure, View, WorkingOrder
 from wire.sdk.stopping import CancelWorking, CloseOut, Look, Stopping
 from wire.stops import Entry, Level, Register, Scope, StopRecord
+from wire.values import Flatness, Side, StopPhase
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 P = StopPhase

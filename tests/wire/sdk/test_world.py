@@ -14,19 +14,8 @@ import attrs
 import pytest
 
 from wire.dialing import LinkClosed
-from wire.messages import (
-    EmergencyStop,
-    Heartbeat,
-    Hello,
-    LatchState,
-    LeaseExpiry,
-    Limits,
-    LocalStop,
-    OrderStatus,
-    Release,
-    StopPhase,
-    StopProgress,
-)
+from wire.messages import EmergencyStop, Heartbeat, Hello, LocalStop, Release, StopProgress
+from wire.parts import LeaseExpiry, Limits
 from wire.sdk import GateClosed, Level, Position, Reading, Scope, WorkingAtBroker
 from wire.sdk.engine import Engine, Options
 from wire.sdk.halting import Halting
@@ -36,6 +25,7 @@ from wire.sdk.platform import Credential
 from wire.sdk.work import Outcome
 from wire.session import Acknowledged, CloseLink, Offer, PlatformSession, Received
 from wire.stops import Entry, Register, StopRecord, StopSnapshot
+from wire.values import LatchState, OrderStatus, StopPhase
 
 START = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
 CREDENTIAL = Credential(engine_id="E1", secret="s", account_id="A1", http_url="http://p", ws_url="ws://p")

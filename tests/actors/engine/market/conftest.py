@@ -32,7 +32,8 @@ from wire.exchange.market import Market, Symbol
 from wire.exchange.orders import Amendment, Kind, Purpose, Refusal, Ticket
 from wire.kis.codes import OrderType, Profile
 from wire.kis.trading import DailyOrdersQuery, OpenOrdersQuery, OrderAccepted
-from wire.messages import EmergencyStop, ErrorReport, LatchState, LeaseExpiry, LocalStop, Release, Side, StopProgress
+from wire.messages import EmergencyStop, ErrorReport, LocalStop, Release, StopProgress
+from wire.parts import LeaseExpiry
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
@@ -45,6 +46,7 @@ from wire.sdk.trio_clock import TrioClock
 from wire.sdk.trio_driver import carry_on
 from wire.sdk.work import Work
 from wire.stops import Level, Scope
+from wire.values import LatchState, Side
 
 MONDAY = date(2026, 1, 5)
 TEN = 10 * 3600

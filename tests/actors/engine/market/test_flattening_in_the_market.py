@@ -5,7 +5,8 @@ import trio
 
 from wire.exchange.calendar import CLOSE, CLOSING_CALL
 from wire.exchange.events import Condition
-from wire.messages import Flatness, LogCategory, Side, StopPhase, TradeLog
+from wire.messages import TradeLog
+from wire.values import Flatness, LogCategory, Side, StopPhase
 
 P = StopPhase
 A, B = "005930", "015760"

@@ -5,8 +5,9 @@ import trio
 from wire.exchange.events import Condition
 from wire.exchange.fees import Side as ExchangeSide
 from wire.exchange.orders import Kind, Ticket
-from wire.messages import LeaseExpiry, LocalStopCause, Side, StopPhase
+from wire.parts import LeaseExpiry
 from wire.stops import Level
+from wire.values import LocalStopCause, Side, StopPhase
 
 P = StopPhase
 A, B = "005930", "015760"

@@ -12,12 +12,13 @@ from actors.engine.risk.plan import RiskPlan
 from actors.engine.risk.pretrade import RiskRefused
 from actors.engine.risk.watch import facts_of
 from actors.engine.strategy import Place
-from wire.messages import LogCategory, Side, TradeLog
+from wire.messages import TradeLog
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, new_id
 from wire.stops import Level
+from wire.values import LogCategory, Side
 
 
 class Clock:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from actors.engine.risk.limits import Limits
 from actors.engine.risk.pretrade import Refusals, RiskRefused, Wanted, check
-from wire.messages import Side
+from wire.values import Side
 
 LIMITS = Limits(max_position_size=1_000_000, max_concurrent_positions=2)
 

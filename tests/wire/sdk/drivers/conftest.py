@@ -11,7 +11,7 @@ import trio
 import wire.sdk
 import wire.sdk.aio
 import wire.sdk.threads
-from wire.messages import ParameterSpec
+from wire.parts import ParameterSpec
 from wire.sdk import Position, Reading, WorkingAtBroker
 from wire.sdk.testing import PracticePlatform
 

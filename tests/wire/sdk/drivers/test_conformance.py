@@ -15,27 +15,29 @@ from wire.messages import (
     EmergencyStop,
     ErrorReport,
     Fill,
-    Flatness,
     Goodbye,
     HealthUpdate,
-    LatchState,
     LocalStop,
-    LocalStopCause,
     ParameterResult,
     Positions,
-    Reduced,
+    StrategyCommand,
+    StrategyResult,
+    StrategyStatusReport,
+    TradeLog,
+)
+from wire.parts import Reduced
+from wire.sdk import ConfigurationError, GateClosed, Level, Scope
+from wire.session import CloseLink
+from wire.values import (
+    Flatness,
+    LatchState,
+    LocalStopCause,
     ResultStatus,
     StopPhase,
     StrategyAction,
-    StrategyCommand,
-    StrategyResult,
     StrategyState,
-    StrategyStatusReport,
-    TradeLog,
     TradingState,
 )
-from wire.sdk import ConfigurationError, GateClosed, Level, Scope
-from wire.session import CloseLink
 
 P = StopPhase
 

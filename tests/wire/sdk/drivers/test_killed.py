@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wire.messages import Flatness, LatchState, StopPhase
 from wire.sdk import Level
+from wire.values import Flatness, LatchState, StopPhase
 
 P = StopPhase
 HELD = 12

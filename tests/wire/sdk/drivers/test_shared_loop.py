@@ -6,8 +6,9 @@ import threading
 import pytest
 import trio
 
-from wire.messages import ErrorReport, LocalStop, StopPhase
+from wire.messages import ErrorReport, LocalStop
 from wire.sdk import Level
+from wire.values import StopPhase
 
 P = StopPhase
 

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from wire.messages import ErrorReport, ParameterResult, ResultStatus, StopPhase
+from wire.messages import ErrorReport, ParameterResult
 from wire.sdk import ConfigurationError, GateClosed, Level, Reading, WorkingAtBroker
 from wire.sdk.threads import EngineLink, LinkStalled
+from wire.values import ResultStatus, StopPhase
 
 P = StopPhase
 
