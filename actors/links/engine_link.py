@@ -16,8 +16,10 @@ from typing import Protocol, cast
 
 import trio
 
-from actors.fleet.fleet import EngineBeat, EngineGreeted, EngineHeard, EngineLost
-from actors.links.dispatch import hand_on, is_lossless, to_keep, to_quarantine
+from actors.fleet.fleet import EngineBeat, EngineHeard, EngineLost
+from actors.links.dispatch import hand_on, to_keep
+from actors.links.greeting import Greeting
+from actors.links.intake import Intake
 from actors.links.messages import (
     CloseNow,
     DeliverCommand,
@@ -25,27 +27,22 @@ from actors.links.messages import (
     DeliverStop,
     DeliverUpdate,
     Drain,
-    EngineAdmitted,
     EpochHeard,
     LinkDown,
-    LinkUp,
     StopAcknowledged,
     StopWritten,
     TellConfig,
     UpdateRefused,
 )
-from actors.links.places import LEASE_SECONDS, STOPPED, LinkDesk, Place, Verdict
-from actors.platform.log_writer import Keep, Kept, NotStorable, SessionBegun, SetAside
+from actors.links.places import STOPPED, LinkDesk, Place
+from actors.links.stop_letters import StopLetters
+from actors.platform.log_writer import Kept, NotStorable, SetAside
 from actors.stops.effects import RaiseAlert
-from store.letters import DeadLetter
-from store.logs import Received as ToKeep
 from supervisor.actor import Actor, Reply, Timer, handles
-from supervisor.errors import SupervisorError
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.errors import WireError
 from wire.lanes import LANES, Lane
-from wire.lines import Line, put
 from wire.messages import (
     Auth,
     ConfigChanged,
@@ -64,7 +61,6 @@ from wire.session import (
     CloseLink,
     Event,
     Lost,
-    Offer,
     PlatformSession,
     Received,
     Refused,
@@ -76,8 +72,6 @@ from wire.values import ResultStatus
 DRAIN = "drain"
 COME_BACK_MS = 1000, 3000
 """When a drained engine may come back: between these, each at another moment."""
-TAKEOVER_SECONDS = 2.0
-COORDINATOR_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
 HASTY_SECONDS = 0.5
 """For a peer that does not even take what was written before: a link that is to be closed is closed within 1 s."""
@@ -87,9 +81,6 @@ gets them all in the welcome."""
 COMMANDS_AWAITED = 100
 UNCOMMITTED_LIMIT = 8192
 """More unconfirmed messages than any window allows: the engine does not keep to the rules, and is closed (4030)."""
-
-QUARANTINE_LIMIT = 256
-"""How many malformed messages of one connection are kept to be looked at."""
 
 
 class LinkEnded(Exception):
@@ -137,18 +128,13 @@ class EngineLink(Actor):
         self._timer: Timer | None = None
         self._wakes_at = inf
         self._pushing = False
-        self._rows: Line[ToKeep] = ()
-        self._numbers: Line[int] = ()
-        self._read_to = 0
-        self._unwritten: list[tuple[str, int]] = []
+        self._intake = Intake(engine_id)
+        self._letters = StopLetters(self._place)
         self._closing: CloseLink | None = None
         self._shut: list[Reply] = []
-        self._greeted = False
         self._left = False
         self._draining = False
         self._goodbye = ""
-        self._held: set[str] | tuple[()] = ()
-        self._quarantined = 0
         self._commands: dict[str, Reply] = {}
 
     async def started(self) -> None:
@@ -189,7 +175,7 @@ class EngineLink(Actor):
         what comes before the welcome, waits in the session like everything else, first in line."""
         if self._left:
             return False  # that the connection is over is on its way to the coordinator
-        letter_id = self._letter_of(message)
+        letter_id = self._letters.name(message)
         try:
             frame = None if self._socket.is_behind else self._session.stop_frame(message, id=letter_id)
             if frame is not None:
@@ -199,7 +185,7 @@ class EngineLink(Actor):
         except self._ended:
             self.context.stop("the connection is over")
             return False
-        self._unwritten.append((message.stop_id, message.stop_epoch))
+        self._letters.waits(message)
         if frame is None:
             self._session.send(message, id=letter_id)
         self._go_on()
@@ -299,6 +285,22 @@ class EngineLink(Actor):
                 self._on_event(event)
         self._hand_over()
 
+    async def _greet(self, hello: Hello) -> None:
+        greeting = Greeting(
+            engine_id=self.engine_id,
+            desk=self._desk,
+            place=self._place,
+            session=self._session,
+            link=self.context.self_ref,
+            lane=self.send_now,
+            token_expires=self._token_expires,
+            log=self.context.log,
+        )
+        events = await greeting.take(hello)
+        self._letters.known = {stop.stop_id for stop in hello.stops} or ()
+        self._on_events(events)
+        self._go_on()
+
     def _go_on(self) -> None:
         """Writes what the socket takes, and sees to what must wait: for the socket, for a moment, or for the end."""
         try:
@@ -359,90 +361,9 @@ class EngineLink(Actor):
     def _note_written(self) -> None:
         """Nothing waits to be written any more, so these stops have left. Of what left in the coordinator's own step
         it needs no note."""
-        if self._unwritten and self._session.state is State.LIVE:
-            for stop_id, epoch in self._unwritten:
+        if self._session.state is State.LIVE:
+            for stop_id, epoch in self._letters.written():
                 self._desk.coordinator.tell(StopWritten(engine_id=self.engine_id, stop_id=stop_id, epoch=epoch))
-            self._unwritten.clear()
-
-    # --- hello and welcome ----------------------------------------------------------------------------------------
-
-    async def _greet(self, hello: Hello) -> None:
-        """The barrier: the older connection is over, the coordinator knows this one, then the snapshot is read.
-
-        Between the snapshot and the enqueuing of the welcome there is no checkpoint.
-        """
-        async with self._place.greeting:
-            if not self._desk.is_enrolled(self.engine_id):
-                self._on_events(self._session.close(CloseCode.DEREGISTERED))
-                return
-            verdict = self._place.claim(hello.instance, trio.current_time())
-            if verdict is Verdict.IN_USE:
-                self._on_events(self._session.close(CloseCode.IN_USE))
-                self._place.rival = True
-            elif verdict is Verdict.SAME and self._session.connection < self._place.welcomed:
-                # This hello was overtaken by that of a newer connection: the engine has left this one long ago.
-                self._on_events(self._session.close(CloseCode.SUPERSEDED))
-            else:
-                await self._admit(hello, verdict)
-
-    async def _admit(self, hello: Hello, verdict: Verdict) -> None:
-        place = self._place
-        await self._end_older_link()
-        up = LinkUp(engine_id=self.engine_id, hello=hello, link=self.context.self_ref, lane=self.send_now)
-        try:
-            await self._desk.coordinator.ask(up, timeout=COORDINATOR_SECONDS, urgent=True)
-        except SupervisorError:
-            self._on_events(self._session.close(CloseCode.OVERLOADED))
-            return
-        self._greeted = True
-        place.take(hello.instance, verdict, trio.current_time())
-        place.link, place.welcomed = self.context.self_ref, self._session.connection
-        if not self._desk.is_enrolled(self.engine_id):  # it was deregistered in this very moment
-            self._on_events(self._session.close(CloseCode.DEREGISTERED))
-            return
-        self._welcome(hello)
-        self._desk.fleet.tell(EngineGreeted(engine_id=self.engine_id, hello=hello))
-        self._desk.parameters.tell(EngineAdmitted(engine_id=self.engine_id, hello=hello, link=self.context.self_ref))
-        self._go_on()
-
-    async def _end_older_link(self) -> None:
-        older = self._place.link
-        if older is None or older.closed or older == self.context.self_ref:
-            return
-        close = CloseNow(code=CloseCode.SUPERSEDED, reason=CloseCode.SUPERSEDED.reason)
-        try:
-            await older.ask(close, timeout=TAKEOVER_SECONDS, urgent=True)
-        except SupervisorError:
-            self.context.log.info("the older connection of %s was gone already", self.engine_id)
-
-    def _welcome(self, hello: Hello) -> None:
-        now, place, office = trio.current_time(), self._place, self._desk.office()
-        detached, place.detached = place.detached, None
-        if not self._session.resumable(detached):
-            place.epoch += 1
-        offer = Offer(
-            session=secrets.token_hex(12),
-            epoch=place.epoch,
-            platform_id=office.platform_id,
-            term=office.term,
-            stop=self._desk.shelf.snapshot(self.engine_id, [s.stop_id for s in hello.stops]),
-            lease_ms=self._lease_ms(place.synced),
-            token_expires=self._token_expires,
-            config_version=self._desk.config_version(self.engine_id),
-            on_lease_expiry=self._desk.on_expiry,
-        )
-        self._held = {s.stop_id for s in hello.stops} or ()
-        self._on_events(self._session.welcome(offer, now, detached=detached))
-        if not self._session.resumed:
-            self._desk.log_writer.tell(
-                SessionBegun(
-                    engine_id=self.engine_id,
-                    session=self._session.session,
-                    instance=place.surely(hello.instance, now),
-                    version=hello.version,
-                    trading_mode=hello.trading_mode.value,
-                )
-            )
 
     # --- what the session tells -----------------------------------------------------------------------------------
 
@@ -484,24 +405,17 @@ class EngineLink(Actor):
         place.synced = beat.synced
         if place.has_rival():
             self._alert("error_engine_id_in_use", "critical", "a second process uses this engine's id")
-        lease_ms = self._lease_ms(beat.synced)
-        snapshot = shelf.snapshot(self.engine_id, self._held)
+        lease_ms = self._desk.lease_ms(place, beat.synced, trio.current_time())
+        snapshot = shelf.snapshot(self.engine_id, self._letters.known)
         self._session.answer_heartbeat(beat, stop=snapshot, lease_ms=lease_ms)
         account = shelf.book.roster.account(self.engine_id)
         if shelf.differs(self.engine_id, account, beat.stop_epoch, beat.level):
             for message in shelf.book.messages_for(self.engine_id):
-                if (message.stop_id, message.stop_epoch) not in self._unwritten:
+                if not self._letters.is_waiting(message):
                     self._send_stop(message)
             if self._session.outbox.unacked > STOPS_UNACKNOWLEDGED:
                 self._on_events(self._session.close(CloseCode.RATE_LIMITED))
         self._desk.fleet.tell(EngineBeat(engine_id=self.engine_id, heartbeat=beat, sent_at=sent_at, lease_ms=lease_ms))
-
-    def _lease_ms(self, synced: bool) -> int:
-        now = trio.current_time()
-        if not self._desk.may_lease(self._place, synced, now):
-            return 0
-        self._place.granted(now)
-        return round(LEASE_SECONDS * 1000)
 
     def _on_auth(self, event: Received) -> None:
         auth = cast("Auth", event.message)
@@ -519,11 +433,11 @@ class EngineLink(Actor):
             self._hand_on(message)
             if LANES[type(message)] is Lane.CONFLATED:
                 return
-        self._keep(to_keep(self.engine_id, event, self._session.session), seq)
+        self._intake.keep(to_keep(self.engine_id, event, self._session.session), seq)
 
     def _hand_on(self, message: object) -> None:
         if isinstance(message, LocalStop):
-            self._held = {*self._held, message.id}
+            self._letters.learnt(message.id)
         elif isinstance(message, StrategyResult):
             self._answer_command(message)
         hand_on(self._desk, self.engine_id, message)
@@ -535,26 +449,11 @@ class EngineLink(Actor):
 
     # --- numbers: what is handed on, and what is confirmed --------------------------------------------------------
 
-    def _keep(self, row: ToKeep | None, seq: int) -> None:
-        """A message without a row is kept elsewhere; its number is confirmed in its place among the others."""
-        self._read_to = seq
-        if row is not None:
-            self._rows, self._numbers = put(self._rows, row), put(self._numbers, seq)
-
     def _hand_over(self) -> None:
         """What was read at once goes to the log writer at once."""
-        if not self._read_to:
+        keep = self._intake.take(self.context.self_ref, self._session)
+        if keep is None:
             return
-        keep = Keep(
-            engine_id=self.engine_id,
-            link=self.context.self_ref,
-            connection=self._session.connection,
-            session=self._session.session,
-            seq=self._read_to,
-            rows=self._rows,
-            numbers=self._numbers,
-        )
-        self._rows, self._numbers, self._read_to = (), (), 0
         self._desk.fleet.tell(EngineHeard(engine_id=self.engine_id))
         if not self._desk.log_writer.tell(keep):
             self._on_events(self._session.close(CloseCode.OVERLOADED))
@@ -562,30 +461,14 @@ class EngineLink(Actor):
             self._on_events(self._session.close(CloseCode.RATE_LIMITED))
 
     def _quarantine(self, event: Rejected) -> None:
-        """What was nacked is no message, but a person shall see that it came: a row among the logs, or a dead letter.
-
-        Of one connection at most ``QUARANTINE_LIMIT``; the alert tells of more. Conflated messages have successors.
-        """
-        if event.seq is None or self._quarantined == QUARANTINE_LIMIT or not is_lossless(event.type):
-            return
-        self._quarantined += 1
-        kept = to_quarantine(self.engine_id, event, session=self._session.session, at=self._wall())
-        if isinstance(kept, DeadLetter):
-            self._desk.log_writer.tell(SetAside(letter=kept))
-            return
-        self._keep(kept, event.seq)
+        letter = self._intake.set_aside(event, session=self._session.session, at=self._wall())
+        if letter is not None:
+            self._desk.log_writer.tell(SetAside(letter=letter))
 
     def _send_stop(self, message: EmergencyStop) -> None:
         """Idempotent for the engine."""
-        self._session.send(message, id=self._letter_of(message))
-        self._unwritten.append((message.stop_id, message.stop_epoch))
-
-    def _letter_of(self, message: EmergencyStop) -> str:
-        """Each sending is a letter of its own: a repetition must not die as a duplicate."""
-        letter_id = f"stop-{secrets.token_hex(12)}"
-        self._place.remember(letter_id, message.stop_id, message.stop_epoch)
-        self._held = {*self._held, message.stop_id}
-        return letter_id
+        self._session.send(message, id=self._letters.name(message))
+        self._letters.waits(message)
 
     def _on_acknowledged(self, letter_id: str) -> None:
         known = self._place.stop_letters.pop(letter_id, None)
@@ -623,7 +506,7 @@ class EngineLink(Actor):
         self._left = True
         heard = self._session.last_heard
         detached = self._session.detach()
-        if not self._greeted or self._place.link != self.context.self_ref:
+        if self._place.link != self.context.self_ref:
             return
         place = self._place
         place.link = None

@@ -151,6 +151,10 @@ class LinkDesk:
             place = self.places[engine_id] = self.stranger()
         return place
 
-    def may_lease(self, place: Place, synced: bool, now: float) -> bool:
-        """A lease is given only while the coordinator lives, the engine knows its broker's books, and it is alone."""
-        return synced and self.shelf.is_fresh(now) and now >= place.guarded_until
+    def lease_ms(self, place: Place, synced: bool, now: float) -> int:
+        """A lease is given only while the coordinator lives, the engine knows its broker's books, and it is alone; else
+        it is 0."""
+        if not (synced and self.shelf.is_fresh(now) and now >= place.guarded_until):
+            return 0
+        place.granted(now)
+        return round(LEASE_SECONDS * 1000)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import trio
 
-from actors.links.engine_link import QUARANTINE_LIMIT
+from actors.links.intake import QUARANTINE_LIMIT
 from actors.requests import ListHealth
 from actors.stops.effects import RaiseAlert
 from tests.actors.links.engine import START, Engine, log_line, wall
