@@ -13,6 +13,7 @@ from actors.web.table import Route
 from wire.bundle import frame_name, frame_schema
 from wire.items import ITEMS
 from wire.jsonschema import Schema, Schemas
+from wire.phrases import KINDS, KOREAN, TERMS
 from wire.rest.access import ErrorBody
 from wire.ui import UI_DOWN, UI_UP
 
@@ -38,6 +39,16 @@ def shapes(routes: tuple[Route, ...]) -> str:
 
 
 UI: tuple[tuple[str, Mapping[str, type]], ...] = (("UiUp", UI_UP), ("UiDown", UI_DOWN))
+
+
+def phrases() -> str:
+    """The book of sentences, for a page that says them in Korean."""
+    tables = (("KOREAN", KOREAN), ("TERMS", TERMS), ("KINDS", KINDS))
+    made = "/** Made from `wire/phrases.py` by `make docs`; do not edit. */\n"
+    for name, table in tables:
+        rows = "\n".join(f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}," for k, v in table.items())
+        made += f"export const {name}: Readonly<Record<string, string>> = {{\n{rows}\n}};\n"
+    return made
 
 
 def _schemas(routes: tuple[Route, ...]) -> Schemas:

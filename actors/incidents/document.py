@@ -13,9 +13,12 @@ import attrs
 
 from actors.incidents.report import STAGES, EngineIncident, IncidentReport
 from actors.incidents.words import LANGUAGES
+from wire.phrases import put
 from wire.rest.stops import Stop, TimelineEvent
+from wire.stops import Scope
 from wire.values import Flatness, StopPhase
 
+PLATFORM = "platform"
 KST = timezone(timedelta(hours=9))
 STYLE = (
     "body{font:15px/1.5 system-ui,'Noto Sans CJK KR',sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}"
@@ -106,13 +109,14 @@ def _title(report: IncidentReport, w: Mapping[str, str]) -> str:
 def _facts(report: IncidentReport, w: Mapping[str, str]) -> list[tuple[str, str]]:
     stop = report.stop
     return [
-        (w["scope"], str(stop.scope)),
-        (w["level"], stop.level.value),
-        (w["by"], _person(stop, report.people)),
-        (w["cause"], stop.cause),
-        (w["reason"], stop.reason or w["none"]),
+        (w["scope"], _scope(stop.scope, w)),
+        (w["level"], _word("level", stop.level.value, w)),
+        (w["by"], _person(stop, report.people, w)),
+        (w["cause"], _word("cause", stop.cause, w)),
+        (w["reason"], put(stop.reason, w["language"]) or w["none"]),
         (w["requested"], _time(stop.requested_at)),
-        (w["state"], stop.state.value),
+        (w["durable"], w["yes"] if stop.durable else w["no"]),
+        (w["state"], _word("stop.state", stop.state.value, w)),
         (w["released"], _time(stop.released_at) if stop.released_at else w["open"]),
         (w["made"], _time(report.made_at)),
     ]
@@ -120,7 +124,10 @@ def _facts(report: IncidentReport, w: Mapping[str, str]) -> list[tuple[str, str]
 
 def _engines(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table:
     head = (w["engine"], w["phase"], w["before"], w["after"], w["flatness"], w["error"])
-    rows = [(e.engine_id, e.phase.value, _before(e, w), _after(e, w), _flat(e, w), e.error or "") for e in engines]
+    rows = [
+        (e.engine_id, _phase(e.phase, w), _before(e, w), _after(e, w), _flat(e, w), put(e.error or "", w["language"]))
+        for e in engines
+    ]
     return Table(head, rows)
 
 
@@ -149,7 +156,9 @@ def _left(engine: EngineIncident, count: int | None) -> int | None:
 
 def _flat(engine: EngineIncident, w: Mapping[str, str]) -> str:
     as_of = f" ({w['as_of']} {_time(engine.flatness_as_of)})" if engine.flatness_as_of else ""
-    return f"{engine.flatness.value}{as_of}"
+    is_open = engine.flatness is Flatness.UNKNOWN and engine.flatness_reason
+    why = f": {put(engine.flatness_reason or '', w['language'])}" if is_open else ""
+    return f"{_word('flatness', engine.flatness.value, w)}{why}{as_of}"
 
 
 def _latency(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table:
@@ -157,12 +166,12 @@ def _latency(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table:
     for engine in engines:
         reached = {stage.phase: str(stage.ms) for stage in engine.stages}
         rows.append([engine.engine_id, *(reached.get(phase, "–") for phase in STAGES)])
-    return Table((w["engine"], *(phase.value for phase in STAGES)), rows)
+    return Table((w["engine"], *(_phase(phase, w) for phase in STAGES)), rows)
 
 
 def _residuals(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table:
     rows = [
-        (e.engine_id, r.symbol, f"{r.quantity:,}", r.reason, _time(r.until) if r.until else "")
+        (e.engine_id, r.symbol, f"{r.quantity:,}", put(r.reason, w["language"]), _time(r.until) if r.until else "")
         for e in engines
         for r in e.residuals
     ]
@@ -172,7 +181,7 @@ def _residuals(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table
 
 def _parameters(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Table:
     rows = [
-        (e.engine_id, s.strategy_id, s.status, str(s.version), ", ".join(f"{k} = {v}" for k, v in s.parameters.items()))
+        (e.engine_id, s.strategy_id, _word("status", s.status, w), str(s.version), _values(s.parameters))
         for e in engines
         if e.before is not None
         for s in e.before.strategies
@@ -183,28 +192,52 @@ def _parameters(engines: Iterable[EngineIncident], w: Mapping[str, str]) -> Tabl
 
 def _timeline(report: IncidentReport, w: Mapping[str, str]) -> Table:
     rows = [
-        (_time(event.at), event.engine_id or w["platform"], event.event, _said(event, report.people))
+        (_time(event.at), event.engine_id or w["platform"], _event(event.event, w), _said(event, report.people, w))
         for event in report.stop.timeline
     ]
     return Table((w["time"], w["engine"], w["event"], w["detail"]), rows)
 
 
-def _person(stop: Stop, people: Mapping[str, str]) -> str:
+def _person(stop: Stop, people: Mapping[str, str], w: Mapping[str, str]) -> str:
     name = stop.username or people.get(stop.user_id)
-    return f"{name} ({stop.user_id})" if name not in (None, stop.user_id) else stop.user_id
+    known = w["platform"] if stop.user_id == PLATFORM else _word("cause", stop.user_id, w)
+    return f"{name} ({stop.user_id})" if name not in (None, stop.user_id) else known
 
 
-def _said(event: TimelineEvent, people: Mapping[str, str]) -> str:
+def _said(event: TimelineEvent, people: Mapping[str, str], w: Mapping[str, str]) -> str:
     """What a person did begins with that person's name; where the name was not known, with the id."""
     who, colon, rest = (event.detail or "").partition(":")
-    return f"{people[who]}{colon}{rest}" if event.engine_id is None and who in people else event.detail or ""
+    is_person = event.engine_id is None and who in people
+    return put(f"{people[who]}{colon}{rest}" if is_person else event.detail or "", w["language"])
+
+
+def _word(of: str, value: str, w: Mapping[str, str]) -> str:
+    return w.get(f"{of}.{value}", value)
+
+
+def _phase(phase: StopPhase, w: Mapping[str, str]) -> str:
+    return _word("phase", phase.value, w)
+
+
+def _event(event: str, w: Mapping[str, str]) -> str:
+    return w.get(f"event.{event}") or _word("phase", event, w)
+
+
+def _scope(scope: Scope, w: Mapping[str, str]) -> str:
+    kind, _, name = str(scope).partition(":")
+    return w[f"scope.{kind}"].replace("{name}", name)
+
+
+def _values(parameters: Mapping[str, int | float]) -> str:
+    return ", ".join(f"{k} = {v}" for k, v in parameters.items())
 
 
 def _log(report: IncidentReport, w: Mapping[str, str]) -> list[Block]:
     if report.log is None:
         return [Note(w["log_missing"])]
     rows = [
-        (_time(row.timestamp), row.engine_id, row.category.value, row.message, row.reason or "") for row in report.log
+        (_time(row.timestamp), row.engine_id, _word("category", row.category.value, w), row.message, row.reason or "")
+        for row in report.log
     ]
     table = Table((w["time"], w["engine"], w["event"], w["message"], w["reason"]), rows)
     return [Note(w["log_cut"]), table] if report.log_is_cut else [table]

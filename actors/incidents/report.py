@@ -66,7 +66,8 @@ class Stage:
 
 @message
 class EngineIncident:
-    """``before`` null: the platform was not there to look (it started with the stop open)."""
+    """``before`` null: the platform was not there to look (it started with the stop open). ``flatness_reason``: why
+    flatness is UNKNOWN."""
 
     engine_id: Identifier
     before: Before | None
@@ -80,6 +81,7 @@ class EngineIncident:
     flatness_as_of: datetime | None
     residuals: list[Residual]
     error: Text | None
+    flatness_reason: Text | None = None
 
 
 @message
@@ -173,6 +175,7 @@ def _engine(
         flatness_as_of=result.flatness_as_of,
         residuals=list(result.residuals),
         error=result.error,
+        flatness_reason=result.flatness_reason,
     )
 
 

@@ -439,8 +439,9 @@ class StopBook(StopLedger):
         if words.cause == CORRUPT_LATCH and old is None:
             effects.append(alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id))
         elif reopened:
-            trust = "with the platform's proof" if reopened.proven else "without proof, so for this engine alone"
-            reason = f"{engine_id} holds a stop this platform did not know as open ({trust})"
+            reason = f"{engine_id} holds a stop this platform did not know as open (with the platform's proof)"
+            if not reopened.proven:
+                reason = f"{engine_id} holds a stop this platform did not know as open (without proof, so for it alone)"
             effects.append(alert("error_unknown_stop_reopened", "critical", reason, engine_id, stop_id))
         return effects
 

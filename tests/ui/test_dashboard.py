@@ -292,12 +292,37 @@ def test_a_stop_is_sent_with_an_id_of_the_page_and_does_not_wait_for_its_end(sig
     assert (body["scope"], body["level"]) == ("all", "FLATTEN")
 
 
+@pytest.mark.parametrize(
+    "scope", ["all", "engine:beta", "account:acc-beta", "strategy:alpha/momentum", "symbol:005930"]
+)
+def test_a_stop_of_every_scope_can_be_asked_for(signed_in, desk, expect, scope):
+    signed_in.get_by_test_id("stop-open").click()
+    if scope.startswith("symbol:"):
+        signed_in.get_by_test_id("stop-scope").select_option("symbol:")
+        expect(signed_in.get_by_test_id("stop-confirm")).to_be_disabled()
+        signed_in.get_by_test_id("stop-symbol").fill("005930")
+    else:
+        signed_in.get_by_test_id("stop-scope").select_option(scope)
+    signed_in.get_by_test_id("stop-confirm").click()
+    signed_in.get_by_test_id("stop-board").wait_for()
+    assert last(desk, "POST", "/api/engines/emergency-stop")[3]["scope"] == scope
+
+
+def test_what_a_part_of_an_engine_holds_is_not_told_by_the_whole(signed_in, desk, expect):
+    """While the platform's preview is not there, of a strategy nothing is known."""
+    signed_in.route("**/api/stops/preview", lambda route: route.abort())
+    signed_in.get_by_test_id("stop-open").click()
+    reach = signed_in.get_by_test_id("stop-reach")
+    signed_in.get_by_test_id("stop-scope").select_option("strategy:alpha/momentum")
+    expect(reach.locator("dd")).to_have_text(["1", "알 수 없음", "알 수 없음", "알 수 없음"])
+
+
 def test_a_late_answer_does_not_hide_what_the_link_told_meanwhile(signed_in, desk, expect):
     def answer_late(route):
         answer = route.fetch()
         for engine in ("alpha", "beta"):
             desk.call(desk.desk.progress, stop_id(desk), engine, "verified")
-        signed_in.get_by_test_id("stop-banner").get_by_text("일부 완료").wait_for()
+        signed_in.get_by_test_id("stop-banner").get_by_text("검증 안 된 엔진 있음").wait_for()
         route.fulfill(response=answer)
 
     signed_in.route("**/api/engines/emergency-stop", answer_late)
@@ -466,6 +491,69 @@ def test_what_engines_and_the_platform_say_in_fixed_words_is_said_in_the_languag
     expect(shown).to_contain_text("000660 12 sh: trading in the symbol is halted")
 
 
+ALERTS = {
+    "error_engine_lost": "alpha: not heard since 16 s: 2 positions and 0 working orders when it was last heard",
+    "error_stop_unreachable": "not connected, latched for their return: gamma",
+    "error_stop_timeout": "not verified within 30 s: alpha, beta",
+    "error_stop_failed": "beta could not finish the stop: error_positions_blocked: 005930 7 (being closed)",
+    "error_local_stop": "alpha stopped itself at HALT: risk",
+    "error_risk_daily_loss": "alpha: the day's loss of 1,200,000 won has reached 1,000,000",
+    "error_positions_blocked": "beta: stop s-1 left: 000660 12 (trading in the symbol is halted)",
+    "error_degraded_event_loop": "event loop: the event loop ran 1400 ms late",
+}
+CHECKLIST = [
+    {"name": "engines_verified", "ok": True, "detail": "2 verified, 1 waived"},
+    {"name": "reconciled", "ok": False, "detail": "books not reconciled with the broker: alpha"},
+    {"name": "cause_noted", "ok": False, "detail": "no reason was given"},
+]
+STEPS = [
+    ("requested", None, "admin: FLATTEN"),
+    ("frozen", "alpha", "2 requests in flight: written before the gate closed"),
+    ("unreachable", "gamma", "not connected; it gets the stop when it returns"),
+    ("timed_out", "beta", "error_timeout: not verified within 30 s; the engine keeps trying"),
+    ("release_void", None, "7f-1 was taken or raised"),
+]
+ENGLISH = re.compile(r"[A-Za-z]{2,}[,:;]? [a-z]{2,}")
+VISIBLE = """() => [...document.querySelectorAll('body *')]
+    .filter(e => !e.closest('code, [hidden], .visually-hidden, script, select') && e.getClientRects().length)
+    .flatMap(e => [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim()))"""
+
+
+def test_no_english_sentence_is_left_where_a_korean_meets_a_stop(signed_in, desk, expect):
+    """Every visible text of the overview, the console with its timeline and checklist, and the dialogs."""
+    for n, (code, reason) in enumerate(ALERTS.items()):
+        alert = attrs.evolve(desk.call(desk.desk.alert, f"a{n}"), code=code, reason=reason)
+        desk.call(desk.desk.publish, "alerts", f"a{n}", alert)
+    stop = open_stop(signed_in, desk)
+    blocked = {"symbol": "000660", "quantity": 12, "reason": "the market is closed", "until": None}
+    error = "error_positions_blocked: refused by the broker: 주문 거부"
+    desk.call(desk.desk.progress, stop, "beta", "failed", ms_to_frozen=41, error=error, residuals=[blocked])
+    shown = desk.call(desk.desk.items["stops"].__getitem__, stop)
+    timeline = [{"at": shown["requested_at"], "event": e, "engine_id": who, "detail": d} for e, who, d in STEPS]
+    reason = "not heard for 61 s (limit 60 s): its positions are not known"
+    shown = {**shown, "user_id": "trigger:engine_lost", "reason": reason, "timeline": timeline}
+    desk.call(desk.desk.show_stop, shown)
+    asked = {"id": "r", "stop_id": stop, "state": "requested", "requested_by": "u-1", "requested_by_name": "이수진"}
+    asked |= {"requested_at": None, "not_before": None, "epoch": 1, "reason": "정상", "waive": [], "resume": False}
+    desk.call(
+        desk.desk.releases.__setitem__, stop, {**asked, "checklist": CHECKLIST, "approved_by": None, "history": []}
+    )
+    expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("검증 2, 예외 1", timeout=10_000)
+    signed_in.get_by_test_id("stop-timeline").click()
+    seen = signed_in.evaluate(VISIBLE)
+    signed_in.get_by_test_id("release-open").click()
+    seen += signed_in.evaluate(VISIBLE)
+    signed_in.keyboard.press("Escape")
+    signed_in.get_by_test_id("stop-open").click()
+    seen += signed_in.evaluate(VISIBLE)
+    signed_in.keyboard.press("Escape")
+    signed_in.get_by_test_id("nav-overview").click()
+    expect(signed_in.get_by_test_id("alert-a0")).to_contain_text("16초 동안 소식 없음")
+    seen += signed_in.evaluate(VISIBLE)
+    assert len(seen) > 200
+    assert [text for text in seen if ENGLISH.search(re.sub("alpha|beta|gamma", "", text))] == []
+
+
 def test_numbers_that_are_not_known_or_old_are_said_to_be(signed_in, desk, expect):
     desk.call(desk.desk.total.update, {"positions": None, "unknown": 1, "oldest_ms": 80_000})
     signed_in.get_by_test_id("stop-open").click()
@@ -572,7 +660,31 @@ def test_a_strategy_is_paused_by_a_click_and_resumed_with_reason_and_password(si
     signed_in.get_by_test_id("stepup-password").fill("correct horse")
     signed_in.get_by_test_id("resume-submit").click()
     expect(signed_in.get_by_test_id("strategy-pause")).to_be_visible()
-    assert last(desk, "POST", ".*/resume")[3]["reason"] == "점검 끝"
+    assert last(desk, "POST", ".*/resume")[3] == {"reason": "점검 끝"}
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_strategy_is_resumed_carefully_at_first(signed_in, desk, expect, language):
+    if language == "en":
+        signed_in.get_by_test_id("language-toggle").click()
+    signed_in.get_by_test_id("nav-strategies").click()
+    signed_in.get_by_test_id("strategy-pause").click()
+    signed_in.get_by_test_id("strategy-resume").click()
+    signed_in.get_by_test_id("resume-reason").fill("점검 끝")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("resume-reduce").check()
+    words = {"ko": "처음에는 주문 한도를 낮춤", "en": "Lower the order limit at first"}[language]
+    expect(signed_in.get_by_test_id("resume-dialog")).to_contain_text(words)
+    for minutes, won in [("121", "1000000"), ("0", "1000000"), ("15", "0"), ("15", "1.5"), ("", "1000000")]:
+        signed_in.get_by_test_id("resume-reduce-minutes").fill(minutes)
+        signed_in.get_by_test_id("resume-reduce-won").fill(won)
+        expect(signed_in.get_by_test_id("resume-submit")).to_be_disabled()
+    signed_in.get_by_test_id("resume-reduce-minutes").fill("15")
+    signed_in.get_by_test_id("resume-reduce-won").fill("2,000,000")
+    signed_in.get_by_test_id("resume-submit").click()
+    expect(signed_in.get_by_test_id("strategy-pause")).to_be_visible()
+    body = last(desk, "POST", ".*/resume")[3]
+    assert body == {"reason": "점검 끝", "reduced": {"minutes": 15, "max_order_value": 2_000_000}}
 
 
 def test_an_engine_that_does_not_answer_a_pause_is_said(signed_in, desk, expect):

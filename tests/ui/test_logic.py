@@ -1,6 +1,7 @@
 """The dashboard's pure TypeScript, run in a real Chromium on inputs that Hypothesis makes."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actors.incidents.words import LANGUAGES
 from wire.codec import structure, unstructure
 from wire.messages import HealthUpdate, TradeLog
+from wire.phrases import KOREAN, TERMS, put
 from wire.values import LogCategory, ProcessStatus, StrategyState
 
 pytestmark = pytest.mark.browser
@@ -334,6 +337,25 @@ def test_both_languages_have_the_same_texts_with_the_same_slots(kit):
         "return [slots(TK.dictionaries.ko), slots(TK.dictionaries.en)]"
     )
     assert ko == en
+
+
+@relaxed
+@given(
+    st.lists(st.sampled_from([*KOREAN, *TERMS, ": ", "; ", ", ", "7", "x"]), min_size=1, max_size=5)
+    .map("".join)
+    .map(lambda text: re.sub(r"\{n\d*\}", "1,234", text))
+    .filter(str.isascii)
+)
+def test_a_sentence_of_the_book_is_the_same_on_the_page_and_in_a_report(kit, text):
+    assert (kit("return TK.korean(a)", text) or text) == put(text, "ko")
+
+
+@pytest.mark.parametrize(("language", "words"), LANGUAGES.items())
+def test_a_report_calls_things_as_the_page_does(kit, language, words):
+    page = kit("return TK.dictionaries[a]", language)
+    both = {key: (text, page[key]) for key, text in words.items() if "." in key and key in page}
+    assert len(both) > 30
+    assert [key for key, (one, other) in both.items() if one != other] == []
 
 
 def test_no_text_is_empty(kit):

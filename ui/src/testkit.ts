@@ -1,6 +1,7 @@
 /** The pure parts, for the tests that run them in a real browser. Not part of the dashboard. */
 export { backoff, initial, retryIn, step, TIMING } from "./link/machine";
 export { dictionaries, fill, slotsOf } from "./i18n";
+export { korean } from "./i18n/said";
 export { age, clock, won } from "./i18n/format";
 export { parse, may } from "./wire/common";
 export { parseFrame } from "./wire/frames";

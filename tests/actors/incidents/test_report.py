@@ -1,6 +1,7 @@
 """The report of a stop: what it takes from where, what it says when something is not known, and how it is written."""
 
 import html.parser
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,10 +118,10 @@ def test_people_are_called_by_their_names_and_nobody_else_is():
     assert mentioned(seen) == ["u-1", "u-2", "u-9"]
     text = markdown(compose(seen, [], None, at(10), people={"u-1": "kim", "u-2": "lee"}), "en")
     assert "| Requested by | kim (u-1) |" in text
-    assert "| requested | kim: FLATTEN u-2: because |" in text
-    assert "| E1 | failed | u-2: " in text
-    assert "| continued | lee |" in text
-    assert "| released | u-9: unknown |" in text
+    assert "| Requested | kim: FLATTEN u-2: because |" in text
+    assert "| E1 | Failed | u-2: " in text
+    assert "| Continued | lee |" in text
+    assert "| Released | u-9: unknown |" in text
 
 
 def test_the_name_that_was_written_with_the_stop_is_told_though_nobody_can_be_asked_any_more():
@@ -238,3 +239,34 @@ def test_a_drill_cannot_be_mistaken():
 
 def test_times_are_korean_with_their_offset():
     assert "2026-01-05 09:00:00.000+09:00" in markdown(changed(made(), made_at=at(0)), "en").replace("\\", "")
+
+
+def test_a_korean_report_holds_no_english_but_what_others_wrote():
+    """Reasons, names and log lines stay as they came; every word of the platform and the engines' SDK is Korean."""
+    residuals = [Residual(symbol="005930", quantity=7, reason="the market is closed", until=None)]
+    blocked = {"error": "error_positions_blocked: another trading session began: nothing is sent for this stop before"}
+    blocked["error"] += " a person continues it"
+    results = [
+        result("E1"),
+        result("E2", StopPhase.UNREACHABLE, error="not connected; it gets the stop when it returns"),
+        result("E3", StopPhase.FAILED, residuals=residuals, flatness=Flatness.NOT_FLAT, **blocked),
+        result("E4", StopPhase.TIMED_OUT, flatness=Flatness.UNKNOWN, flatness_reason="error_no_read_yet"),
+    ]
+    steps = [("requested", None, "u-1: FLATTEN"), ("released", None, "u-1: 정상")]
+    steps += [(phase.value, "E1", None) for phase in StopPhase]
+    steps += [(event, None, None) for event in ("raised", "kept", "recovered", "continued", "release_void")]
+    timeline = [TimelineEvent(at=START, event=e, engine_id=who, detail=d) for e, who, d in steps]
+    for state in StopState:
+        for level in Level:
+            seen = stop(state=state, level=level, results=results, timeline=timeline, reason="점검", user_id="u-1")
+            text = markdown(compose(seen, [before()], None, at(10), people={"u-1": "kim"}), "ko")
+            text = re.sub(r"STOP 파일|stop-1|\b(E\d|ma|fast|slow|kim|u-1|ms)\b", "", text)
+            assert re.findall(r"[A-Za-z_\\]{3,}", text) == []
+    assert "미확인: 증권사 잔고를 아직 읽지 못함" in text
+
+
+@pytest.mark.parametrize(
+    "cause", ["operator", "recovered", "reopened", "waived", "corrupt_latch", "lost_journal", "sentinel"]
+)
+def test_every_cause_has_its_words(cause):
+    assert f"cause.{cause}" in KO

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { readSettings, SETTINGS_KEY } from "../panels/settings/read";
 import { useOpenStops } from "../panels/stop/StopBanner";
-import { codeText, levelWord, scopeWord } from "../panels/words";
+import { codeText, levelWord, saidWord, scopeWord } from "../panels/words";
 import { useItems, useTopic } from "../store/live";
 import { useT } from "../store/preferences";
 
@@ -22,7 +22,7 @@ export function useNotifications(): void {
   const told = useRef<Set<string> | null>(null);
   const news = [
     ...stops.map((stop) => [stop.stop_id, `${t("stop.banner", { scope: scopeWord(stop.scope, t) })} · ${levelWord(stop.level, t)}`] as const),
-    ...alerts.map((alert) => [alert.id, codeText(alert.code, t) ?? alert.reason] as const),
+    ...alerts.map((alert) => [alert.id, codeText(alert.code, t) ?? saidWord(alert.reason, t)] as const),
   ];
   useEffect(() => {
     if (!loaded) return;

@@ -11,7 +11,7 @@ import { useT } from "../store/preferences";
 import { toast } from "../store/toasts";
 import { may } from "../wire/common";
 import type { Alert } from "../wire/items";
-import { codeText, errorText } from "./words";
+import { codeText, errorText, saidWord } from "./words";
 
 const WEIGHT: Record<Alert["severity"], number> = { critical: 0, error: 1, warning: 2, info: 3 };
 
@@ -39,7 +39,7 @@ export function Alerts() {
                 <b>{codeText(alert.code, t) ?? t(`severity.${alert.severity}`)}</b> {alert.engine_id && <span className="faint mono">{alert.engine_id}</span>}
               </p>
               <p className="small soft">
-                {alert.reason} · {dateTime(alert.raised_at)} · <code>{alert.code}</code>
+                {saidWord(alert.reason, t)} · {dateTime(alert.raised_at)} · <code>{alert.code}</code>
               </p>
             </div>
             <Button small testId={`alert-ack-${alert.id}`} disabled={!allowed || acknowledge.isPending} onClick={() => acknowledge.mutate(alert.id)}>

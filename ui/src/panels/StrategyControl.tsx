@@ -13,14 +13,15 @@ import { may } from "../wire/common";
 import type { Strategy } from "../wire/items";
 import { StrategyCommandResult } from "../wire/rest";
 import { Proof, proofOf } from "./Proof";
+import { ReducedFields, useReduced, type ReducedLimits } from "./Reduced";
 import { errorText } from "./words";
 
 /** The engine needs up to ten seconds; the platform says so itself when it did not answer. */
 const TIMEOUT_MS = 15_000;
 
-async function command(strategy: Strategy, action: "pause" | "resume", reason: string): Promise<void> {
+async function command(strategy: Strategy, action: "pause" | "resume", reason: string, reduced: ReducedLimits | null = null): Promise<void> {
   const path = `/api/engines/${encodeURIComponent(strategy.engine_id)}/strategies/${encodeURIComponent(strategy.id)}/${action}`;
-  const { value } = await call({ method: "POST", path, body: { reason }, answer: StrategyCommandResult, timeoutMs: TIMEOUT_MS });
+  const { value } = await call({ method: "POST", path, body: { reason, ...(reduced && { reduced }) }, answer: StrategyCommandResult, timeoutMs: TIMEOUT_MS });
   if (value.status !== "applied") throw new ApiError(200, value.error ?? `error_command_${value.status}`, value.reason ?? "", null);
 }
 
@@ -54,10 +55,11 @@ export function StrategyControl({ strategy, offline }: { strategy: Strategy; off
 function ResumeDialog({ strategy, onClose }: { strategy: Strategy; onClose: () => void }) {
   const t = useT();
   const [reason, setReason] = useState("");
+  const reduced = useReduced();
   const resume = useMutation({
     mutationFn: async (proof: { password: string; totp: string }) => {
       await stepUp(proof.password, proof.totp);
-      await command(strategy, "resume", reason);
+      await command(strategy, "resume", reason, reduced.limits);
     },
     onSuccess: onClose,
   });
@@ -66,13 +68,14 @@ function ResumeDialog({ strategy, onClose }: { strategy: Strategy; onClose: () =
       <form onSubmit={(event) => resume.mutate(proofOf(event))}>
         <div className="dialog-body">
           <TextField label={t("strategy.resume.reason")} value={reason} onChange={(event) => setReason(event.target.value)} required maxLength={500} data-autofocus testId="resume-reason" />
+          <ReducedFields reduced={reduced} testId="resume-reduce" />
           <Proof error={resume.error} />
         </div>
         <div className="dialog-foot">
           <Button testId="resume-cancel" onClick={onClose}>
             {t("cancel")}
           </Button>
-          <Button kind="primary" type="submit" testId="resume-submit" busy={resume.isPending} disabled={reason.trim() === ""}>
+          <Button kind="primary" type="submit" testId="resume-submit" busy={resume.isPending} disabled={reason.trim() === "" || !reduced.ready}>
             {t("strategy.resume")}
           </Button>
         </div>

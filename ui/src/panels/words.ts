@@ -1,6 +1,7 @@
 /** The words, shapes and tones of states: one table, so that a state looks the same wherever it is shown. */
 import type { Look, Tone } from "../kit/Status";
 import { isKey, type Translate } from "../i18n";
+import { korean } from "../i18n/said";
 import { ApiError } from "../link/errors";
 import type { Level } from "../wire/common";
 import type { EngineStatus, Stop, StopPhase, StopResult, Strategy } from "../wire/items";
@@ -63,15 +64,17 @@ export function eventWord(event: string, t: Translate): string {
   return event;
 }
 
-/** What engines and the platform say in fixed words or as a code, in the words of this page; anything else as it is. */
+/** What engines and the platform say in sentences or as a code, in the language of this page; anything else as it is. */
 export function saidWord(text: string, t: Translate): string {
-  const key = `said.${text}`;
-  if (isKey(key)) return t(key as "said.the market is closed");
-  const code = /^error_[a-z0-9_]+/.exec(text)?.[0];
+  const code = /^error_[a-z0-9_]+(?=$|: )/.exec(text)?.[0];
   const words = code === undefined ? null : codeText(code, t);
-  if (words === null || code === undefined) return text;
+  if (words === null || code === undefined) return sentence(text, t);
   const rest = text.slice(code.length).replace(/^: /, "");
-  return `${words} (${code})${rest === "" || isKey(`said.${rest}`) ? "" : `: ${rest}`}`;
+  return `${words} (${code})${rest === "" ? "" : `: ${sentence(rest, t)}`}`;
+}
+
+function sentence(text: string, t: Translate): string {
+  return t("language") === "ko" ? (korean(text) ?? text) : text;
 }
 
 export function stopLook(stop: Stop, t: Translate): Look {
@@ -117,7 +120,7 @@ const DETAILED: ReadonlySet<string> = new Set(["error_checklist", "error_invalid
 export function errorText(error: unknown, t: Translate): string {
   if (!(error instanceof ApiError)) return t("error.unreachable");
   const known = codeText(error.code, t);
-  const words = known === null ? error.reason || t("error.unknown") : DETAILED.has(error.code) ? `${known}: ${error.reason}` : known;
+  const words = known === null ? sentence(error.reason, t) || t("error.unknown") : DETAILED.has(error.code) ? `${known}: ${sentence(error.reason, t)}` : known;
   return `${words} (${error.code})`;
 }
 

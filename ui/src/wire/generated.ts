@@ -204,7 +204,7 @@ export interface EngineHealthDetail {
   last_update: string | null;
 }
 
-/** `before` null: the platform was not there to look (it started with the stop open). */
+/** `before` null: the platform was not there to look (it started with the stop open). `flatness_reason`: why flatness is UNKNOWN. */
 export interface EngineIncident {
   engine_id: string;
   before: Before | null;
@@ -218,6 +218,7 @@ export interface EngineIncident {
   flatness_as_of: string | null;
   residuals: Residual[];
   error: string | null;
+  flatness_reason: string | null;
 }
 
 /** What a stop would meet at one engine; null where it is not known. `value` in won at the last prices seen. `as_of` is the engine's own time of these numbers, `age_ms` how long ago they arrived; `synced`: whether its books agree with its broker. */

@@ -10,8 +10,8 @@ import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { call } from "../../link/rest";
 import { stepUp, useSession } from "../../link/session";
-import { numberOf } from "../parameters/change";
 import { Proof, proofOf } from "../Proof";
+import { ReducedFields, useReduced } from "../Reduced";
 import { useNow } from "../../store/clock";
 import { live } from "../../store/live";
 import { useT } from "../../store/preferences";
@@ -54,13 +54,6 @@ export function ReleasePart({ stop }: { stop: Stop }) {
       {asking === "approve" && <ApproveDialog stop={stop} release={release} onClose={() => setAsking(null)} />}
     </div>
   );
-}
-
-/** Whole minutes and whole won, as the server takes them; null while they are not. */
-function limitsOf(minutes: string, won: string): { minutes: number; max_order_value: number } | null {
-  const [time, value] = [numberOf(minutes), numberOf(won)];
-  const whole = Number.isInteger(time) && Number.isInteger(value);
-  return whole && time !== null && value !== null && time >= 1 && time <= 120 && value >= 1 ? { minutes: time, max_order_value: value } : null;
 }
 
 const releaseKey = (stopId: string) => ["release", stopId];
@@ -146,13 +139,12 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   const t = useT();
   const [reason, setReason] = useState("");
   const [resume, setResume] = useState(false);
-  const [reduced, setReduced] = useState<{ minutes: string; won: string } | null>(null);
+  const reduced = useReduced();
   const [waived, setWaived] = useState<Readonly<Record<string, string>>>({});
   const unproved = stop.results.filter((result) => result.phase !== "verified" && result.phase !== "released" && result.phase !== "superseded");
   const waive = Object.entries(waived).map(([engine_id, why]) => ({ engine_id, reason: why }));
-  const limits = reduced && limitsOf(reduced.minutes, reduced.won);
-  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume, ...(limits && { reduced: limits }) }), onClose);
-  const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "") && (reduced === null || limits !== null);
+  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume, ...(reduced.limits && { reduced: reduced.limits }) }), onClose);
+  const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "") && reduced.ready;
   return (
     <Dialog title={t("release.title", { scope: scopeWord(stop.scope, t) })} onClose={onClose} testId="release-dialog">
       <form onSubmit={(event) => request.mutate(proofOf(event))}>
@@ -184,19 +176,7 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
             </fieldset>
           )}
           <CheckField label={t("release.resume")} checked={resume} onChange={(event) => setResume(event.target.checked)} testId="release-resume" />
-          <CheckField
-            label={t("release.reduce")}
-            hint={t("release.reduce.hint")}
-            checked={reduced !== null}
-            onChange={(event) => setReduced(event.target.checked ? { minutes: "30", won: "1000000" } : null)}
-            testId="release-reduce"
-          />
-          {reduced && (
-            <div className="two">
-              <TextField label={t("release.reduce.minutes")} inputMode="numeric" value={reduced.minutes} onChange={(event) => setReduced({ ...reduced, minutes: event.target.value })} testId="release-reduce-minutes" />
-              <TextField label={t("release.reduce.won")} inputMode="numeric" value={reduced.won} onChange={(event) => setReduced({ ...reduced, won: event.target.value })} testId="release-reduce-won" />
-            </div>
-          )}
+          <ReducedFields reduced={reduced} testId="release-reduce" />
           <Proof error={request.error} />
         </div>
         <div className="dialog-foot">

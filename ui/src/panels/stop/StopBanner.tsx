@@ -6,7 +6,7 @@ import { useT } from "../../store/preferences";
 import { LEVELS } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { useWho } from "../who";
-import { levelWord, scopeWord, stopLook } from "../words";
+import { levelWord, saidWord, scopeWord, stopLook } from "../words";
 
 /** All before a part of it, then the stronger level, then the newer: the first is what the desk must know first. */
 const weight = (stop: Stop) => (stop.scope === "all" ? 10 : 0) + LEVELS.indexOf(stop.level);
@@ -35,7 +35,7 @@ export function StopBanner() {
         </strong>
         <span>
           {who(first.user_id, first.username)} · {clock(first.requested_at)}
-          {first.reason && ` · ${first.reason}`}
+          {first.reason && ` · ${saidWord(first.reason, t)}`}
           {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
         </span>
       </p>

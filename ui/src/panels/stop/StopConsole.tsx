@@ -123,7 +123,7 @@ function StopBoard({ stop }: { stop: Stop }) {
         <Fact label={t("stop.level")}>{levelWord(stop.level, t)}</Fact>
         <Fact label={t("stop.by")}>{who(stop.user_id, stop.username)}</Fact>
         <Fact label={t("stop.at")}>{dateTime(stop.requested_at)}</Fact>
-        <Fact label={t("stop.reason")}>{stop.reason || t("none")}</Fact>
+        <Fact label={t("stop.reason")}>{stop.reason ? saidWord(stop.reason, t) : t("none")}</Fact>
         <Fact label={t("stop.epoch")}>{grouped(stop.epoch)}</Fact>
         <Fact label={t("stop.id")}>
           <code>{stop.stop_id}</code>
@@ -355,7 +355,7 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                   <Status look={stopLook(stop, t)} />
                 </td>
                 <td>{who(stop.user_id, stop.username)}</td>
-                <td className="words">{stop.reason || "–"}</td>
+                <td className="words">{stop.reason ? saidWord(stop.reason, t) : "–"}</td>
                 <td className="nowrap">{dateTime(stop.released_at)}</td>
               </tr>
             ))}

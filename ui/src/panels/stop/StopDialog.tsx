@@ -24,6 +24,9 @@ const RETRIES = 2;
 /** Numbers older than this are said to be old. */
 const STALE_MS = 15_000;
 
+/** A symbol is typed: it may be one that no engine has told of. */
+const SYMBOL = "symbol:";
+
 export function StopDialogHost() {
   const scope = useAskedStop();
   return scope === null ? null : <StopDialog key={scope} opened={scope} />;
@@ -68,7 +71,7 @@ function StopDialog({ opened }: { opened: string }) {
       onClose={closeStopDialog}
       title={
         <span className="stop-title">
-          <Icon shape="octagon" size={18} /> {t("stop.title", { scope: scopeWord(scope, t) })}
+          <Icon shape="octagon" size={18} /> {t("stop.title", { scope: scope === SYMBOL ? t("stop.one_symbol") : scopeWord(scope, t) })}
         </span>
       }
     >
@@ -97,7 +100,10 @@ function StopDialog({ opened }: { opened: string }) {
           </Notice>
         )}
         <div className="two">
-          <SelectField label={t("stop.scope")} value={scope} onChange={(event) => setScope(event.target.value)} options={scopes(opened, engines, t)} testId="stop-scope" />
+          <SelectField label={t("stop.scope")} value={scope.startsWith(SYMBOL) ? SYMBOL : scope} onChange={(event) => setScope(event.target.value)} options={scopes(opened, engines, t)} testId="stop-scope" />
+          {scope.startsWith(SYMBOL) && (
+            <TextField label={t("stop.symbol")} value={scope.slice(SYMBOL.length)} maxLength={12} required onChange={(event) => setScope(SYMBOL + event.target.value.trim())} testId="stop-symbol" />
+          )}
           <TextField label={t("stop.reason")} value={reason} maxLength={500} onChange={(event) => setReason(event.target.value)} testId="stop-reason" />
         </div>
         <CheckField
@@ -116,7 +122,7 @@ function StopDialog({ opened }: { opened: string }) {
         <Button data-autofocus testId="stop-cancel" onClick={closeStopDialog}>
           {t("cancel")}
         </Button>
-        <Button kind="danger" testId="stop-confirm" busy={stop.isPending} onClick={() => stop.mutate()}>
+        <Button kind="danger" testId="stop-confirm" busy={stop.isPending} disabled={scope === SYMBOL} onClick={() => stop.mutate()}>
           <Icon shape="octagon" size={14} />
           {stop.isPending ? t("stop.sending") : stop.error ? t("stop.again") : t(`stop.confirm.${level}`, { n: concerned.length })}
         </Button>
@@ -132,12 +138,14 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
   const preview = useQuery({
     queryKey: ["stop-preview", scope, level],
     queryFn: async () => (await call({ method: "POST", path: "/api/stops/preview", body: { scope, level }, answer: StopPreview, timeoutMs: 4_000 })).value,
+    enabled: scope !== SYMBOL,
     retry: false,
     staleTime: 0,
     gcTime: 0,
   });
-  const orders = preview.data ? preview.data.total.orders : total(concerned.map((engine) => engine.open_orders));
-  const positions = preview.data ? preview.data.total.positions : total(concerned.map((engine) => engine.positions));
+  const seen = /^(strategy|symbol):/.test(scope) ? null : concerned;
+  const orders = preview.data ? preview.data.total.orders : total(seen?.map((engine) => engine.open_orders));
+  const positions = preview.data ? preview.data.total.positions : total(seen?.map((engine) => engine.positions));
   const value = preview.data?.total.value ?? null;
   const blocked = preview.data?.engines.flatMap((engine) => engine.blocked.map((each) => ({ ...each, engine: engine.engine_id }))) ?? [];
   const shown = (n: number | null) => (n === null ? t("unknown") : grouped(n));
@@ -217,11 +225,16 @@ function concerns(scope: string, engine: EngineStatus): boolean {
   return true;
 }
 
-function total(counts: readonly (number | null)[]): number | null {
+/** What engines told of themselves; of a part of an engine they told nothing. */
+function total(counts: readonly (number | null)[] | undefined): number | null {
+  if (counts === undefined) return null;
   return counts.reduce<number | null>((sum, each) => (sum === null || each === null ? null : sum + each), 0);
 }
 
 function scopes(opened: string, engines: readonly EngineStatus[], t: ReturnType<typeof useT>): (readonly [string, string])[] {
-  const known = ["all", ...engines.map((engine) => `engine:${engine.engine_id}`).toSorted()];
-  return [...new Set([opened, ...known])].toSorted((a, b) => Number(b === "all") - Number(a === "all")).map((scope) => [scope, scopeWord(scope, t)] as const);
+  const accounts = engines.flatMap((engine) => (engine.account_id === null ? [] : [`account:${engine.account_id}`]));
+  const strategies = engines.flatMap((engine) => engine.strategies.map((strategy) => `strategy:${engine.engine_id}/${strategy.id}`));
+  const known = ["all", ...engines.map((engine) => `engine:${engine.engine_id}`).toSorted(), ...accounts.toSorted(), ...strategies.toSorted()];
+  const named = [...new Set([...known, opened])].filter((scope) => !scope.startsWith(SYMBOL)).map((scope) => [scope, scopeWord(scope, t)] as const);
+  return [...named, [SYMBOL, t("stop.one_symbol")] as const];
 }
