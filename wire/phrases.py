@@ -9,7 +9,7 @@ What stands in braces is taken over. Its name says what it may be:
     {n} {n2} …         a number
     {level} {flatness} a level of stop, a flatness: said in words
     {who}              a user, an engine, or ``trigger:<name>``
-    {left}             what is left, as ``005930 10 (reason), …``
+    {left}             what is left, as ``005930 10 (reason), …``, or a sentence
     {said} {said2}     a sentence again, or whatever it is
     anything else      any text
 """
@@ -75,6 +75,7 @@ KOREAN: Mapping[str, str] = {
     "this engine cannot cancel orders by itself": "이 엔진은 스스로 주문을 취소하지 못합니다",
     "this engine cannot close positions by itself": "이 엔진은 스스로 청산하지 못합니다",
     # --- codes that stand in front of a sentence, or alone
+    "error_unreachable: {said}": "닿을 수 없음: {said}",
     "error_timeout: {said}": "시간 초과: {said}",
     "error_stop_timeout: {said}": "제때 끝나지 않음: {said}",
     "error_contradictory_evidence: {said}": "보고가 서로 맞지 않음: {said}",
@@ -306,6 +307,8 @@ def _korean(text: str) -> str | None:
     for pattern, korean in _patterns():
         if (found := pattern.fullmatch(text)) is not None:
             return _filled(korean, {name: _value(name, value) for name, value in found.groupdict().items()})
+    if (left := _listed(text)) is not None:
+        return left
     named = _NAMED.fullmatch(text)
     said = _korean(named[2]) if named is not None else None
     return f"{TERMS.get(named[1], named[1])}: {said}" if named is not None and said is not None else None
@@ -317,16 +320,14 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 def _value(name: str, value: str) -> str:
     kind = name.rstrip("0123456789")
-    if kind == "said":
+    if kind in ("said", "left"):
         return _korean(value) or value
-    if kind == "left":
-        return _left(value)
     return TERMS.get(value, value) if kind in ("level", "flatness", "who", "cause") else value
 
 
-def _left(text: str) -> str:
-    """``005930 10 (reason), …``; anything else is a sentence."""
+def _listed(text: str) -> str | None:
+    """``005930 10 (reason), …``"""
     parts = [_PART.fullmatch(part) for part in re.split(r"(?<=\)), (?=[0-9A-Za-z]{1,12} [0-9])", text)]
     if not all(parts):
-        return _korean(text) or text
+        return None
     return ", ".join(f"{p[1]} {p[2]}주 ({_korean(p[3]) or p[3]})" for p in parts if p is not None)

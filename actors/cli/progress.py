@@ -32,6 +32,10 @@ def report(stop: dict[str, Any]) -> int:
     ]
     if rows:
         show(("engine", "phase", "cancelled", "closed", "left", "flatness", "why"), rows)
+    for result in stop["results"]:
+        for each in result["residuals"]:
+            until = f" (until {each['until']})" if each.get("until") else ""
+            line(f"left at {result['engine_id']}: {each['symbol']} {each['quantity']:,}, {each['reason']}{until}")
     if not stop["durable"]:
         line("not yet on stable storage")
     if stop["state"] == StopState.VERIFIED.value:

@@ -27,7 +27,7 @@ KO = {
     "cancelled": "취소",
     "liquidated": "청산",
     "remaining": "남음",
-    "flatness": "평탄 확인",
+    "flatness": "잔고 확인",
     "residuals": "남은 수량",
     "symbol": "종목",
     "quantity": "수량",

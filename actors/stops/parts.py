@@ -81,8 +81,14 @@ class Part:
 
     @property
     def remark(self) -> str | None:
-        """What a person has to know of this phase: what went wrong, or what had left before the gate closed."""
-        return self.in_flight_words if self.phase is StopPhase.FROZEN else self.error
+        """What a person has to know of this phase: what went wrong and what is left, or what had left before the gate
+        closed."""
+        if self.phase is StopPhase.FROZEN:
+            return self.in_flight_words
+        if self.phase is not StopPhase.FAILED or not self.residuals:
+            return self.error
+        left = ", ".join(f"{r.symbol} {r.quantity:,} ({r.reason})" for r in self.residuals)
+        return f"{self.error}: {left}"[:2000]
 
     @property
     def in_flight_words(self) -> str | None:

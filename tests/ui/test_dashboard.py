@@ -349,6 +349,35 @@ def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("stop-manual")).to_contain_text("beta, gamma")
 
 
+def test_nothing_left_is_never_said_of_what_nobody_has_read(signed_in, desk, expect):
+    """An engine of which flatness is not known has not "0" orders and positions left, whatever its last counts were."""
+    stop = open_stop(signed_in, desk)
+    left = {"orders_remaining": 0, "positions_remaining": 0}
+    row = signed_in.get_by_test_id("stop-result-beta").locator("td.num")
+    desk.call(desk.desk.progress, stop, "beta", "unreachable", flatness="UNKNOWN", **left)
+    expect(row.nth(1)).to_have_text("0 / ?")
+    expect(row.nth(2)).to_have_text("0 / ?")
+    desk.call(
+        desk.desk.progress, stop, "beta", "timed_out", flatness="UNKNOWN", orders_remaining=2, positions_remaining=None
+    )
+    expect(row.nth(1)).to_have_text("0 / 2")
+    expect(row.nth(2)).to_have_text("0 / ?")
+    desk.call(desk.desk.progress, stop, "beta", "verified", flatness="FLAT", **left)
+    expect(row.nth(1)).to_have_text("0 / 0")
+    expect(row.nth(2)).to_have_text("0 / 0")
+
+
+def test_why_something_is_left_is_read_without_scrolling_on_a_phone(signed_in, desk):
+    stop = open_stop(signed_in, desk)
+    reason = "at the lower price limit and nobody buys: the order waits in the queue"
+    residual = {"symbol": "000660", "quantity": 12, "reason": reason, "until": None}
+    desk.call(desk.desk.progress, stop, "beta", "failed", error="error_positions_blocked", residuals=[residual])
+    signed_in.set_viewport_size({"width": 390, "height": 800})
+    signed_in.get_by_test_id("stop-residuals-beta").wait_for()
+    lines = signed_in.get_by_test_id("stop-residuals-beta").locator("li")
+    assert max(line["x"] + line["width"] for line in (each.bounding_box() for each in lines.all())) <= 390
+
+
 def test_who_stopped_is_told_by_name_and_by_id_only_where_no_name_is_known(signed_in, desk, expect):
     stop_id = open_stop(signed_in, desk, level="HALT")
     stop = desk.call(desk.desk.items["stops"].__getitem__, stop_id)

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources bd8299197ee25f6a671e4593dd805a2b43d23bdb68b138e8464442d7fb00401a */
+/* built from ui/src by `npm run build`; sources 88d647966dff3e105bb0b5c02ee7da8dcf7d8cfe49efd5b5434b2ec8227343f2 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -1383,6 +1383,7 @@ var TK = (function(exports) {
 		"this engine offers no reading of its account": "이 엔진은 계좌를 읽지 못합니다",
 		"this engine cannot cancel orders by itself": "이 엔진은 스스로 주문을 취소하지 못합니다",
 		"this engine cannot close positions by itself": "이 엔진은 스스로 청산하지 못합니다",
+		"error_unreachable: {said}": "닿을 수 없음: {said}",
 		"error_timeout: {said}": "시간 초과: {said}",
 		"error_stop_timeout: {said}": "제때 끝나지 않음: {said}",
 		"error_contradictory_evidence: {said}": "보고가 서로 맞지 않음: {said}",
@@ -1414,6 +1415,17 @@ var TK = (function(exports) {
 		"its stop is not open any more": "정지가 이미 끝남",
 		"its stop was raised": "정지가 강화됨",
 		"the platform was restarted before it was durable": "저장되기 전에 플랫폼이 다시 시작됨",
+		"this stop does not concern {engines}": "이 정지와 관계없는 엔진: {engines}",
+		"another request waits for this stop than the one you looked at": "보고 있던 것과 다른 해제 요청이 기다리고 있음",
+		"the stop is at epoch {n} now: it was raised since you looked": "정지의 순번이 이제 {n}: 그사이 강화됨",
+		"reduced limits are not known to {engines}: waive them, or release without": "낮춘 한도를 지키지 못하는 엔진: {engines}. 예외로 두거나 한도 없이 해제하세요",
+		"this engine does not keep to reduced limits of one strategy: resume it without": "이 엔진은 전략 하나의 낮춘 한도를 지키지 못합니다. 한도 없이 다시 가동하세요",
+		"another person with the risk role has to approve": "위험 관리 권한이 있는 다른 사람이 승인해야 함",
+		"the stop was raised, or another one came, while this release was being written: still stopped": "해제를 기록하는 사이 정지가 강화되거나 새로 걸림: 계속 정지 상태",
+		"still stopped: {said}": "계속 정지 상태: {said}",
+		"this engine has no such strategy": "이 엔진에 없는 전략",
+		"a stop came after this was decided": "결정한 뒤에 정지가 걸림",
+		"a stop holds it at {level}": "정지가 걸려 있음({level})",
 		"the stop journal is missing": "정지 기록 파일이 없음",
 		"the stop journal is {state}: {said}": "정지 기록 파일 상태 {state}: {said}",
 		"the stop journal belongs to another database": "정지 기록 파일이 다른 데이터베이스의 것임",
@@ -1423,7 +1435,7 @@ var TK = (function(exports) {
 		"a stop was left by the local operator, but its file cannot be read": "서버에서 남긴 정지가 있으나 파일을 읽을 수 없음",
 		"{engine} stopped itself at {level}: {cause}": "엔진 {engine}: 스스로 정지함({level}), 원인 {cause}",
 		"{engine} holds a stop this platform did not know as open (with the platform's proof)": "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(플랫폼의 증명 있음)",
-		"{engine} holds a stop this platform did not know as open (without proof, so for this engine alone)": "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(증명이 없어 이 엔진에만 적용)",
+		"{engine} holds a stop this platform did not know as open (without proof, so for it alone)": "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(증명이 없어 이 엔진에만 적용)",
 		"the file that remembers this engine's stops is damaged": "이 엔진의 정지 기록 파일이 손상됨",
 		"the file {name} was put there": "파일 {name}이(가) 놓임",
 		"the lease stayed expired: cancelling": "가동 허가가 만료된 채로 있음: 미체결 취소",
@@ -1576,13 +1588,14 @@ var TK = (function(exports) {
 			const groups = each.exec(text)?.groups;
 			if (groups) return words.replace(SLOT, (_, name, n) => value(name, groups[name + n] ?? ""));
 		}
+		const listed = left(text);
+		if (listed !== null) return listed;
 		const named = NAMED.exec(text);
 		const said = named && korean(named[2] ?? "");
 		return named && said !== null ? `${TERMS[named[1] ?? ""] ?? named[1]}: ${said}` : null;
 	}
 	function value(kind, text) {
-		if (kind === "said") return korean(text) ?? text;
-		if (kind === "left") return left(text);
+		if (kind === "said" || kind === "left") return korean(text) ?? text;
 		return [
 			"level",
 			"flatness",
@@ -1590,10 +1603,10 @@ var TK = (function(exports) {
 			"cause"
 		].includes(kind) ? TERMS[text] ?? text : text;
 	}
-	/** `005930 10 (reason), …`; anything else is a sentence. */
+	/** `005930 10 (reason), …` */
 	function left(text) {
 		const parts = text.split(/(?<=\)), (?=[0-9A-Za-z]{1,12} [0-9])/).map((part) => PART.exec(part));
-		if (parts.some((part) => part === null)) return korean(text) ?? text;
+		if (parts.some((part) => part === null)) return null;
 		return parts.map((part) => `${part?.[1]} ${part?.[2]}주 (${korean(part?.[3] ?? "") ?? part?.[3]})`).join(", ");
 	}
 	// src/i18n/format.ts

@@ -89,6 +89,11 @@ def test_a_sentence_in_a_sentence_is_said_in_the_same_language():
     assert put("engines_verified: not verified: a, b; cause_noted: no reason was given", "ko") == (
         "모든 엔진 검증: 검증되지 않음: a, b; 해제 사유: 사유가 없음"
     )
+    assert (
+        put("error_positions_blocked: 005930 7 (being closed)", "ko")
+        == "팔 수 없는 보유 종목: 005930 7주 (청산하는 중)"
+    )
+    assert put("005930 7 (being closed), 000660 3 (nope)", "ko") == "005930 7주 (청산하는 중), 000660 3주 (nope)"
     assert put("event loop: the event loop ran 1200 ms late", "ko") == "이벤트 루프: 이벤트 루프가 1200ms 늦음"
 
 

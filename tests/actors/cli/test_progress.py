@@ -17,8 +17,21 @@ def test_nothing_is_left_only_where_a_read_of_the_broker_says_so(capsys, remaini
         "positions_liquidated": 0,
         "positions_remaining": remaining,
         "flatness": flatness,
+        "residuals": [],
     }
     stop = {"stop_id": "s1", "scope": "all", "level": "HALT", "epoch": 1, "drill": False, "durable": True}
     assert report({**stop, "state": "verified", "results": [result]}) == 0
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row == ["alpha", "frozen", "0", "0", left, flatness]
+
+
+def test_what_is_left_is_named_by_symbol_and_reason(capsys):
+    left = {"symbol": "005380", "quantity": 1500, "reason": "trading in the symbol is halted", "until": None}
+    result = {"engine_id": "alpha", "phase": "failed", "orders_cancelled": 4, "positions_liquidated": 2}
+    result |= {"positions_remaining": 1, "flatness": "NOT_FLAT", "error": "error_positions_blocked"}
+    later = {**left, "symbol": "000660", "until": "2026-01-06T00:00:00Z"}
+    stop = {"stop_id": "s1", "scope": "all", "level": "FLATTEN", "epoch": 1, "drill": False, "durable": True}
+    assert report({**stop, "state": "failed", "results": [{**result, "residuals": [left, later]}]}) == 1
+    told = capsys.readouterr().out
+    assert "left at alpha: 005380 1,500, trading in the symbol is halted\n" in told
+    assert "left at alpha: 000660 1,500, trading in the symbol is halted (until 2026-01-06T00:00:00Z)\n" in told

@@ -533,6 +533,8 @@ def test_what_cannot_be_closed_now_is_shown_with_its_end_and_alarmed(book, kit):
     assert [(a.code, a.severity) for a in alerts] == [("error_stop_failed", "critical")]
     shown = book.view(stop).results[0]
     assert (shown.phase, shown.success, shown.residuals) == (StopPhase.FAILED, False, [left])
+    told = [e.detail for e in book.view(stop).timeline if e.event == "failed"]
+    assert told == ["error_positions_blocked: 005930 10 (the market is closed)"]  # and stays in the story
     book.progress("E1", report(stop, 1, StopPhase.VERIFIED, latched=True), kit.at(3))
     assert book.view(stop).results[0].success
 

@@ -42,20 +42,21 @@ function translated(text: string): string | null {
     const groups = each.exec(text)?.groups;
     if (groups) return words.replace(SLOT, (_, name: string, n: string) => value(name, groups[name + n] ?? ""));
   }
+  const listed = left(text);
+  if (listed !== null) return listed;
   const named = NAMED.exec(text);
   const said = named && korean(named[2] ?? "");
   return named && said !== null ? `${TERMS[named[1] ?? ""] ?? named[1]}: ${said}` : null;
 }
 
 function value(kind: string, text: string): string {
-  if (kind === "said") return korean(text) ?? text;
-  if (kind === "left") return left(text);
+  if (kind === "said" || kind === "left") return korean(text) ?? text;
   return ["level", "flatness", "who", "cause"].includes(kind) ? (TERMS[text] ?? text) : text;
 }
 
-/** `005930 10 (reason), …`; anything else is a sentence. */
-function left(text: string): string {
+/** `005930 10 (reason), …` */
+function left(text: string): string | null {
   const parts = text.split(/(?<=\)), (?=[0-9A-Za-z]{1,12} [0-9])/).map((part) => PART.exec(part));
-  if (parts.some((part) => part === null)) return korean(text) ?? text;
+  if (parts.some((part) => part === null)) return null;
   return parts.map((part) => `${part?.[1]} ${part?.[2]}주 (${korean(part?.[3] ?? "") ?? part?.[3]})`).join(", ");
 }

@@ -235,7 +235,7 @@ function ReportPart({ stop }: { stop: Stop }) {
 
 function ResultRow({ result, steps, flattens }: { result: StopResult; steps: readonly StopResult["phase"][]; flattens: boolean }) {
   const t = useT();
-  const counts = (done: number, left: number | null) => `${grouped(done)} / ${left === null ? "?" : grouped(left)}`;
+  const counts = (done: number, left: number | null) => `${grouped(done)} / ${known(result, left) ? grouped(left ?? 0) : "?"}`;
   const details = [
     ...result.residuals.map((each) => `${each.symbol} ${grouped(each.quantity)}${t("shares")}: ${saidWord(each.reason, t)}${each.until ? ` (${t("until", { time: dateTime(each.until) })})` : ""}`),
     ...(result.error ? [saidWord(result.error, t)] : []),
@@ -281,6 +281,12 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
       )}
     </>
   );
+}
+
+/** That nothing is left is known by reads of the broker alone: where those say nothing, it is not. */
+function known(result: StopResult, left: number | null): boolean {
+  const wasRead = result.phase === "cancelled" || result.phase === "flattened";
+  return left !== null && (left > 0 || result.flatness !== "UNKNOWN" || wasRead);
 }
 
 function Flatness({ result }: { result: StopResult }) {

@@ -171,9 +171,9 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
           <dd>{value === null ? t("unknown") : wonShort(value, language)}</dd>
         </div>
       </dl>
-      {(unknown > 0 || (oldest !== null && oldest > STALE_MS)) && (
-        <p className="small tone-warn" data-testid="stop-reach-age">
-          {unknown > 0 && t("stop.reach.unknown", { n: unknown })} {oldest !== null && oldest > STALE_MS && t("stop.reach.oldest", { age: age(oldest, language) })}
+      {(unknown > 0 || oldest !== null) && (
+        <p className={`small ${unknown > 0 || (oldest !== null && oldest > STALE_MS) ? "tone-warn" : "soft"}`} data-testid="stop-reach-age">
+          {unknown > 0 && t("stop.reach.unknown", { n: unknown })} {oldest !== null && t("stop.reach.oldest", { age: age(oldest, language) })}
         </p>
       )}
       {blocked.length > 0 && level === "FLATTEN" && (
