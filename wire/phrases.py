@@ -136,6 +136,11 @@ KOREAN: Mapping[str, str] = {
         "서버에서 남긴 정지가 있으나 파일을 읽을 수 없음"
     ),
     "{engine} stopped itself at {level}: {cause}": "엔진 {engine}: 스스로 정지함({level}), 원인 {cause}",
+    "{engine} knows of a release of this stop that the platform has lost: it is in force again": (
+        "엔진 {engine}: 플랫폼이 잃은 해제를 알고 있음. 정지가 다시 유효함"
+    ),
+    "{engine} took it for released": "엔진 {engine}: 해제된 것으로 여김",
+    "takes an open stop for released": "열린 정지를 해제된 것으로 여김",
     "{engine} holds a stop this platform did not know as open (with the platform's proof)": (
         "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(플랫폼의 증명 있음)"
     ),

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 88d647966dff3e105bb0b5c02ee7da8dcf7d8cfe49efd5b5434b2ec8227343f2 */
+/* built from ui/src by `npm run build`; sources e4670a8db78e02fff6afae5923b8e315baff7281ce17651083883821e6e52b4c */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -770,6 +770,7 @@ var TK = (function(exports) {
 			"error.error_timeout": "제때 끝나지 않았습니다",
 			"error.error_idempotency_conflict": "같은 요청 번호로 다른 요청을 보냈습니다",
 			"error.error_effective_mismatch": "엔진이 다른 값을 적용했습니다",
+			"error.error_release_unknown": "플랫폼이 잃은 해제입니다. 정지가 다시 유효합니다",
 			"error.error_stop_failed": "엔진이 정지를 끝내지 못했습니다",
 			"error.error_stop_timeout": "엔진이 제때 정지를 끝내지 못했습니다",
 			"error.error_stop_unreachable": "정지할 엔진에 닿지 못했습니다",
@@ -1305,6 +1306,7 @@ var TK = (function(exports) {
 			"error.error_timeout": "Not done in time",
 			"error.error_idempotency_conflict": "The same request id was used for another request",
 			"error.error_effective_mismatch": "The engine applied other values",
+			"error.error_release_unknown": "A release was lost: the stop is in force again",
 			"error.error_stop_failed": "An engine could not finish a stop",
 			"error.error_stop_timeout": "An engine did not finish a stop in time",
 			"error.error_stop_unreachable": "An engine to be stopped could not be reached",
@@ -1434,6 +1436,9 @@ var TK = (function(exports) {
 		"there is no journal": "정지 기록 파일이 없음",
 		"a stop was left by the local operator, but its file cannot be read": "서버에서 남긴 정지가 있으나 파일을 읽을 수 없음",
 		"{engine} stopped itself at {level}: {cause}": "엔진 {engine}: 스스로 정지함({level}), 원인 {cause}",
+		"{engine} knows of a release of this stop that the platform has lost: it is in force again": "엔진 {engine}: 플랫폼이 잃은 해제를 알고 있음. 정지가 다시 유효함",
+		"{engine} took it for released": "엔진 {engine}: 해제된 것으로 여김",
+		"takes an open stop for released": "열린 정지를 해제된 것으로 여김",
 		"{engine} holds a stop this platform did not know as open (with the platform's proof)": "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(플랫폼의 증명 있음)",
 		"{engine} holds a stop this platform did not know as open (without proof, so for it alone)": "엔진 {engine}: 플랫폼이 모르던 정지를 지니고 있음(증명이 없어 이 엔진에만 적용)",
 		"the file that remembers this engine's stops is damaged": "이 엔진의 정지 기록 파일이 손상됨",

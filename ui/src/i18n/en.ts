@@ -535,6 +535,7 @@ export const en: Record<Key, string> = {
   "error.error_timeout": "Not done in time",
   "error.error_idempotency_conflict": "The same request id was used for another request",
   "error.error_effective_mismatch": "The engine applied other values",
+  "error.error_release_unknown": "A release was lost: the stop is in force again",
   "error.error_stop_failed": "An engine could not finish a stop",
   "error.error_stop_timeout": "An engine did not finish a stop in time",
   "error.error_stop_unreachable": "An engine to be stopped could not be reached",

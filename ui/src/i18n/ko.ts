@@ -534,6 +534,7 @@ export const ko = {
   "error.error_timeout": "제때 끝나지 않았습니다",
   "error.error_idempotency_conflict": "같은 요청 번호로 다른 요청을 보냈습니다",
   "error.error_effective_mismatch": "엔진이 다른 값을 적용했습니다",
+  "error.error_release_unknown": "플랫폼이 잃은 해제입니다. 정지가 다시 유효합니다",
   "error.error_stop_failed": "엔진이 정지를 끝내지 못했습니다",
   "error.error_stop_timeout": "엔진이 제때 정지를 끝내지 못했습니다",
   "error.error_stop_unreachable": "정지할 엔진에 닿지 못했습니다",
