@@ -7,6 +7,8 @@ journal and everywhere else, and only then forgets the files. A file that cannot
 import hashlib
 import os
 import secrets
+import stat
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from wire.stops import Level, Scope
 
 FOLDER = "stops.left"
 UNREADABLE = "left_stop_unreadable"
+MAX_BYTES = 64 * 1024
 
 
 def leave(home: Path, stop: StopNoted) -> Path:
@@ -36,36 +39,59 @@ def leave(home: Path, stop: StopNoted) -> Path:
 
 
 def collect(home: Path, now: datetime) -> list[tuple[Path, StopNoted]]:
-    """What was left, oldest first. The files stay until ``forget``."""
+    """What was left, oldest first. The files stay until ``forget``. Never raises: what cannot be read is a stop too."""
     folder = home / FOLDER
-    if not folder.is_dir():
+    found: list[tuple[int, Path]] = []
+    try:
+        for path in folder.iterdir():
+            if path.suffix == ".json":
+                with suppress(FileNotFoundError):  # it was taken back in this moment
+                    found.append((path.lstat().st_mtime_ns, path))
+    except FileNotFoundError:
         return []
-    paths = sorted(folder.glob("*.json"), key=lambda path: path.lstat().st_mtime_ns)
-    return [(path, _read(path, now)) for path in paths]
+    except OSError:
+        return [(folder, _unreadable(folder, now))]
+    return [(path, stop) for _, path in sorted(found) if (stop := _read(path, now)) is not None]
 
 
 def forget(path: Path) -> None:
-    """After the stop is in the journal or the database."""
+    """After the stop is in the journal or the database. Raises OSError."""
     path.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
-def _read(path: Path, now: datetime) -> StopNoted:
+def _read(path: Path, now: datetime) -> StopNoted | None:
+    """None: it was taken back."""
     try:
-        return decode(path.read_bytes(), StopNoted)
+        return decode(_bytes_of(path), StopNoted)
+    except FileNotFoundError:
+        return None if not path.is_symlink() else _unreadable(path, now)
     except (OSError, WireError):
-        stop_id = f"left-{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}"  # the same each time
-        return StopNoted(
-            stop_id=stop_id,
-            request_id=stop_id,
-            scope=Scope.everything(),
-            level=Level.HALT,
-            stop_epoch=0,
-            user_id="local",
-            reason="a stop was left by the local operator, but its file cannot be read",
-            cause=UNREADABLE,
-            at=now,
-        )
+        return _unreadable(path, now)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Of a plain file: whoever opened a pipe would wait for ever. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a plain file")
+        return file.read(MAX_BYTES + 1)
+
+
+def _unreadable(path: Path, now: datetime) -> StopNoted:
+    stop_id = f"left-{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}"  # the same each time
+    return StopNoted(
+        stop_id=stop_id,
+        request_id=stop_id,
+        scope=Scope.everything(),
+        level=Level.HALT,
+        stop_epoch=0,
+        user_id="local",
+        reason="a stop was left by the local operator, but its file cannot be read",
+        cause=UNREADABLE,
+        at=now,
+    )
 
 
 def _sync_folder(folder: Path) -> None:

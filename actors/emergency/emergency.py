@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -60,7 +60,9 @@ REQUEST_SECONDS = 40.0
 JOURNAL_SECONDS = 0.5
 EPOCH_GAP = 1000
 LEFT_SECONDS = 1.0
+AGAIN_SECONDS = 1.0
 CODE_FILE = "emergency.code"
+CODE_BYTES, CODE_LENGTH = 12, 8
 THREADS = 200
 log = logging.getLogger(__name__)
 
@@ -173,13 +175,22 @@ class BreakGlass:
     async def take_up_left_stops(self) -> None:
         """Runs for ever. A stop that was left while this platform started, or did not answer, is taken up here."""
         home = self.services.settings.home
+        taken: set[Path] = set()  # and cannot be forgotten
         while True:
             for path, left in await trio.to_thread.run_sync(collect, home, datetime.now(UTC)):
                 request = LocalRequest(
                     request_id=left.request_id, scope=left.scope, level=left.level, reason=left.reason, wait_s=0.0
                 )
-                if await self._by_main_loop(request, local_operator()) is not None:
+                answer = None if path in taken else await self._by_main_loop(request, local_operator())
+                if answer is None:
+                    continue
+                if not answer.recorded:
+                    log.warning("a stop that was left stops nothing: %s", answer.words)
+                try:
                     await trio.to_thread.run_sync(forget, path)
+                except OSError as error:
+                    taken.add(path)
+                    log.warning("a stop that was left is taken, and its file stays: %s", error)
             await trio.sleep(LEFT_SECONDS)
 
     def _write(self, request: LocalRequest, stop_id: str, who: Principal) -> None:
@@ -206,6 +217,7 @@ class EmergencyThread(Actor):
         self._sockets = sockets
         self._listening = threading.Event()
         self._ended = threading.Event()
+        self._ending = threading.Event()
         self._cancel: Callable[[], object] = lambda: None
         self._page_at: Address | None = None
 
@@ -225,22 +237,27 @@ class EmergencyThread(Actor):
         return self._page_at
 
     async def stopped(self, reason: ExitReason) -> None:
+        self._ending.set()
         self._cancel()
         await trio.to_thread.run_sync(self._ended.wait, 2.0)
 
     def _run(self, glass: BreakGlass) -> None:
-        try:
-            trio.run(self._serve, glass)
-        except Exception:
-            log.exception("the emergency thread failed")
-        finally:
-            self._listening.set()
-            self._ended.set()
+        """Nobody else opens these doors: whatever fails here begins anew."""
+        while not self._ending.is_set():
+            try:
+                trio.run(self._serve, glass)
+            except Exception:
+                log.exception("the emergency thread failed: it begins anew")
+                self._listening.set()
+                self._ending.wait(AGAIN_SECONDS)
+        self._ended.set()
 
     async def _serve(self, glass: BreakGlass) -> None:
         token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             self._cancel = lambda: _soon(token, nursery.cancel_scope.cancel)
+            if self._ending.is_set():
+                return
             door = EmergencyDoor(glass, await trio.to_thread.run_sync(emergency_code, glass.services.settings.home))
             await nursery.start(door.serve_local)
             self._page_at = await nursery.start(door.serve_page)
@@ -251,7 +268,7 @@ class EmergencyThread(Actor):
 class EmergencyDoor:
     """Who may stop here: whoever can open the socket, knows the emergency code, or has an operator's token."""
 
-    def __init__(self, glass: BreakGlass, code: str) -> None:
+    def __init__(self, glass: BreakGlass, code: str | None) -> None:
         self._glass = glass
         self._code = code
 
@@ -271,7 +288,7 @@ class EmergencyDoor:
             path.unlink(missing_ok=True)
 
     async def _local(self, stream: trio.SocketStream) -> None:
-        with trio.move_on_after(REQUEST_SECONDS):
+        with _no_other_harm(), trio.move_on_after(REQUEST_SECONDS):
             try:
                 request = decode(await read_line(stream, MAX_REQUEST), LocalRequest)
                 answer = await self._glass.stop(request, local_operator())
@@ -304,7 +321,7 @@ class EmergencyDoor:
         await trio.serve_listeners(self._page, cast("Any", listeners))
 
     async def _page(self, stream: trio.abc.Stream) -> None:
-        with trio.move_on_after(REQUEST_SECONDS):
+        with _no_other_harm(), trio.move_on_after(REQUEST_SECONDS):
             plain = PlainConnection(stream)
             try:
                 head = await plain.head()
@@ -342,7 +359,7 @@ class EmergencyDoor:
         """Raises Unauthorized or Forbidden."""
         code = request.headers.get("x-emergency-code")
         if code is not None:
-            if not secrets.compare_digest(code.encode(), self._code.encode()):
+            if self._code is None or not secrets.compare_digest(code.encode(), self._code.encode()):
                 raise Unauthorized("that is not the emergency code")
             return local_operator()
         if request.bearer is None:
@@ -370,14 +387,25 @@ def local_operator() -> Principal:
     )
 
 
-def emergency_code(home: Path) -> str:
-    """Made at the first start, kept in the home folder, 0600. Blocking."""
+def emergency_code(home: Path) -> str | None:
+    """Made at the first start, kept in the home folder, 0600. Blocking. One that is not whole is made anew.
+
+    None: there is none, and none can be made; an operator's token opens the page all the same.
+    """
     path = home / CODE_FILE
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text(encoding="ascii").strip()
-    code = secrets.token_urlsafe(12)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(code + "\n")
+    try:
+        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+            code = path.read_text(encoding="ascii").strip()
+            if len(code) >= CODE_LENGTH and code.isprintable():
+                return code
+        code, unfinished = secrets.token_urlsafe(CODE_BYTES), path.with_name(f".{path.name}.new")
+        unfinished.unlink(missing_ok=True)
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(code + "\n")
+        unfinished.rename(path)
+    except OSError as error:
+        log.error("there is no emergency code: %s", error)
+        return None
     return code
 
 
@@ -415,6 +443,15 @@ def _told(stop: Stop) -> LocalAnswer:
 def port_of(listener: Any) -> int:
     plain: Any = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
     return int(plain.socket.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _no_other_harm() -> Iterator[None]:
+    """What fails for one who asks closes no door to the next."""
+    try:
+        yield
+    except Exception:
+        log.exception("a request at an emergency door failed")
 
 
 def _soon(token: trio.lowlevel.TrioToken, action: Callable[[], object]) -> None:

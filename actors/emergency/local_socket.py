@@ -84,7 +84,8 @@ async def stop_locally(
         nursery.cancel_scope.cancel()
     if answer is not None:
         for path in left:
-            await trio.to_thread.run_sync(forget, path)
+            with contextlib.suppress(OSError):  # it stays, and is the same request when it is taken up
+                await trio.to_thread.run_sync(forget, path)
         return answer
     if request.drill:
         return LocalAnswer(recorded=False, words="no platform answers here: a drill needs one, a real stop does not")

@@ -106,5 +106,8 @@ def _left_stops(home: Path, book: StopBook, copies: StopCopies, now: Instant) ->
         except NotKept as error:
             log.warning("a stop that was left is open, but stays left too: %s", error)
         else:
-            forget(path)
+            try:
+                forget(path)
+            except OSError as error:
+                log.warning("a stop that was left is open, and its file stays: %s", error)
     return effects

@@ -1,5 +1,6 @@
 """A stop left while no platform runs is there at the next start, whatever happened to its file."""
 
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -52,3 +53,30 @@ def test_a_write_that_was_cut_off_is_no_stop(tmp_path):
     leave(tmp_path, a_stop("A"))
     (tmp_path / FOLDER / "half.new").write_text("{")
     assert [stop.stop_id for _, stop in collect(tmp_path, NOW)] == ["A"]
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("nowhere", path)])
+def test_what_is_no_file_halts_everything_and_nobody_waits_for_it(tmp_path, make):
+    leave(tmp_path, a_stop("A"))
+    make(tmp_path / FOLDER / "odd.json")
+    stops = {path.name: stop for path, stop in collect(tmp_path, NOW)}
+    assert len(stops) == 2
+    assert (stops["odd.json"].level, stops["odd.json"].cause) == (Level.HALT, UNREADABLE)
+
+
+def test_a_stop_that_is_taken_back_while_the_others_are_read_is_no_stop(tmp_path, monkeypatch):
+    gone, kept = leave(tmp_path, a_stop("A")), leave(tmp_path, a_stop("B"))
+    looked = type(gone).lstat
+
+    def lstat(path):
+        gone.unlink(missing_ok=True)
+        return looked(path)
+
+    monkeypatch.setattr(type(gone), "lstat", lstat)
+    assert collect(tmp_path, NOW) == [(kept, a_stop("B"))]
+
+
+def test_a_folder_that_is_none_halts_everything(tmp_path):
+    (tmp_path / FOLDER).write_text("")
+    [(_, stop)] = collect(tmp_path, NOW)
+    assert (stop.level, stop.cause) == (Level.HALT, UNREADABLE)

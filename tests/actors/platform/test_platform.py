@@ -1,5 +1,6 @@
 """The whole platform on a real database, real sockets and threads: it accepts an engine, stops it, forgets nothing."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -668,6 +669,56 @@ async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(
         (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.CANCEL, "left beside")
         await within(5, lambda: nothing_left(home))
+
+
+async def test_what_was_left_and_cannot_be_taken_away_stops_everything_and_closes_no_door(settings, home):
+    (home / "stops.left" / "odd.json").mkdir(parents=True)
+    async with running(settings) as services:
+        (halt,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (halt.level, halt.cause) == (Level.HALT, "left_stop_unreadable")
+        (home / "stops.left" / "later.json").mkdir()
+        await within(10, lambda: services.db.run(stops.by_request, left_id("later.json")))
+        await trio.sleep(1.5)  # it is looked at again, and again it cannot be taken away
+        answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "the door"))
+        assert (answer.recorded, answer.stop_id) == (True, halt.stop_id)
+
+
+def left_id(name):
+    return f"left-{hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()}"
+
+
+async def test_the_emergency_doors_open_again_after_whatever_failed_there(settings, home, monkeypatch):
+    failing, forget_left = [OSError("once"), RuntimeError("twice")], emergency.collect
+
+    def failing_at_first(*asked):
+        if failing:
+            raise failing.pop()
+        return forget_left(*asked)
+
+    monkeypatch.setattr(emergency, "collect", failing_at_first)
+    monkeypatch.setattr(emergency, "AGAIN_SECONDS", 0.1)
+    async with running(settings) as services:
+
+        async def taken():
+            answer = await stop_locally(home, new_request(Scope.everything(), Level.HALT, "x"), silence=30)
+            return answer.stop_id
+
+        assert await within(20, taken)
+        assert not failing
+        assert await services.system.ref(EMERGENCY).ask(WhereIsThePage()) is not None
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\n", b"\xff" * 16, b"\0" * 17])
+async def test_an_emergency_code_that_is_not_whole_opens_nothing_and_is_made_anew(settings, home, damaged):
+    home.mkdir(mode=0o700)
+    (home / CODE_FILE).write_bytes(damaged)
+    async with running(settings) as services, HttpClient() as http:
+        address = await services.system.ref(EMERGENCY).ask(WhereIsThePage())
+        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": ""}, b"{}", timeout=5.0)
+        assert said.status == 401
+        code = (home / CODE_FILE).read_text().strip()
+        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": code}, b"{}", timeout=35.0)
+        assert (said.status, said.json()["recorded"]) == (200, True)
 
 
 async def nothing_left(home):
