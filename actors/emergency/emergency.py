@@ -293,7 +293,9 @@ class EmergencyDoor:
                 request = decode(await read_line(stream, MAX_REQUEST), LocalRequest)
                 answer = await self._glass.stop(request, local_operator())
             except WireError as error:
-                answer = LocalAnswer(recorded=False, words=error.reason)
+                answer = LocalAnswer(
+                    recorded=False, words=f"{error.field}: {error.reason}" if error.field else error.reason
+                )
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):

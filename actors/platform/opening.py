@@ -63,9 +63,12 @@ class Opened:
 @contextlib.contextmanager
 def home_of_one(home: Path) -> Iterator[None]:
     """Makes the home folder (0700) and keeps every other platform out of it. Raises Refused."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.chmod(0o700)
-    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)
+        descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"the home folder {home} cannot be used: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,9 +120,18 @@ def another_ring(keys: KeyFile) -> Refused:
 
 async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     """Raises Refused with one clear line for everything a person has to put right first."""
-    journal_path = here.home / JOURNAL_FILE
     keys = KeyFile(here.keys)
     tenure = await _office_within(db, dsn, keys, DATABASE_PATIENCE)
+    try:
+        return await _opened(here, db, keys, tenure)
+    except BaseException:
+        if tenure is not None:
+            tenure.end()
+        raise
+
+
+async def _opened(here: PlatformSettings, db: Database, keys: KeyFile, tenure: Tenure | None) -> Opened:
+    journal_path = here.home / JOURNAL_FILE
     if tenure is None and not journal_path.exists():
         raise Refused(
             f"a first start needs its database, and there was none to be reached ({db.down_reason}): start it,"
@@ -133,6 +145,8 @@ async def open_memory(here: PlatformSettings, db: Database, dsn: str) -> Opened:
     now = datetime.now(UTC)
     start = merge_at_start(reading, database, now=now, new_id=lambda: str(uuid.uuid4()))
     journal = _journal(journal_path, key, reading, start)
+    if tenure is not None and not await db.run(platform.bind_key_check, keyring.check):
+        raise another_ring(keys)
     if tenure is not None and tenure.identity.journal_generation != journal.generation:
         # Also of a journal that was begun, or begun anew, when the database did not hear of it.
         await db.run(platform.note_journal, tenure.term, journal.generation)
@@ -173,7 +187,7 @@ async def _keys(keys: KeyFile, db: Database, tenure: Tenure | None, *, journal_e
         ring = keys.load_or_create(encrypted_data_exists=needed)
     except KeysError as error:
         raise Refused(str(error)) from None
-    if not await db.run(platform.bind_key_check, ring.check):
+    if tenure.identity.key_check not in (None, ring.check):
         raise another_ring(keys)
     return ring
 

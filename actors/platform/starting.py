@@ -55,6 +55,7 @@ def begin(
         _newest_words(book, opened)
     first = book.recover({stop_id: words_of(s) for stop_id, s in opened.start.stops.items()}, now)
     first += book.fill_in(now)
+    first += _unsealed_releases(book, opened, now)
     first += _lost_journal(opened, now)
     first += _left_stops(home, book, copies, now)
     return Begun(book=book, first=first)
@@ -66,6 +67,14 @@ def _newest_words(book: StopBook, opened: Opened) -> None:
         run, noted_stop = book.runs.get(view.stop_id), opened.start.stops.get(view.stop_id)
         if run is not None and noted_stop is not None and view.epoch < run.epoch:
             run.words = words_of(noted_stop)
+
+
+def _unsealed_releases(book: StopBook, opened: Opened, now: Instant) -> list[Effect]:
+    """A release that reached the database and not the journal did not happen. The stop gets an epoch above it in both:
+    a start that has only the database would believe it."""
+    views = opened.kept.views if opened.kept is not None else ()
+    unsealed = [v.stop_id for v in views if v.released_at is not None and book.register.entries[v.stop_id].is_open]
+    return [e for i in unsealed for e in book.reassert(i, "a release of it was written, but not committed", now)]
 
 
 def recall_releases(opened: Opened, shelf: StopShelf) -> list[Case]:

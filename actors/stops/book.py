@@ -395,7 +395,8 @@ class StopBook(StopLedger):
                 cause=said.cause,
             )
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
-        run.again = said.user_id != PLATFORM and not said.cause.startswith(TRIGGERED)
+        rehearsed = said.drill and not words.drill  # a drill is nobody's word about a real stop
+        run.again = said.user_id != PLATFORM and not said.cause.startswith(TRIGGERED) and not rehearsed
         run.note(now, "raised", detail=detail(said, run.level))
         effects = [*self._send(run), *self._decided(run, "stop.raised", said.user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)

@@ -46,6 +46,7 @@ from actors.web import server
 from actors.web.engines import enrol_engine
 from store import audit, incidents, links, logs, platform, releases, stops
 from store.database import Database
+from store.errors import JournalError
 from store.keyring import KeyFile, KeyRing
 from wire.client import dial
 from wire.http import HttpClient
@@ -630,6 +631,49 @@ async def test_whoever_lacks_the_key_ring_is_refused_and_has_changed_nothing_in_
         assert (await services.db.run(platform.read)).term == before.term + 1
 
 
+async def test_a_first_start_that_cannot_write_its_journal_binds_no_key_ring(settings, home, monkeypatch):
+    def full(*_asked):
+        raise JournalError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening.StopJournal, "begin", full)
+        with pytest.raises(Refused, match="the disk is full"):
+            await run_platform(settings)
+    shutil.rmtree(home)  # a person begins elsewhere
+    async with running(settings) as services:
+        assert not await services.db.run(stops.open_stops)
+
+
+async def test_a_home_that_cannot_be_used_is_refused_in_one_line(settings, home):
+    home.write_text("")
+    with pytest.raises(Refused, match=r"the home folder .* cannot be used"):
+        await run_platform(settings)
+
+
+async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too(settings, home):
+    """Killed between the two: the journal says open. Then the journal is lost, and the database is all there is."""
+    async with running(settings) as services:
+        stop = await take(services, level=Level.FLATTEN)
+        await services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=10)
+        await within(10, lambda: services.db.run(stops.open_stops))
+        term = (await services.db.run(platform.read)).term
+    async with Database(settings.database_url).open() as db:
+        await db.run(stops.release, term, [stop.stop_id], stop.epoch, datetime.now(UTC), tx={})
+        assert not await db.run(stops.open_stops)
+    async with running(settings) as services:
+        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        assert (kept.stop_id, kept.level) == (stop.stop_id, Level.FLATTEN)
+        assert services.stops.get(stop.stop_id).epoch == kept.epoch > stop.epoch
+    (home / opening.JOURNAL_FILE).unlink()
+    async with running(settings) as services:
+
+        async def both():
+            kept = await services.db.run(stops.open_stops)
+            return {s.level for s in kept} == {Level.HALT, Level.FLATTEN}
+
+        await within(10, both)
+
+
 async def test_a_second_platform_migrates_nothing_under_the_first(settings, home, monkeypatch):
     async with running(settings):
         called = []
@@ -685,6 +729,15 @@ async def test_what_was_left_and_cannot_be_taken_away_stops_everything_and_close
 
 def left_id(name):
     return f"left-{hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()}"
+
+
+async def test_the_local_socket_says_which_field_of_a_request_is_wrong(settings, home):
+    async with running(settings):
+        stream = await trio.open_unix_socket(str(home / "stop.sock"))
+        async with stream:
+            await stream.send_all(b'{"request_id": "r1", "scope": "some"}\n')
+            answer = json.loads(await stream.receive_some(4096))
+    assert (answer["recorded"], answer["words"].split(":")[0]) == (False, "scope")
 
 
 async def test_the_emergency_doors_open_again_after_whatever_failed_there(settings, home, monkeypatch):

@@ -132,6 +132,14 @@ def test_what_stopped_being_true_between_request_and_approval_holds_it_too(scene
     refused(scene.approve(), 409, "error_checklist")
 
 
+def test_an_engine_is_waived_once(scene):
+    scene.verify("E1")
+    twice = [Waiver(engine_id="E2", reason="unplugged"), Waiver(engine_id="E2", reason="in the cellar")]
+    answer = scene.request(waive=twice)
+    refused(answer, 422, "error_invalid_field")
+    assert answer.field == "waive"
+
+
 def test_a_waiver_for_an_engine_the_stop_does_not_concern_is_refused(scene):
     scene.verify("E1", "E2")
     refused(scene.request(waive=[Waiver(engine_id="E9", reason="?")]), 422, "error_unknown_engine")

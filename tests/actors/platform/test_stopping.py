@@ -123,6 +123,12 @@ def test_a_repeated_stop_is_a_persons_word_and_one_of_the_platform_is_not(book, 
         assert not any(s.message.again for s in of(by_itself.effects, SendStop))
 
 
+def test_a_drill_is_nobody_s_word_about_the_real_stop_of_its_scope(book, kit):
+    take(book, kit, request_id="real")
+    drilled = take(book, kit, now=2, request_id="drill", level=Level.HALT, drill=True)
+    assert [(s.message.drill, s.message.again) for s in of(drilled.effects, SendStop)] == [(False, False)] * 2
+
+
 def test_a_released_or_unknown_stop_does_not_go_on(book, kit):
     stop = take(book, kit).stop_id
     book.apply_release(book.plan_release(stop, [], resume=False, user_id="l", reason="", now=kit.at(2)), kit.at(3))
