@@ -41,10 +41,11 @@ from supervisor.supervision import Supervisor
 from supervisor.system import System, open_system
 from wire.http import HttpClient
 from wire.kis.codes import SERVICES
-from wire.messages import REDUCED_RELEASES, REDUCED_RESUMES, STRATEGY_COMMANDS, Hello
+from wire.messages import Hello
 from wire.parts import Clocks, Resume
 from wire.sdk.calls import fetch_config, fetch_token
 from wire.sdk.clock import BootClock
+from wire.sdk.engine import CAPABILITIES
 from wire.sdk.errors import ConfigurationError, PlatformAway, Unwelcome
 from wire.sdk.folder import lock
 from wire.sdk.halting import Halting, storage_failed
@@ -65,16 +66,6 @@ from wire.values import LogCategory
 
 log = logging.getLogger(__name__)
 
-CAPABILITIES = [
-    "stop.levels",
-    "stop.scopes",
-    "lease",
-    "parameters.live",
-    "sentinel",
-    STRATEGY_COMMANDS,
-    REDUCED_RELEASES,
-    REDUCED_RESUMES,
-]
 _CONNECTIONS = 12
 _TICKS_WAITING = 2_000
 _BACKOFF = Backoff(base=0.2, max_delay=10.0)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
+from tests.wire.driven import Driven
 from wire.client import DialFailed, DialRefused, dial_over
 from wire.messages import Heartbeat, Hello, ParameterUpdate, TradeLog
 from wire.server import EngineListener, open_listeners
@@ -126,55 +127,6 @@ weathers = st.builds(
 # --- both ends --------------------------------------------------------------------------------------------------------
 
 
-@attrs.define
-class End:
-    """A session on a socket: one task reads, one writes, as every application of it does."""
-
-    session: object
-    socket: object
-    on_event: object
-    bell: trio.Event = attrs.field(factory=trio.Event)
-    closed: tuple | None = None
-
-    async def run(self):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.read)
-            await self.write()
-            nursery.cancel_scope.cancel()
-
-    def handle(self, events):
-        for event in events:
-            if isinstance(event, CloseLink):
-                self.closed = (int(event.code), event.reason)
-            self.on_event(self.session, event)
-        self.bell.set()
-
-    async def read(self):
-        try:
-            while self.closed is None:
-                self.handle(self.session.receive(await self.socket.receive(), trio.current_time()))
-        except LinkClosed as end:
-            self.closed = self.closed or (end.code, end.reason)
-            self.bell.set()
-
-    async def write(self):
-        try:
-            while True:
-                self.handle(self.session.tick(trio.current_time()))
-                self.bell = trio.Event()
-                for frame in self.session.take(trio.current_time()):
-                    await self.socket.send(frame)
-                if self.closed is not None:
-                    return await self.socket.close(*self.closed)
-                if self.session.deadline() is not None:
-                    with trio.move_on_at(max(self.session.deadline(), trio.current_time() + 0.01)):
-                        await self.bell.wait()
-                else:
-                    await self.bell.wait()
-        except LinkClosed as end:
-            self.closed = self.closed or (end.code, end.reason)
-
-
 class World:
     """One engine with its spool and one platform with its database, over any number of connections."""
 
@@ -195,7 +147,7 @@ class World:
 
     async def serve(self, socket, engine_id, claims):
         session = PlatformSession(engine_id, now=trio.current_time(), clock=wall)
-        end = End(session, socket, self.on_platform)
+        end = Driven(session, socket, self.on_platform)
         try:
             await end.run()
         finally:
@@ -249,7 +201,7 @@ class World:
         try:
             async with dial_over(stream, host="h", path="/ws/engine/E1", token=TOKEN, timeout=20) as socket:
                 self.engine.connected(trio.current_time())
-                end = End(self.engine, socket, self.on_engine)
+                end = Driven(self.engine, socket, self.on_engine)
                 async with trio.open_nursery() as nursery:
                     if until is not None:
                         nursery.start_soon(self.end_when, until, nursery)

@@ -5,17 +5,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-import attrs
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
+from tests.wire.driven import Driven
 from wire.client import DialFailed, DialRefused, dial_over, reconnect_delay
 from wire.messages import Heartbeat, HeartbeatAck, Hello, TradeLog, Welcome
 from wire.server import EngineListener
-from wire.session import CloseLink, EngineSession, Offer, PlatformSession, Received, Vitals
+from wire.session import EngineSession, Offer, PlatformSession, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, StopSnapshot
 from wire.tokens import TokenKeys
@@ -37,54 +37,6 @@ def hello(resume):
         protocol="1", instance="i", name="n", version="1", trading_mode=TradingMode.PAPER, stops=[],
         latch=LatchState.ABSENT, capabilities=[], supported_brokerages=[], strategies=[], resume=resume,
     )  # fmt: skip
-
-
-@attrs.define
-class Driven:
-    """A session and its socket, driven by one reading and one writing task, as an application would."""
-
-    session: object
-    socket: object
-    on_event: object
-    bell: trio.Event = attrs.field(factory=trio.Event)
-    closed: object = None
-
-    async def run(self):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.read)
-            await self.write()
-            nursery.cancel_scope.cancel()
-        return self.closed
-
-    def handle(self, events):
-        for event in events:
-            if isinstance(event, CloseLink):
-                self.closed = (int(event.code), event.reason)
-            self.on_event(self.session, event)
-        self.bell.set()
-
-    async def read(self):
-        try:
-            while self.closed is None:
-                self.handle(self.session.receive(await self.socket.receive(), trio.current_time()))
-        except LinkClosed as end:
-            self.closed = self.closed or (end.code, end.reason)
-            self.bell.set()
-
-    async def write(self):
-        try:
-            while True:
-                self.handle(self.session.tick(trio.current_time()))
-                self.bell = trio.Event()
-                for frame in self.session.take(trio.current_time()):
-                    await self.socket.send(frame)
-                if self.closed is not None:
-                    return await self.socket.close(*self.closed)
-                if not self.bell.is_set():
-                    with trio.move_on_at(self.session.deadline() or trio.current_time() + 60):
-                        await self.bell.wait()
-        except LinkClosed as end:
-            self.closed = self.closed or (end.code, end.reason)
 
 
 class Scene:

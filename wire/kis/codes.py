@@ -223,26 +223,11 @@ class OrderType(StrEnum):
     MID_FOK = "24"
 
     @property
-    def priced(self) -> bool:
-        """Whether ``ORD_UNPR`` carries a price; the others send ``"0"``."""
-        return self in _PRICED
-
-    @property
     def words(self) -> str:
         """``ord_dvsn_name``."""
         return _ORDER_TYPE_WORDS[self]
 
 
-_PRICED = frozenset(
-    {
-        OrderType.LIMIT,
-        OrderType.CONDITIONAL,
-        OrderType.AFTER_HOURS,
-        OrderType.LIMIT_IOC,
-        OrderType.LIMIT_FOK,
-        OrderType.STOP,
-    }
-)
 _ORDER_TYPE_WORDS = {
     OrderType.LIMIT: "지정가",
     OrderType.MARKET: "시장가",

@@ -1,4 +1,4 @@
-"""Bodies of the token, approval-key and hashkey calls. None of their secrets appears in a repr."""
+"""Bodies of the token and approval-key calls. None of their secrets appears in a repr."""
 
 from typing import Annotated
 
@@ -57,10 +57,3 @@ class TokenRefusal:
 
     code: Annotated[str, Wire("error_code")]
     text: Annotated[str, Wire("error_description")]
-
-
-@attrs.frozen(kw_only=True)
-class HashAnswer:
-    """``POST /uapi/hashkey``: the hash of the order body that will be posted."""
-
-    hash: Annotated[str, Wire("HASH")]

@@ -45,7 +45,7 @@ from wire.values import EngineState, ErrorCategory, LocalStopCause, Severity, Tr
 
 log = logging.getLogger("wire.sdk")
 
-_CAPABILITIES = [
+CAPABILITIES = [
     "stop.levels",
     "stop.scopes",
     "lease",
@@ -249,7 +249,7 @@ class Engine:
             trading_mode=options.trading_mode,
             stops=[s.record for s in self.halting.latch.open_stops()],
             latch=self.halting.latch_state,
-            capabilities=_CAPABILITIES,
+            capabilities=CAPABILITIES,
             supported_brokerages=list(options.brokerages),
             strategies=self.strategies.for_hello(),
             resume=resume,

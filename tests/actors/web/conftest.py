@@ -1,19 +1,14 @@
 """A web face over scripted parts: real routes, tokens, hub, keys and actors; a database that answers from a table."""
 
-import asyncio
 import itertools
 import json
 import re
-import shutil
-import tempfile
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import asyncpg
 import attrs
 import pytest
 import trio
@@ -60,11 +55,9 @@ from actors.web.routes import ROUTES
 from actors.web.server import WebServer, WhereAreYou
 from store import engines, sessions, users
 from store.database import Database
-from store.embedded import EmbeddedPostgres
 from store.engines import EngineRow, secret_hash
 from store.errors import Unavailable
 from store.keyring import KeyRing
-from store.migrate import SQL, migrate
 from store.passwords import Passwords
 from supervisor.actor import Actor, handles
 from supervisor.dynamic import DynamicSupervisor
@@ -503,44 +496,6 @@ def kit():
 
 
 # --- with a real database ---------------------------------------------------------------------------------------------
-
-
-def _administer(dsn: str, *statements: str) -> None:
-    async def session() -> None:
-        connection = await asyncpg.connect(dsn)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(session())
-
-
-def _of(dsn: str, database: str) -> str:
-    return dsn.replace("@/postgres?", f"@/{database}?")
-
-
-@pytest.fixture(scope="session")
-def postgres_dsn():
-    home = Path(tempfile.mkdtemp(prefix="wk-"))
-    server = EmbeddedPostgres(home)
-    try:
-        dsn = server.start()
-        _administer(dsn, "create database web_template")
-        asyncio.run(migrate(_of(dsn, "web_template"), SQL))
-        yield dsn
-    finally:
-        server.stop()
-        shutil.rmtree(home)
-
-
-@pytest.fixture
-def database_dsn(postgres_dsn):
-    name = f"web_{next(_numbers)}"
-    _administer(postgres_dsn, f"create database {name} template web_template")
-    yield _of(postgres_dsn, name)
-    _administer(postgres_dsn, f"drop database {name} with (force)")
 
 
 @pytest.fixture
