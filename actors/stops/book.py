@@ -11,27 +11,16 @@ import attrs
 
 from actors.requests import Refusal
 from actors.stops.effects import Effect, SendRelease, SendStop, StopChanged, Words
-from actors.stops.ledger import StopLedger
-from actors.stops.parts import Instant, begun, contradicted, lost, overdue, progressed, received, sent, timed_out
+from actors.stops.parts import Instant, contradicted, overdue, progressed, received, sent, timed_out
 from actors.stops.plans import Kept, ReleasePlan, Taken
-from actors.stops.reopening import MAX_EPOCH, Learned, Reopened, alias, learn
-from actors.stops.run import (
-    CORRUPT_LATCH,
-    PLATFORM,
-    TRIGGERED,
-    Run,
-    alert,
-    damage_words,
-    detail,
-    named,
-    reopened_words,
-    unknown_words,
-)
+from actors.stops.reopening import MAX_EPOCH, alias
+from actors.stops.returns import Returns
+from actors.stops.run import PLATFORM, TRIGGERED, Run, alert, detail, named, unknown_words
 from wire.messages import REDUCED_RELEASES, LocalStop, Release, StopProgress
 from wire.parts import Reduced
 from wire.rest.stops import Stop, StopRequest
 from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
-from wire.values import LatchState, StopPhase, TradingMode
+from wire.values import StopPhase
 
 INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 """How far an open stop is lifted above every known epoch each time an engine takes it for released."""
@@ -40,7 +29,7 @@ HOLD = "parameters_differ"
 """The cause of the one kind of stop that the platform opens and ends by itself."""
 
 
-class StopBook(StopLedger):
+class StopBook(Returns):
     """Every decision about stops. Each method is one of them, complete when it returns."""
 
     # --- the start ---
@@ -91,52 +80,6 @@ class StopBook(StopLedger):
         if run is None or self._is_news(stop_id) or entry.level > run.level or run.words.drill is not news.drill:
             return news
         return run.words
-
-    # --- engines come and go ---
-
-    def engine_known(self, engine_id: str, account_id: str) -> None:
-        self.roster.add(engine_id, account_id)
-
-    def engine_removed(self, engine_id: str, now: Instant) -> list[Effect]:
-        self.roster.remove(engine_id)
-        return self.link_down(engine_id, now)
-
-    def fill_in(self, now: Instant) -> list[Effect]:
-        """The roster was read late: open stops get a part for every engine they concern."""
-        effects: list[Effect] = []
-        for run in self._open_runs():
-            missing = [e for e in self.roster.concerned(run.scope) if e not in run.parts]
-            run.parts.update({e: begun(e, run.epoch, e in self.connected, now) for e in missing})
-            effects += [StopChanged(stop_id=run.stop_id)] if missing else []
-        return effects
-
-    def link_up(
-        self,
-        engine_id: str,
-        stops: Iterable[StopRecord],
-        latch: LatchState,
-        now: Instant,
-        *,
-        mode: TradingMode | None = None,
-        strategies: Iterable[str] | None = None,
-        capabilities: Iterable[str] = (),
-    ) -> list[Effect]:
-        """The engine is back. Its latch is merged first; then it is sent every stop it has not verified."""
-        held = {r.stop_id: r for r in stops}
-        self.roster.heard(engine_id, mode, strategies, capabilities)
-        self.connected.add(engine_id)
-        learned = learn(self.register, engine_id, held.values(), self._is_ours)
-        self._names[engine_id] = learned.names
-        effects = self._reopen(engine_id, learned, now, damaged=latch is LatchState.CORRUPT)
-        if latch is LatchState.CORRUPT:
-            effects += self._corrupt_latch(engine_id, now)
-        for run in self._open_runs_of(engine_id):
-            effects += self._catch_up(run, engine_id, held.get(run.stop_id), now)
-        return list(dict.fromkeys(effects))
-
-    def link_down(self, engine_id: str, now: Instant) -> list[Effect]:
-        self.connected.discard(engine_id)
-        return self._each_part(engine_id, lambda part, _run: lost(part, now), now)
 
     def epoch_seen(self, epoch: int) -> None:
         """Some copy holds this epoch: the next one given will be above it."""
@@ -415,57 +358,6 @@ class StopBook(StopLedger):
         run.note(now, "continued", detail=username or user_id)
         effects = [*self._send(run), *self._decided(run, "stop.continued", user_id, now)]
         return Taken(stop_id=stop_id, effects=effects, decided=True)
-
-    def _reopen(self, engine_id: str, learned: Learned, now: Instant, *, damaged: bool) -> list[Effect]:
-        before, self.register = self.register, learned.register
-        reopened = {r.stop_id: r for r in learned.reopened}
-        effects: list[Effect] = []
-        for stop_id in dict.fromkeys(learned.names.values()):
-            entry = self.register.entries[stop_id]
-            if entry.is_open and entry != before.entries.get(stop_id):
-                effects += self._reopen_one(engine_id, stop_id, entry, reopened.get(stop_id), now, damaged=damaged)
-        return effects
-
-    def _reopen_one(
-        self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant, *, damaged: bool
-    ) -> list[Effect]:
-        """``damaged``: the engine cannot read its latch. The halt that it then brings is the one for that reason."""
-        old = self.runs.get(stop_id)
-        halt = damaged and entry.scope == Scope.of_engine(engine_id) and entry.level >= Level.HALT
-        made = damage_words if halt else reopened_words
-        words = old.words if old else made(stop_id, engine_id, now)
-        run = self._run(stop_id, entry, words, now)
-        run.note(now, "reopened" if reopened else "raised", engine_id, "found in the engine's latch")
-        effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
-        if words.cause == CORRUPT_LATCH and old is None:
-            effects.append(alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id))
-        elif reopened:
-            reason = f"{engine_id} holds a stop this platform did not know as open (with the platform's proof)"
-            if not reopened.proven:
-                reason = f"{engine_id} holds a stop this platform did not know as open (without proof, so for it alone)"
-            effects.append(alert("error_unknown_stop_reopened", "critical", reason, engine_id, stop_id))
-        return effects
-
-    def _corrupt_latch(self, engine_id: str, now: Instant) -> list[Effect]:
-        """What the engine forgot is not known, so it is halted; once, whoever of both was the first to say so."""
-        scope, told = Scope.of_engine(engine_id), set(self._names[engine_id].values())
-        for run in self.runs.values():
-            known = run.stop_id in told or self._is_open(run.stop_id)
-            if run.words.cause == CORRUPT_LATCH and run.scope == scope and known:
-                return []
-        stop_id = self._new_id()
-        words = damage_words(stop_id, engine_id, now)
-        effects = self._open(stop_id, scope, Level.HALT, words, now)
-        return [*effects, alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id)]
-
-    def _catch_up(self, run: Run, engine_id: str, held: StopRecord | None, now: Instant) -> list[Effect]:
-        """A returned engine is sent the stop again, unless it verified it and still holds it."""
-        part = run.parts.get(engine_id)
-        if part is not None and part.is_verified and held is not None and held.stop_epoch >= run.epoch:
-            return []
-        run.parts[engine_id] = begun(engine_id, run.epoch, True, now)
-        run.note(now, "connected", engine_id)
-        return [SendStop(engine_id=engine_id, message=run.message()), StopChanged(stop_id=run.stop_id)]
 
     def _release_for(self, engine_id: str, run: Run, plan: ReleasePlan) -> SendRelease:
         """An engine that came since it was asked for, and cannot keep to reduced limits, comes back paused."""
