@@ -77,7 +77,7 @@ class SentinelWatch(Actor):
     def __init__(self, *, halting: Halting, folder: Path) -> None:
         self._halting = halting
         self._sentinel = folder / SENTINEL
-        self._taken: str | None = None
+        self._taken: tuple[str, Level] | None = None
 
     async def started(self) -> None:
         self.context.every(_LookForSentinel(), period=_SENTINEL_EVERY, after=0.0)
@@ -88,8 +88,16 @@ class SentinelWatch(Actor):
         if self._taken is None:
             level = await trio.to_thread.run_sync(asked_level, self._sentinel)
             if level is not None:
-                words = f"the file {SENTINEL} was put there"
-                self._taken = self._halting.stop_here(level, LocalStopCause.SENTINEL, words)
-        elif self._halting.is_safe(self._taken):
-            await trio.to_thread.run_sync(put_away, self._sentinel)
-            self._taken = None
+                self._stop(level)
+        elif self._halting.is_safe(self._taken[0]):
+            try:
+                asked = await trio.to_thread.run_sync(put_away, self._sentinel)
+            except OSError:
+                return  # the folder does not let it go: it was obeyed already, and is tried again
+            obeyed, self._taken = self._taken[1], None
+            if asked is not None and asked > obeyed:
+                self._stop(asked)
+
+    def _stop(self, level: Level) -> None:
+        words = f"the file {SENTINEL} was put there"
+        self._taken = self._halting.stop_here(level, LocalStopCause.SENTINEL, words), level

@@ -45,7 +45,7 @@ class Watch(Lane):
         self._expired = expired
         self._trading_changed = trading_changed
         self._was_alive = False
-        self._taken: str | None = None
+        self._taken: tuple[str, Level] | None = None
         self._look_at = 0.0
 
     def tick(self, now: float) -> None:
@@ -64,7 +64,7 @@ class Watch(Lane):
         self._look_at = now + _SENTINEL_EVERY
         if self._taken is None:
             return Job(work=partial(asked_level, self._sentinel), then=self._looked, blocking=True)
-        if self._halting.is_safe(self._taken):
+        if self._halting.is_safe(self._taken[0]):
             return Job(work=partial(put_away, self._sentinel), then=self._put_away, blocking=True)
         return None
 
@@ -75,12 +75,19 @@ class Watch(Lane):
     def _looked(self, outcome: Outcome, _now: float) -> None:
         level = outcome.value if outcome.error is None else Level.FLATTEN
         if level is not None:
-            words = f"the file {SENTINEL} was put there"
-            self._taken = self._halting.stop_here(level, LocalStopCause.SENTINEL, words)
+            self._stop(level)
+
+    def _stop(self, level: Level) -> None:
+        words = f"the file {SENTINEL} was put there"
+        self._taken = self._halting.stop_here(level, LocalStopCause.SENTINEL, words), level
 
     def _put_away(self, outcome: Outcome, _now: float) -> None:
-        if outcome.error is None or isinstance(outcome.error, FileNotFoundError):
-            self._taken = None
+        """Where the folder does not let the file go, that is tried again; it was obeyed already."""
+        if outcome.error is not None or self._taken is None:
+            return
+        obeyed, self._taken = self._taken[1], None
+        if outcome.value is not None and outcome.value > obeyed:
+            self._stop(outcome.value)
 
     def _on_lease(self, event: LeaseEvent) -> None:
         match event:

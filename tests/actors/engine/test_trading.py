@@ -246,6 +246,27 @@ async def test_a_sentinel_file_stops_the_engine_and_is_put_away(platform, broker
     await platform.until(lambda: not sentinel.exists(), within=5.0)
 
 
+async def test_a_stop_file_that_is_a_folder_or_written_anew_stops_and_never_restarts_its_watch(
+    platform, broker, start_engine, tmp_path
+):
+    await start_engine(broker)
+    await hears_fills(platform, 2)
+    sentinel = tmp_path / "state" / "STOP"
+    (tmp_path / "state" / "STOP.taken").write_text("an earlier one")
+    sentinel.write_text("HALT")
+    first = await platform.hears(lambda m: isinstance(m, LocalStop))
+    sentinel.write_text("CANCEL")
+    second = await platform.hears(lambda m: isinstance(m, LocalStop) and m.id != first.id)
+    assert (first.level, second.level) == (Level.HALT, Level.CANCEL)
+    await platform.until(lambda: not sentinel.exists(), within=5.0)
+    sentinel.mkdir()
+    third = await platform.hears(lambda m: isinstance(m, LocalStop) and m.level is Level.FLATTEN)
+    await platform.hears_phase(P.VERIFIED, third.id)
+    await platform.until(lambda: not sentinel.exists(), within=5.0)
+    told = [m.id for m in platform.heard if isinstance(m, LocalStop)]
+    assert told == [first.id, second.id, third.id]
+
+
 async def test_an_order_whose_answer_is_lost_is_found_by_reconciliation_and_never_sent_again(
     platform, broker, start_engine
 ):

@@ -375,6 +375,17 @@ def test_the_stop_file_stops_without_a_platform_and_needs_a_release(engine, plat
     platform.until(lambda: not (alpha.folder / "STOP").exists())
 
 
+def test_a_stricter_word_in_the_stop_file_is_heard_while_the_first_is_obeyed(engine, platform, account):
+    account.positions["005930"] = 7
+    alpha = engine()
+    alpha.wait_open()
+    (alpha.folder / "STOP").write_text("HALT")
+    assert platform.hears(LocalStop).level is Level.HALT
+    (alpha.folder / "STOP").write_text("FLATTEN")  # the file is still there, and is put away next
+    flatten = platform.hears(LocalStop, lambda m: m.level is Level.FLATTEN)
+    assert platform.phase(P.VERIFIED, flatten.id).flatness is Flatness.FLAT
+
+
 def test_an_engine_may_stop_itself(engine, platform, order):
     alpha = engine()
     alpha.wait_open()
