@@ -38,6 +38,7 @@ SPEAKERS = (
     "actors/stops/recalling.py",
     "actors/stops/release_work.py",
     "actors/stops/releasing.py",
+    "actors/stops/returns.py",
     "actors/stops/run.py",
     "store/start.py",
     "wire/sdk/executor.py",
