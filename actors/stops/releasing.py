@@ -69,8 +69,9 @@ class ReleaseDesk:
             reason = f"this stop does not concern {named(stray)}"
             return Refusal(status=422, error="error_unknown_engine", reason=reason, field="waive")
         if twice := [name for name, times in Counter(w.engine_id for w in request.waive).items() if times > 1]:
-            reason = f"waived more than once: {named(twice)}"
-            return Refusal(status=422, error="error_invalid_field", reason=reason, field="waive")
+            return Refusal(
+                status=422, error="error_invalid_field", reason=f"waived more than once: {named(twice)}", field="waive"
+            )
         if request.reduced is not None and (unable := _unwaived(unreduced, run, request.waive)):
             return refuse_reduced(unable)
         items = checklist(run, request.waive, request.reason, synced)
