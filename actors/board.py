@@ -31,6 +31,10 @@ class Board(Generic[V]):
         self._changed.set()
         self._changed = trio.Event()
 
+    def drop(self, key: str) -> None:
+        """What is not on the board any more has to be looked for elsewhere."""
+        self._values.pop(key, None)
+
     def get(self, key: str) -> V | None:
         return self._values.get(key)
 

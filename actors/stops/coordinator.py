@@ -136,6 +136,7 @@ class Coordinator(Actor):
         self._adopt()
         self._carry_out(self._shelf.book.tick(self._now()))
         self._keeping.watch(trio.current_time())
+        self._keeping.fold()
         self._lift_some()
 
     def _adopt(self) -> None:

@@ -86,6 +86,11 @@ class StopKeeping:
         self._board.put(stop_id, view)
         return view
 
+    def fold(self) -> None:
+        """Called regularly: what is long over, shown and written is packed, and found in the database."""
+        for stop_id in self._book.fold(lambda i: i not in self._to_save and i not in self._to_show):
+            self._board.drop(stop_id)
+
     def watch(self, now: float) -> None:
         """Called regularly: a journal write that does not come back is said to hang."""
         if self._writing_since is not None and now - self._writing_since > HUNG_SECONDS:

@@ -18,6 +18,8 @@ from wire.stops import Entry, Level, Register, Scope, StopRecord, StopSnapshot
 from wire.values import StopPhase
 
 Prove = Callable[[StopRecord], str]
+UNFOLDED = 20
+"""How many released stops are kept as they were; what came before them is packed."""
 
 
 class StopLedger:
@@ -74,6 +76,12 @@ class StopLedger:
     def matched(self, scope: Scope) -> list[str]:
         return self.roster.concerned(scope)
 
+    def fold(self, may: Callable[[str], bool]) -> list[str]:
+        """Folds the runs of released stops, but for the newest ``UNFOLDED`` and those it may not. Returns their ids."""
+        over = [r for r in self.runs.values() if r.released_at is not None and r.durable and not r.is_folded]
+        over.sort(key=lambda run: run.epoch, reverse=True)
+        return [run.stop_id for run in over[UNFOLDED:] if may(run.stop_id) and run.fold()]
+
     # --- the moves ---
 
     def _open(self, stop_id: str, scope: Scope, level: Level, words: Words, now: Instant) -> list[Effect]:
@@ -101,7 +109,7 @@ class StopLedger:
             epoch=entry.stop_epoch,
             proof=self._prove(record),
             parts={e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines},
-            timeline=old.timeline if old else [],
+            timeline=old.story() if old else [],
         )
 
     def _send(self, run: Run) -> list[Effect]:

@@ -1,11 +1,14 @@
 """One stop beyond its entry in the register: who wanted it, how far each engine is, what happened when."""
 
+import zlib
 from collections.abc import Iterable
 
 import attrs
 
 from actors.stops.effects import RaiseAlert, Words
 from actors.stops.parts import Instant, Part, lost, restored_part, state_of
+from wire.codec import decode, encode
+from wire.errors import WireError
 from wire.messages import EmergencyStop
 from wire.rest.engines import OpenStop
 from wire.rest.stops import EmergencyStopResult, Stop, TimelineEvent
@@ -41,6 +44,7 @@ class Run:
     results: dict[str, tuple[Part, EmergencyStopResult]] = attrs.field(factory=dict)
     _record: StopRecord | None = None
     _open_stop: OpenStop | None = None
+    _folded: bytes = b""
 
     @classmethod
     def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
@@ -102,7 +106,29 @@ class Run:
         if len(self.timeline) < limit:
             self.timeline.append(TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail))
 
+    def fold(self) -> bool:
+        """A stop that is over: who, why and when stays as it is, how it went with each engine is packed until somebody
+        asks. What an engine says of it does not count any more. False: it could not be packed without loss."""
+        view = self.view()
+        packed = zlib.compress(encode(view).encode())
+        try:
+            lossless = _unfolded(packed) == view
+        except WireError:
+            lossless = False
+        if lossless:
+            self._folded, self.parts, self.timeline, self.results = packed, {}, [], {}
+        return lossless
+
+    @property
+    def is_folded(self) -> bool:
+        return bool(self._folded)
+
+    def story(self) -> list[TimelineEvent]:
+        return self.view().timeline if self._folded else self.timeline
+
     def view(self) -> Stop:
+        if self._folded:
+            return _unfolded(self._folded)
         return Stop(
             stop_id=self.stop_id,
             request_id=self.words.request_id,
@@ -129,6 +155,11 @@ class Run:
         if cached is None or cached[0] is not part:
             cached = self.results[part.engine_id] = (part, part.result())
         return cached[1]
+
+
+def _unfolded(packed: bytes) -> Stop:
+    text = zlib.decompress(packed)
+    return decode(text, Stop, max_bytes=len(text))
 
 
 def unknown_words(stop_id: str, now: Instant) -> Words:

@@ -11,6 +11,7 @@ from actors.platform.degraded import DegradedParts
 from actors.stops.copies import StopCopies
 from actors.stops.effects import RecordStop, Words
 from actors.stops.keeping import StopKeeping
+from actors.stops.ledger import UNFOLDED
 from actors.stops.records import NotKept
 from wire.rest.stops import StopRequest
 from wire.stops import Entry, Level, Scope
@@ -81,3 +82,19 @@ async def test_whoever_is_cancelled_does_not_wait_for_a_disk_that_hangs():
                 nursery.cancel_scope.cancel()
     finally:
         journal.go_on.set()
+
+
+def test_what_is_packed_leaves_the_board_once_the_database_has_it(kit):
+    book, board = kit.book(), Board()
+    keeping = StopKeeping(book, Disk(0), board, DegradedParts(), lambda _stop: None)
+    stops = []
+    for number in range(UNFOLDED + 2):
+        stops.append(book.take(StopRequest(request_id=f"r{number}"), "kim", kit.at(0)).stop_id)
+        plan = book.plan_release(stops[-1], [], resume=True, user_id="lee", reason="over", now=kit.at(1))
+        book.apply_release(plan, kit.at(2))
+        book.became_durable(stops[-1], book.runs[stops[-1]].epoch)
+        keeping.put(stops[-1])
+    keeping.changed(stops[1])
+    keeping.fold()
+    assert [stop_id for stop_id in stops if board.get(stop_id) is None] == stops[:1]
+    assert [stop_id for stop_id in stops if book.runs[stop_id].is_folded] == stops[:1]

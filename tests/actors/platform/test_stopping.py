@@ -7,6 +7,7 @@ import pytest
 
 from actors.requests import Refusal
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
+from actors.stops.ledger import UNFOLDED
 from actors.stops.parts import begun, contradicting, state_of
 from actors.stops.run import PLATFORM
 from wire.messages import LocalStop, StopProgress
@@ -581,3 +582,57 @@ P = StopPhase
 def test_a_stop_is_running_while_anyone_is_not_through_and_else_as_good_as_its_worst(found, state, kit):
     parts = [attrs.evolve(begun(f"E{n}", 1, True, kit.at(0)), phase=phase) for n, phase in enumerate(found)]
     assert state_of(parts) is state
+
+
+def long_over(book, kit):
+    """One stop that was released, with a story, and enough released ones after it."""
+    first = take(book, kit, request_id="r0", level=Level.HALT).stop_id
+    book.acknowledged("E1", first, 1, kit.at(1.25))
+    release(book, kit, first)
+    for number in range(UNFOLDED):
+        release(book, kit, take(book, kit, request_id=f"later-{number}", level=Level.HALT).stop_id)
+    for run in book.runs.values():
+        book.became_durable(run.stop_id, run.epoch)
+    return first
+
+
+def release(book, kit, stop_id):
+    plan = book.plan_release(stop_id, [], resume=True, user_id="lee", reason="over", now=kit.at(2))
+    book.apply_release(plan, kit.at(3))
+
+
+def test_what_is_long_over_is_packed_and_looks_as_before(book, kit):
+    first = long_over(book, kit)
+    before = book.view(first)
+    assert book.fold(lambda _id: False) == []
+    assert book.fold(lambda _id: True) == [first]
+    assert book.fold(lambda _id: True) == []
+    assert book.runs[first].is_folded
+    assert (book.view(first), len(before.timeline) > 2, len(before.results)) == (before, True, 3)
+
+
+def test_a_packed_stop_answers_its_request_and_starts_nothing(book, kit):
+    first = long_over(book, kit)
+    book.fold(lambda _id: True)
+    again = take(book, kit, now=9, request_id="r0", level=Level.FLATTEN)
+    assert (again.stop_id, again.decided, again.effects) == (first, False, [])
+    assert book.progress("E1", report(first, 1, StopPhase.FROZEN), kit.at(9)) == []
+
+
+def test_a_packed_stop_that_an_engine_still_holds_above_its_release_goes_on_with_its_story(book, kit):
+    first = long_over(book, kit)
+    story = book.view(first).timeline
+    book.fold(lambda _id: True)
+    record = StopRecord(stop_id=first, scope=Scope.everything(), level=Level.HALT, stop_epoch=book.register.epoch + 1)
+    held = attrs.evolve(record, proof=kit.prove(record))
+    book.link_up("E1", [held], LatchState.PRESENT, kit.at(9))
+    assert book.register.entries[first].is_open
+    assert book.view(first).timeline[: len(story)] == story
+
+
+def test_an_open_stop_is_never_packed(book, kit):
+    first = take(book, kit, request_id="r0", scope=Scope.of_engine("E2")).stop_id
+    book.became_durable(first, 1)
+    long_over(book, kit)
+    book.fold(lambda _id: True)
+    assert not book.runs[first].is_folded
