@@ -30,6 +30,7 @@ class Fault:
 
     goal = SECOND
     kills_platform = False
+    waits_for_answer = False
     kills_engines = 0
     by_local_socket = False
 
@@ -180,13 +181,21 @@ class StalledDashboards(LoginStorm):
     nuisances = ("stalled-dashboards",)
 
 
-class PlatformKilled(Fault):
-    """kill -9 of the platform 0 to 50 ms after the POST was begun, or every other time after its answer. It is started
-    again at once, and a stop that was not answered is asked for again. Engines that were not told stop by their lease
-    at the latest."""
+class PlatformKilledAnswered(Fault):
+    """kill -9 of the platform 0 to 50 ms after it answered, and it is started again at once. What was acknowledged is
+    there after it, and the engines had been told before."""
+
+    kills_platform = True
+    waits_for_answer = True
+
+
+class PlatformKilled(PlatformKilledAnswered):
+    """The same 0 to 50 ms after the POST was begun: it may not have been heard. A stop that got no answer is asked for
+    again. Engines that were not told stop by their lease at the latest, unless the new platform renews it before it
+    hears of the stop: then within a second of that."""
 
     goal = LEASE
-    kills_platform = True
+    waits_for_answer = False
 
 
 class EnginesKilled(Fault):
@@ -243,6 +252,7 @@ FAULTS: dict[str, type[Fault]] = {
     "tiny frames": TinyFrames,
     "stalled dashboards": StalledDashboards,
     "engines killed": EnginesKilled,
+    "platform killed, answered": PlatformKilledAnswered,
     "platform killed": PlatformKilled,
     "main thread stopped": Debugged,
 }

@@ -45,6 +45,7 @@ class Life:
     alive: bool = True
     ended: dict = attrs.field(factory=dict)
     owes: dict = attrs.field(factory=dict)
+    journal: object = None
     book: object = None
     system: object = None
     desk: object = None
@@ -54,6 +55,13 @@ class Life:
     over: object = attrs.field(factory=trio.Event)
     began: float = attrs.field(factory=trio.current_time)
     name: str = "P"
+
+    def end(self):
+        """Killed or not: what it had open is closed, as the kernel does it."""
+        self.alive = False
+        if self.journal is not None:
+            self.journal.close()
+        self.over.set()
 
 
 class Ignoring(Actor):
@@ -78,6 +86,7 @@ async def live(sim, life):
             journal = StopJournal.resume(sim.disk.path, key, reading, clock=wall, max_bytes=4_000)
     except JournalError:
         return
+    life.journal = journal
     sim.tell(f"start {sim.lives} {reading.state.value} {len(start.findings)} {sorted(start.register.entries)}")
     if database is not None:
         judge.start(life, reading, database, start)

@@ -90,8 +90,7 @@ class Simulation:
             try:
                 await live(self, life)
             finally:
-                life.alive = False
-                life.over.set()
+                life.end()
 
     def kill(self):
         """The process is gone at this instant: nothing it does from now on is seen by anybody."""
