@@ -1,4 +1,4 @@
-"""Memory in a process that keeps much and makes much that dies at once: Python's cyclic collector, and the C library's."""
+"""Memory in a process that keeps much and makes much that dies at once: Python's collector and the C library's heap."""
 
 import ctypes
 import gc

@@ -31,7 +31,7 @@ KILL_WINDOW = 0.05
 class Round:
     """Seconds from the POST. ``sent``, ``order``: the last order left an engine, its "accepted" was read. ``answer``:
     until the POST's answer, None without one. ``acknowledged``: as durable; ``forgotten``: that, and not open
-    afterwards. ``overtaken``: engines that wrote an order after their gate had closed. ``again``: when the same stop was
+    afterwards. ``overtaken``: engines that wrote an order after their gate had closed. ``again``: when the stop was
     asked for once more, because nobody had answered; None where that was not needed."""
 
     gate: float
