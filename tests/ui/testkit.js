@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources e4670a8db78e02fff6afae5923b8e315baff7281ce17651083883821e6e52b4c */
+/* built from ui/src by `npm run build`; sources a4cd1b7ae80f3a85ae0c780a66f0b8d5091dac698f048f218d0ac820414f724b */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -1461,6 +1461,7 @@ var TK = (function(exports) {
 		"{symbol}: {n} in the books, {n2} at the broker": "{symbol}: 장부 {n}, 증권사 {n2}",
 		"only reducing orders leave: {said}": "보유를 줄이는 주문만 나감: {said}",
 		"the risk limits cannot be judged: {said}": "위험 한도를 판단할 수 없음: {said}",
+		"judging fails: {kind}": "판단 중 오류: {kind}",
 		"the platform's risk limits are not known yet": "플랫폼의 위험 한도를 아직 알 수 없음",
 		"the account has not been read yet": "계좌를 아직 읽지 못함",
 		"the account was last read {n} s ago": "계좌를 {n}초 전에 마지막으로 읽음",

@@ -132,6 +132,11 @@ class Triggers:
             keep=self._worth_keeping(),
         )
 
+    def unjudged(self, problem: str, now: float) -> Verdict:
+        """Judging itself failed: the same as facts that allow no judgement."""
+        caution, warning = self._trust(problem, now)
+        return Verdict(caution=caution, warning=warning)
+
     def _trust(self, problem: str | None, now: float) -> tuple[str | None, str | None]:
         """Caution and warning that follow from not being able to judge."""
         if problem is None:

@@ -26,6 +26,7 @@ class RiskWatch(Actor):
         self._desk = desk
         self._halting = halting
         self._stopping: dict[str, Trip] = {}
+        self._failing = False
 
     async def started(self) -> None:
         """Judged before anything can be sent: an engine begins with caution."""
@@ -39,7 +40,20 @@ class RiskWatch(Actor):
     def _judge(self) -> None:
         for stop_id in [i for i in self._stopping if self._halting.is_safe(i)]:
             self._desk.risk.triggers.tripped(self._stopping.pop(stop_id))
-        self._carry_out(self._desk.risk.judge(facts_of(self._desk)))
+        self._carry_out(self._verdict())
+
+    def _verdict(self) -> Verdict:
+        """A watch that dies of a judgement would leave the orders to no limit at all."""
+        risk = self._desk.risk
+        try:
+            verdict = risk.judge(facts_of(self._desk))
+        except Exception as error:
+            if not self._failing:
+                self.context.log.exception("the risk limits cannot be judged")
+            self._failing = True
+            return risk.triggers.unjudged(f"judging fails: {type(error).__name__}", self._desk.clock.now())
+        self._failing = False
+        return verdict
 
     def _carry_out(self, verdict: Verdict) -> None:
         desk = self._desk

@@ -193,6 +193,26 @@ async def test_while_the_account_is_not_read_it_warns_and_then_only_reduces_and_
     assert world.buy() is not None
 
 
+async def test_a_judgement_that_fails_warns_and_then_only_reduces_and_stops_nobody_from_judging_again(
+    world, autojump_clock, monkeypatch
+):
+    """Whatever is wrong with it: a limit that cannot be computed is no limit that is kept."""
+    await world.hold(A, 10)
+    await world.until(lambda: world.desk.gate.caution is None and world.desk.gate.synced)
+
+    def fails(_desk):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("actors.engine.risk.watch.facts_of", fails)
+    await world.until(lambda: "error_risk_not_judged" in world.errors(), within=30)
+    assert world.desk.gate.caution is None
+    await world.until(lambda: world.desk.gate.caution is not None, within=90)
+    assert (world.buy(), world.local_stops()) == (None, [])
+    monkeypatch.undo()
+    await world.until(lambda: world.desk.gate.caution is None, within=30)
+    assert world.buy() is not None
+
+
 async def test_without_the_platforms_limits_only_reductions_leave(open_world, autojump_clock):
     async with open_world(platform=None) as world:
         await world.until(lambda: world.desk.gate.synced)
