@@ -51,11 +51,13 @@ class Refusal:
 
 @attrs.frozen(kw_only=True)
 class TakeStop(Request[Stop | Refusal]):
-    """Decided in memory and sent before it is answered. Send it urgent."""
+    """Decided in memory and sent before it is answered. Send it urgent. ``by_key``: its request_id is the caller's
+    Idempotency-Key."""
 
     principal: Principal
     request: StopRequest
     cause: str = "operator"
+    by_key: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,7 @@ values of ``actors.stops.effects``; nothing here waits, so a decision is complet
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 import attrs
 
@@ -21,6 +22,8 @@ from wire.parts import Reduced
 from wire.rest.stops import Stop, StopRequest
 from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
 from wire.values import StopPhase
+
+KEY_LIFETIME = timedelta(hours=24)
 
 INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 """How far an open stop is lifted above every known epoch each time an engine takes it for released."""
@@ -108,6 +111,7 @@ class StopBook(Returns):
             username=username,
         )
         if request.request_id is not None:
+            self._askers.setdefault((request.request_id, request.scope), user_id)
             known = self._requests.get((request.request_id, request.scope))
             if known is not None and (run := self.runs.get(known)) is not None:
                 return self._again(run, request, words, now)
@@ -119,6 +123,16 @@ class StopBook(Returns):
         words = attrs.evolve(words, request_id=request.request_id or stop_id)
         effects = self._open(stop_id, request.scope, request.level, words, now)
         return Taken(stop_id=stop_id, effects=effects, decided=True)
+
+    def is_spent(self, key: str, scope: Scope, user_id: str, now: Instant) -> bool:
+        """Whether an Idempotency-Key that led to a stop means a new one now: that stop has been released, and somebody
+        else had used the key, or a day ago. A key is one person's, for 24 hours; a request_id is everybody's, for ever.
+        """
+        run = self.runs.get(self._requests.get((key, scope), ""))
+        if run is None or self._is_open(run.stop_id):
+            return False
+        asker = self._askers.get((key, scope), run.words.user_id)
+        return asker != user_id or now.wall - run.words.requested_at > KEY_LIFETIME
 
     def local_stop(self, engine_id: str, stop: LocalStop, now: Instant) -> list[Effect]:
         """An engine stopped itself: that becomes a stop of its own, under the engine's id for it."""
@@ -319,9 +333,9 @@ class StopBook(Returns):
         return self._raise(run, request, said, now)
 
     def _raise(self, run: Run, request: StopRequest, said: Words, now: Instant) -> Taken:
-        """A new epoch, so every engine does its part again. Who stopped and why changes only with the level, or
-        when a real stop takes the place of a drill: a repeat must not write over the record of the stop it repeats; it
-        is in the timeline."""
+        """A new epoch, so every engine does its part again. Who stopped and why changes only with the level, or when a
+        real stop takes the place of a drill, or a person's of the platform's own hold: a repeat must not write over the
+        record of the stop it repeats; it is in the timeline."""
         entry = Entry(run.scope, max(run.level, request.level), self._next_epoch())
         self.register = self.register.with_stop(run.stop_id, entry)
         words = attrs.evolve(
@@ -329,7 +343,8 @@ class StopBook(Returns):
             request_id=request.request_id or run.words.request_id,
             drill=run.words.drill and request.drill,
         )
-        if request.level > run.level or words.drill is not run.words.drill:
+        # What a person wants too, the platform does not end by itself: a hold is then a stop like any other.
+        if request.level > run.level or words.drill is not run.words.drill or words.cause == HOLD:
             words = attrs.evolve(
                 words,
                 user_id=said.user_id,

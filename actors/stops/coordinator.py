@@ -7,7 +7,7 @@ delays an answer. A release goes the other way round: everything durable first, 
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import attrs
 import trio
@@ -111,8 +111,11 @@ class Coordinator(Actor):
     async def on_take(self, msg: TakeStop) -> Stop | Refusal:
         self._adopt()
         now = self._now()
-        who = msg.principal
-        taken = self._shelf.book.take(msg.request, who.user_id, now, cause=msg.cause, username=who.username)
+        who, book, request = msg.principal, self._shelf.book, msg.request
+        key = request.request_id if msg.by_key else None
+        if key is not None and book.is_spent(key, request.scope, who.user_id, now):
+            request = attrs.evolve(cast("Any", request), request_id=None)
+        taken = book.take(request, who.user_id, now, cause=msg.cause, username=who.username)
         if isinstance(taken, Refusal):
             return taken
         self._carry_out(_marked(taken.effects) if who.degraded else taken.effects)

@@ -35,6 +35,7 @@ class StopLedger:
         self._new_id = new_id
         self._requests: dict[tuple[str, Scope], str] = {}
         self._names: dict[str, dict[str, str]] = {}
+        self._askers: dict[tuple[str, Scope], str] = {}
         self._denials: dict[tuple[str, str], int] = {}
         self._open_for: Mapping[str, Entry] | None = None
         self._open_ids: list[str] = []

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease
+from actors.stops.book import HOLD
 from actors.stops.cases import Case
 from actors.stops.effects import Effect
 from actors.stops.keeping import StopKeeping
@@ -199,9 +200,9 @@ class Releases:
 
     async def lift(self, stop_id: str) -> None:
         """Ends a hold of the platform's own. Not written now: it stays, and is tried again."""
-        if stop_id in self._releasing:
-            return
         run, now = self._shelf.book.runs[stop_id], self._now()
+        if stop_id in self._releasing or run.words.cause != HOLD:  # in the meantime a person wants it too
+            return
         case = Case(
             id=f"lift-{stop_id}"[-64:],
             stop_id=stop_id,

@@ -70,7 +70,7 @@ async def _taken(call: Call) -> Stop:
     request = attrs.evolve(call.body, request_id=request_id(call, call.body.request_id))
     if request.drill and not names_level(call.raw):
         request = attrs.evolve(request, level=Level.HALT)
-    asked = TakeStop(principal=call.who, request=request)
+    asked = TakeStop(principal=call.who, request=request, by_key=call.body.request_id is None)
     while True:
         try:
             answer = await call.services.system.ref(COORDINATOR).ask(asked, timeout=ATTEMPT, urgent=True)

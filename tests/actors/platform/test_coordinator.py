@@ -10,7 +10,16 @@ import trio
 
 from actors.board import Board
 from actors.fleet.fleet import FleetBoard
-from actors.links.messages import DeliverRelease, DeliverStop, LinkDown, LinkUp, LocallyStopped, Progressed
+from actors.links.messages import (
+    DeliverRelease,
+    DeliverStop,
+    HoldStrategy,
+    LiftHold,
+    LinkDown,
+    LinkUp,
+    LocallyStopped,
+    Progressed,
+)
 from actors.platform.degraded import DegradedParts
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, ShowRelease, TakeStop
 from actors.stops.coordinator import Coordinator
@@ -704,6 +713,38 @@ async def test_a_stop_taken_with_a_token_past_its_end_is_audited_as_degraded(ope
         await world.ref.ask(TakeStop(principal=late, request=StopRequest(request_id="r1")), urgent=True)
         await world.stop(user="lee", request_id="r2")
         assert [(a.action, a.degraded) for a in world.audits] == [("stop.taken", True), ("stop.raised", False)]
+
+
+async def test_a_key_that_another_person_used_up_stops_all_the_same(open_world, autojump_clock):
+    def by_key(user):
+        return TakeStop(principal=person(user), request=StopRequest(request_id="1"), by_key=True)
+
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        first = await world.ref.ask(by_key("kim"), timeout=5, urgent=True)
+        await world.verify(first, "E1")
+        assert (await world.release(first)).state is ReleaseState.RELEASED
+        again = await world.ref.ask(by_key("kim"), timeout=5, urgent=True)
+        assert (again.stop_id, again.released_at is None) == (first.stop_id, False)
+        other = await world.ref.ask(by_key("lee"), timeout=5, urgent=True)
+        assert (other.stop_id == first.stop_id, other.released_at) == (False, None)
+        assert world.shelf.book.register.engine_level("E1", "A1") is Level.FLATTEN
+
+
+async def test_a_hold_that_a_person_wants_too_outlives_its_reason(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        world.shelf.book.roster.heard("E1", TradingMode.PAPER, ["ma", "rsi"])
+        for strategy, wanted in (("ma", False), ("rsi", True)):
+            world.ref.tell(HoldStrategy(engine_id="E1", strategy_id=strategy, reason="they differ"))
+            await trio.sleep(1)
+            held = world.shelf.book.held("E1", strategy).stop_id
+            world.ref.tell(LiftHold(engine_id="E1", strategy_id=strategy))
+            if wanted:  # in the same moment
+                stop = await world.stop(scope=scope(f"strategy:E1/{strategy}"), level=Level.REDUCE_ONLY)
+                assert stop.stop_id == held
+            await trio.sleep(5)
+            assert world.shelf.book.register.entries[held].is_open is wanted
 
 
 async def test_nothing_releases_a_stop_but_two_words_of_people(open_world, autojump_clock):

@@ -130,6 +130,34 @@ def test_a_drill_is_nobody_s_word_about_the_real_stop_of_its_scope(book, kit):
     assert [(s.message.drill, s.message.again) for s in of(drilled.effects, SendStop)] == [(False, False)] * 2
 
 
+@pytest.mark.parametrize("level", [Level.REDUCE_ONLY, Level.HALT])
+def test_a_hold_of_the_platform_that_a_person_wants_too_is_not_the_platform_s_to_end(book, kit, level):
+    book.hold("E1", "ma", "parameters differ", kit.at(1))
+    held = book.held("E1", "ma").stop_id
+    taken = take(book, kit, now=2, scope=Scope.parse("strategy:E1/ma"), level=level, reason="mine")
+    assert taken.stop_id == held
+    assert book.held("E1", "ma") is None
+    view = book.view(held)
+    assert (view.cause, view.user_id, view.reason) == ("operator", "kim", "mine")
+
+
+def test_a_key_is_one_person_s_for_a_day_and_then_it_means_another_stop(book, kit):
+    everything = Scope.everything()
+
+    def spent(user, now):
+        return book.is_spent("k", everything, user, kit.at(now))
+
+    stop = take(book, kit, now=1, user="kim", request_id="k").stop_id
+    assert not spent("kim", 2)
+    assert not spent("lee", 2)  # it is open: whoever asks is answered with it
+    take(book, kit, now=3, user="lee", request_id="k2")
+    book.apply_release(book.plan_release(stop, [], resume=False, user_id="l", reason="", now=kit.at(4)), kit.at(4))
+    assert not spent("kim", 5)  # a repeat restarts nothing
+    assert spent("lee", 5)
+    assert not spent("kim", 86_400)
+    assert spent("kim", 86_402)
+
+
 def test_a_released_or_unknown_stop_does_not_go_on(book, kit):
     stop = take(book, kit).stop_id
     book.apply_release(book.plan_release(stop, [], resume=False, user_id="l", reason="", now=kit.at(2)), kit.at(3))
