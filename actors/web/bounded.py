@@ -1,7 +1,8 @@
 """Hypercorn's connection with the bounds it lacks: how many, and how long one may take to say what it wants.
 
 A connection that has asked for nothing yet has 5 s to do so. Of such connections only so many are kept; one more puts
-out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once.
+out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once;
+and when the house is full, so does one that had its answer and stays without asking again.
 
 And with a way out that costs little more than the system call. Everything that goes out passes one queue, in which the
 library's bytes and whole WebSocket frames that were finished elsewhere follow each other and never mix; the state of
@@ -43,17 +44,22 @@ CONNECTION = "watchkeeper.connection"
 
 @attrs.define
 class Guests:
-    """All connections of this process's web listener, and those that have asked for nothing yet, oldest first."""
+    """All connections of this process's web listener; of them, oldest first, those that have asked for nothing yet and
+    those that had their answer and ask for nothing more."""
 
     silent_limit: int = SILENT
     limit: int = CONNECTIONS
     count: int = 0
     silent: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
+    resting: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
 
     def enter(self, scope: trio.CancelScope) -> bool:
         """False when the house is full of guests that are being served."""
         if len(self.silent) >= self.silent_limit or (self.count >= self.limit and self.silent):
             oldest, _ = self.silent.popitem(last=False)
+            oldest.cancel()
+        elif self.count >= self.limit and self.resting:
+            oldest, _ = self.resting.popitem(last=False)
             oldest.cancel()
         elif self.count >= self.limit:
             return False
@@ -63,9 +69,13 @@ class Guests:
 
     def asked(self, scope: trio.CancelScope) -> None:
         self.silent.pop(scope, None)
+        self.resting.pop(scope, None)
+
+    def answered(self, scope: trio.CancelScope) -> None:
+        self.resting[scope] = None
 
     def leave(self, scope: trio.CancelScope) -> None:
-        self.silent.pop(scope, None)
+        self.asked(scope)
         self.count -= 1
 
 
@@ -117,7 +127,7 @@ class BoundedServer(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
             self._scope.deadline = math.inf if event.idle else trio.current_time() + EXCHANGE_SECONDS
-            GUESTS.asked(self._scope)
+            (GUESTS.answered if event.idle else GUESTS.asked)(self._scope)
         if isinstance(event, RawData):
             self._put(event.data)
             await self._write()

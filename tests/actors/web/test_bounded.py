@@ -31,3 +31,24 @@ async def test_a_full_house_takes_another_guest_only_in_the_place_of_a_silent_on
     guests.asked(late)
     assert not guests.enter(later)
     assert not served.cancel_called
+
+
+async def test_a_full_house_puts_out_who_rests_longest_before_it_turns_anybody_away():
+    guests = Guests(silent_limit=10, limit=3)
+    served, first, second, *late = (trio.CancelScope() for _ in range(6))
+    for scope in (served, first, second):
+        assert guests.enter(scope)
+        guests.asked(scope)
+    guests.answered(first)
+    guests.answered(second)
+    guests.asked(first)  # it asks again
+    assert guests.enter(late[0])
+    assert [s.cancel_called for s in (served, first, second)] == [False, False, True]
+    guests.leave(second)
+    guests.asked(late[0])
+    assert not guests.enter(late[1])
+    guests.answered(first)
+    assert guests.enter(late[1])
+    assert first.cancel_called
+    guests.leave(first)
+    assert (guests.count, len(guests.resting)) == (3, 0)

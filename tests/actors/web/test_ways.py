@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -338,6 +338,18 @@ async def test_a_slow_browser_gets_it_all_whole_and_in_order_and_a_quick_one_bes
                 await slow.next()
             assert slow.lines == quick.lines == [f"t{n}" for n in range(LINES)]
             assert slow.bookmarks > 0
+
+
+async def test_connections_that_stay_after_their_answer_take_no_place_from_who_asks(served, monkeypatch):
+    monkeypatch.setattr(GUESTS, "limit", GUESTS.count + 3)
+    asked = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    with trio.fail_after(10):
+        async with AsyncExitStack() as stack:
+            for _ in range(8):
+                stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", served.address.port))
+                await stream.send_all(asked)
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
+                await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 async def test_a_browser_that_only_pretends_to_read_is_put_out_whatever_its_socket_says(served, monkeypatch):
