@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL for the whole test session; a freshly migrated database of its own for every test."""
+"""For every test: one embedded PostgreSQL in a session, a freshly migrated database, a home folder of its own."""
 
 import asyncio
 import itertools
@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from actors.config import load_settings
 from store.database import Database
 from store.embedded import EmbeddedPostgres
 from store.migrate import SQL, migrate
@@ -74,3 +75,26 @@ def database_dsn(postgres_dsn, template_database):
 async def db(database_dsn):
     async with Database(database_dsn, size=4).open() as database:
         yield database
+
+
+@pytest.fixture
+def home():
+    """A home folder that is not there yet, on a short path: it holds sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="wk-home-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def settings(home, database_dsn):
+    """Of a platform with a database of its own, on free ports."""
+    environment = {
+        "WATCHKEEPER_HOME": str(home),
+        "WATCHKEEPER_DATABASE_URL": database_dsn,
+        "WATCHKEEPER_HTTP": "127.0.0.1:0",
+        "WATCHKEEPER_ENGINES": "127.0.0.1:0",
+        "WATCHKEEPER_EMERGENCY": "127.0.0.1:0",
+        "WATCHKEEPER_ADMIN_PASSWORD": "a-long-password",
+    }
+    return load_settings({}, environment)

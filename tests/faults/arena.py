@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import psutil
 
 from store.embedded import EmbeddedPostgres
 from tests.faults.hammer import Diary, Moments
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -44,12 +44,6 @@ def until(holds: Callable[[], T], what: str, seconds: float = PATIENCE, *, every
             raise Late(f"not within {seconds:g} s: {what}")
         time.sleep(every)
     return value
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @attrs.frozen

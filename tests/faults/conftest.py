@@ -24,15 +24,11 @@ import psutil
 import pytest
 import trio
 
+from tests.ports import free_port
+
 PASSWORD = "Faults-" + secrets.token_urlsafe(9)
 ENGINE_PROTOCOL, UI_PROTOCOL = "watchkeeper-engine.v1", "watchkeeper-ui.v1"
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def post(url, body, token=None):

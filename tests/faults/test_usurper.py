@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,16 +15,11 @@ import trio
 from store import users
 from store.database import Database
 from store.tenure import Tenure
+from tests.ports import free_port
 
 pytestmark = pytest.mark.database
 
 PATIENCE = 60
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ import ctypes
 import json
 import os
 import queue
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from functools import partial
@@ -26,6 +23,7 @@ import trio
 
 from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
+from tests.ports import free_port
 from wire.client import dial
 from wire.http import HttpClient
 from wire.messages import Hello, Welcome
@@ -58,12 +56,6 @@ signal.signal(signal.SIGUSR1, block)
 signal.signal(signal.SIGUSR2, spin)
 trio.run(run_platform, load_settings({{}}, os.environ))
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def _started(environment):
@@ -214,14 +206,6 @@ class Debugger:
         while numbers and time.monotonic() < end:
             if Path(f"/proc/{self.pid}/syscall").read_text().split()[0] in numbers:
                 return
-
-
-@pytest.fixture
-def home():
-    folder = Path(tempfile.mkdtemp(prefix="wk-wedged-"))
-    folder.chmod(0o755)
-    yield folder / "home"
-    shutil.rmtree(folder)
 
 
 async def stop_while_wedged(platform, http, engine, symbol, proof):

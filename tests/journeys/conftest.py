@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,14 +18,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.ports import free_port
+
 ADMIN_PASSWORD = "Journey-" + secrets.token_urlsafe(12)
 CHROMIUM_NAMES = (os.environ.get("WATCHKEEPER_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @attrs.frozen

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.config import load_settings
 from actors.links.listener import WhereEnginesConnect
 from actors.platform.platform import run_platform
 from actors.requests import (
@@ -69,27 +68,6 @@ def install(modules):
         assert done.returncode == 0, f"npm ci failed:\n{done.stderr[-2000:]}"
         shutil.rmtree(modules, ignore_errors=True)
         (Path(folder) / "node_modules").rename(modules)
-
-
-@pytest.fixture
-def home():
-    folder = Path(tempfile.mkdtemp(prefix="wk-node-"))
-    folder.chmod(0o755)
-    yield folder / "home"
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def settings(home, database_dsn):
-    environment = {
-        "WATCHKEEPER_HOME": str(home),
-        "WATCHKEEPER_DATABASE_URL": database_dsn,
-        "WATCHKEEPER_HTTP": "127.0.0.1:0",
-        "WATCHKEEPER_ENGINES": "127.0.0.1:0",
-        "WATCHKEEPER_EMERGENCY": "off",
-        "WATCHKEEPER_ADMIN_PASSWORD": "a-long-password",
-    }
-    return load_settings({}, environment)
 
 
 class Wire:

@@ -8,18 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import attrs
 import pytest
 import trio
 
-from actors.config import Address, load_settings
+from actors.config import Address
 from actors.emergency import emergency
 from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
 from actors.emergency.local_socket import new_request, stop_locally
@@ -48,9 +46,10 @@ from store import audit, incidents, links, logs, platform, releases, stops
 from store.database import Database
 from store.errors import JournalError
 from store.keyring import KeyFile, KeyRing
+from tests.actors.links.engine import progress
 from wire.client import dial
 from wire.http import HttpClient
-from wire.messages import Auth, EmergencyStop, Goodbye, Hello, StopProgress, TradeLog, Welcome
+from wire.messages import Auth, EmergencyStop, Goodbye, Hello, TradeLog, Welcome
 from wire.rest.access import Role
 from wire.rest.engines import Connection, EnrolRequest
 from wire.rest.releases import ReleaseRequest, ReleaseState, ReleaseView
@@ -58,30 +57,9 @@ from wire.rest.stops import StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, Vitals
 from wire.sockets import LinkClosed
 from wire.stops import Level, Scope
-from wire.values import Flatness, LatchState, LogCategory, StopPhase, TradingMode
+from wire.values import LatchState, LogCategory, StopPhase, TradingMode
 
 pytestmark = pytest.mark.database
-
-
-@pytest.fixture
-def home():
-    folder = Path(tempfile.mkdtemp(prefix="wk-platform-"))
-    folder.chmod(0o755)
-    yield folder / "home"
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def settings(home, database_dsn):
-    environment = {
-        "WATCHKEEPER_HOME": str(home),
-        "WATCHKEEPER_DATABASE_URL": database_dsn,
-        "WATCHKEEPER_HTTP": "127.0.0.1:0",
-        "WATCHKEEPER_ENGINES": "127.0.0.1:0",
-        "WATCHKEEPER_EMERGENCY": "127.0.0.1:0",
-        "WATCHKEEPER_ADMIN_PASSWORD": "a-long-password",
-    }
-    return load_settings({}, environment)
 
 
 @asynccontextmanager
@@ -206,21 +184,6 @@ class Engine:
                 self.welcomed.set()
         if event.seq is not None:
             self.session.committed(event.seq, trio.current_time())
-
-
-def progress(stop, phase):
-    return StopProgress(
-        stop_id=stop.stop_id,
-        stop_epoch=stop.stop_epoch,
-        phase=phase,
-        orders_cancelled=1,
-        orders_remaining=0,
-        positions_liquidated=1,
-        positions_remaining=0,
-        flatness=Flatness.FLAT,
-        residuals=[],
-        latched=True,
-    )
 
 
 async def enrol(services, name="alpha"):
