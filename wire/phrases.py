@@ -169,6 +169,8 @@ KOREAN: Mapping[str, str] = {
     "{symbol}: {n} in the books, {n2} at the broker": "{symbol}: 장부 {n}, 증권사 {n2}",
     "only reducing orders leave: {said}": "보유를 줄이는 주문만 나감: {said}",
     "the risk limits cannot be judged: {said}": "위험 한도를 판단할 수 없음: {said}",
+    "its triggers cannot be judged since {n} s: {said}": "자동 정지 조건을 {n}초째 판단할 수 없음: {said}",
+    "{engine}: its triggers cannot be judged: {said}": "{engine}: 자동 정지 조건을 판단할 수 없음: {said}",
     "judging fails: {kind}": "판단 중 오류: {kind}",
     "the platform's risk limits are not known yet": "플랫폼의 위험 한도를 아직 알 수 없음",
     "the account has not been read yet": "계좌를 아직 읽지 못함",
@@ -266,6 +268,7 @@ TERMS: Mapping[str, str] = {
     "operator": "담당자",
     "trigger:engine_lost": "자동 정지: 엔진의 소식이 끊김",
     "trigger:clock_skew": "자동 정지: 시계 어긋남",
+    "trigger:not_judged": "자동 정지: 조건을 판단할 수 없음",
 }
 """Words that stand for one thing wherever they are, and are written in capitals or by their name."""
 

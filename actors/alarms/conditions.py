@@ -96,6 +96,13 @@ def of_engine(facts: EngineFacts) -> list[Condition]:
     return [c for c in (_lost(facts), _stopped_away(facts), *_tired(facts), *_refused(facts)) if c]
 
 
+def not_judged(engine_id: str, why: str) -> Condition:
+    """What is wrong with an engine, and whether it has to be stopped, could not be found out."""
+    words = f"{engine_id}: its triggers cannot be judged: {why}"
+    alert = RaiseAlert(code="error_triggers_not_judged", severity="warning", reason=words, engine_id=engine_id)
+    return Condition(alert=alert)
+
+
 def _lost(facts: EngineFacts) -> Condition | None:
     if facts.connection is not Connection.OFFLINE or facts.away is None:
         return None

@@ -19,6 +19,9 @@ from wire.stops import Level, Scope
 
 ENGINE_LOST = "engine_lost"
 CLOCK_SKEW = "clock_skew"
+NOT_JUDGED = "not_judged"
+NOT_JUDGED_SECONDS = 60.0
+"""As long as an engine may be away: who cannot be judged may be exactly that."""
 SKEW_HOLD_SECONDS = 15.0
 """Three heartbeats: a clock that is just being set is left alone."""
 _LEVELS = {level.value: level for level in (Level.REDUCE_ONLY, Level.HALT, Level.CANCEL, Level.FLATTEN)}
@@ -70,10 +73,22 @@ class Triggers:
         self._rules = rules
         self._fired: set[str] = set()
         self._skewed_since: dict[str, tuple[float, datetime]] = {}
+        self._unjudged_since: dict[str, tuple[float, datetime]] = {}
 
     def look(self, facts: EngineFacts, away_since: datetime | None, now: float, wall: datetime) -> Trigger | None:
         """``away_since``: when the engine was heard last; it survives restarts, and so does the episode's id."""
+        self._unjudged_since.pop(facts.engine_id, None)
         return self._lost(facts, away_since) or self._skewed(facts, now, wall)
+
+    def unjudged(self, engine_id: str, why: str, now: float, wall: datetime) -> Trigger | None:
+        """Looking failed: nobody can say that a trigger does not hold. Where all of them are off, nothing was asked."""
+        if self._rules.engine_lost.level is None and self._rules.clock_skew.level is None:
+            return None
+        since, begun = self._unjudged_since.setdefault(engine_id, (now, wall))
+        if now - since < NOT_JUDGED_SECONDS:
+            return None
+        reason = f"its triggers cannot be judged since {now - since:.0f} s: {why}"
+        return self._fire(NOT_JUDGED, engine_id, Level.REDUCE_ONLY, reason, begun)
 
     def _lost(self, facts: EngineFacts, since: datetime | None) -> Trigger | None:
         rule = self._rules.engine_lost

@@ -16,10 +16,12 @@ import trio
 
 from actors.alarms.conditions import (
     LOST_SECONDS,
+    Condition,
     EngineFacts,
     Exposure,
     MachineFacts,
     Vigil,
+    not_judged,
     of_engine,
     of_machine,
     of_parts,
@@ -77,6 +79,7 @@ class Watch(Actor):
         self._measure = machine or (lambda: measured(file.parent))
         self._wall = wall
         self._vigil = Vigil()
+        self._unjudged: set[str] = set()
         self._triggers = Triggers(rules)
         self._machine = MachineFacts()
         self._earlier: dict[str, LastWord] = {}
@@ -107,15 +110,34 @@ class Watch(Actor):
         found = [*of_machine(self._machine), *of_parts(self._degraded.parts())]
         unreachable = self._unreachable()
         for row in self._board.rows.values():
-            word = self._word(row)
-            facts = self._facts(row, word, unreachable.get(row.engine_id), now, wall)
-            found += of_engine(facts)
-            trigger = self._triggers.look(facts, word.heard_at if word else None, now, wall)
+            try:
+                conditions, trigger = self._judged(row, unreachable.get(row.engine_id), now, wall)
+            except Exception as error:  # of one engine; the others are judged all the same
+                conditions, trigger = self._not_judged(row.engine_id, error, now, wall)
+            found += conditions
             if trigger is not None:
                 self._stops.append(trigger)
                 self._bell.set()
         for alert in self._vigil.look(found, now):
             self._alert(alert)
+
+    def _judged(
+        self, row: EngineRow, stop_id: str | None, now: float, wall: datetime
+    ) -> tuple[list[Condition], Trigger | None]:
+        word = self._word(row)
+        facts = self._facts(row, word, stop_id, now, wall)
+        trigger = self._triggers.look(facts, word.heard_at if word else None, now, wall)
+        self._unjudged.discard(row.engine_id)
+        return of_engine(facts), trigger
+
+    def _not_judged(
+        self, engine_id: str, error: Exception, now: float, wall: datetime
+    ) -> tuple[list[Condition], Trigger | None]:
+        if engine_id not in self._unjudged:
+            self.context.log.exception("%s cannot be judged", engine_id)
+        self._unjudged.add(engine_id)
+        why = f"judging fails: {type(error).__name__}"
+        return [not_judged(engine_id, why)], self._triggers.unjudged(engine_id, why, now, wall)
 
     # --- facts --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources a4cd1b7ae80f3a85ae0c780a66f0b8d5091dac698f048f218d0ac820414f724b */
+/* built from ui/src by `npm run build`; sources f963cb4783aa3ce6e805482b7c62523433817c796308bb7b07a7cc604ab88ecc */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -771,6 +771,9 @@ var TK = (function(exports) {
 			"error.error_idempotency_conflict": "같은 요청 번호로 다른 요청을 보냈습니다",
 			"error.error_effective_mismatch": "엔진이 다른 값을 적용했습니다",
 			"error.error_release_unknown": "플랫폼이 잃은 해제입니다. 정지가 다시 유효합니다",
+			"error.error_triggers_not_judged": "자동 정지 조건을 판단할 수 없습니다",
+			"error.error_not_judged": "조건을 판단할 수 없음",
+			"error.error_risk_not_judged": "위험 한도를 판단할 수 없습니다",
 			"error.error_stop_failed": "엔진이 정지를 끝내지 못했습니다",
 			"error.error_stop_timeout": "엔진이 제때 정지를 끝내지 못했습니다",
 			"error.error_stop_unreachable": "정지할 엔진에 닿지 못했습니다",
@@ -1307,6 +1310,9 @@ var TK = (function(exports) {
 			"error.error_idempotency_conflict": "The same request id was used for another request",
 			"error.error_effective_mismatch": "The engine applied other values",
 			"error.error_release_unknown": "A release was lost: the stop is in force again",
+			"error.error_triggers_not_judged": "What would stop an engine cannot be judged",
+			"error.error_not_judged": "what would stop it could not be judged",
+			"error.error_risk_not_judged": "The risk limits cannot be judged",
 			"error.error_stop_failed": "An engine could not finish a stop",
 			"error.error_stop_timeout": "An engine did not finish a stop in time",
 			"error.error_stop_unreachable": "An engine to be stopped could not be reached",
@@ -1461,6 +1467,8 @@ var TK = (function(exports) {
 		"{symbol}: {n} in the books, {n2} at the broker": "{symbol}: 장부 {n}, 증권사 {n2}",
 		"only reducing orders leave: {said}": "보유를 줄이는 주문만 나감: {said}",
 		"the risk limits cannot be judged: {said}": "위험 한도를 판단할 수 없음: {said}",
+		"its triggers cannot be judged since {n} s: {said}": "자동 정지 조건을 {n}초째 판단할 수 없음: {said}",
+		"{engine}: its triggers cannot be judged: {said}": "{engine}: 자동 정지 조건을 판단할 수 없음: {said}",
 		"judging fails: {kind}": "판단 중 오류: {kind}",
 		"the platform's risk limits are not known yet": "플랫폼의 위험 한도를 아직 알 수 없음",
 		"the account has not been read yet": "계좌를 아직 읽지 못함",
@@ -1543,7 +1551,8 @@ var TK = (function(exports) {
 		"lease_expired": "가동 허가 만료",
 		"operator": "담당자",
 		"trigger:engine_lost": "자동 정지: 엔진의 소식이 끊김",
-		"trigger:clock_skew": "자동 정지: 시계 어긋남"
+		"trigger:clock_skew": "자동 정지: 시계 어긋남",
+		"trigger:not_judged": "자동 정지: 조건을 판단할 수 없음"
 	};
 	var KINDS = {
 		"n": "-?[0-9][0-9,.]*",

@@ -151,6 +151,35 @@ async def test_an_engine_that_vanishes_with_positions_is_alarmed_and_then_stoppe
         assert len(world.taken) == 1
 
 
+async def test_an_engine_that_cannot_be_judged_is_warned_of_then_may_only_reduce_and_hides_no_other(
+    open_world, autojump_clock, monkeypatch
+):
+    async with open_world() as world:
+        world.board.add("E2", "E2", "A2")
+        world.hear()
+        world.hear("E2")
+        facts = Watch._facts
+
+        def broken(self, row, *rest):
+            if row.engine_id == "E1":
+                raise OverflowError
+            return facts(self, row, *rest)
+
+        monkeypatch.setattr(Watch, "_facts", broken)
+        await trio.sleep(20)
+        assert world.codes == ["error_triggers_not_judged", "error_engine_lost"]
+        assert [(a.engine_id, a.severity) for a in world.alerts] == [("E1", "warning"), ("E2", "critical")]
+        assert world.taken == []
+        await trio.sleep(50)
+        taken = {str(asked.request.scope): (asked.request.level, asked.cause) for asked in world.taken}
+        assert taken == {
+            "engine:E1": (Level.REDUCE_ONLY, "trigger:not_judged"),
+            "engine:E2": (Level.HALT, "trigger:engine_lost"),
+        }
+        await trio.sleep(600)
+        assert len(world.taken) == 2
+
+
 async def test_an_engine_that_comes_back_in_time_is_left_alone(open_world, autojump_clock):
     async with open_world() as world:
         for _ in range(10):
