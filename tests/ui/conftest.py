@@ -99,6 +99,7 @@ class Desk:
         self.mute = False
         self.refuse_stop = False
         self.releases, self.total = {}, {}
+        self.letters: dict[str, dict] = {}
         self.command_status = "applied"
         self.role = "admin"
         self.token_seconds = 900
@@ -497,6 +498,15 @@ def application(desk: Desk) -> QuartTrio:
         if ok:
             checks.append({"name": "account", "ok": True, "reason": "", "ms": 148})
         return {"is_valid": ok, "errors": [] if ok else ["앱 키가 거절되었습니다"], "warnings": [], "checks": checks}
+
+    @app.get("/api/dead-letters")
+    async def dead_letters():
+        return {"items": list(desk.letters.values()), "next": None}
+
+    @app.post("/api/dead-letters/<letter_id>/<what>")
+    async def decide_letter(letter_id, what):
+        desk.letters[letter_id]["state"] = {"retry": "retried", "discard": "discarded"}[what]
+        return desk.letters[letter_id]
 
     @app.post("/api/stops/preview")
     async def preview():

@@ -153,6 +153,30 @@ def test_an_alert_stays_until_a_person_acknowledges_it(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("alerts")).to_have_count(0)
 
 
+def test_an_alert_that_nobody_outside_took_is_shown_and_sent_again_or_discarded(signed_in, desk, expect):
+    words = "not taken after 8 attempts: error_unreachable: ConnectFailed"
+    row = {"engine_id": "", "reason": words, "state": "open", "at": "2026-11-20T01:02:03Z"}
+    row |= {"decided_by": None, "decided_at": None}
+    kinds = {"l1": "alert_webhook", "l2": "alert_webhook", "l3": "trade_log"}
+    made = {name: {**row, "id": name, "kind": kind} for name, kind in kinds.items()}
+    desk.call(desk.desk.letters.update, {**made, "l0": {**row, "id": "l0", "kind": "trade_log", "state": "discarded"}})
+    signed_in.reload()
+    shown = signed_in.get_by_test_id("dead-letters")
+    expect(shown).to_contain_text("전달하지 못한 것 3건")
+    expect(signed_in.get_by_test_id("letter-l1")).to_contain_text("8번 보냈으나 받지 않음: 닿을 수 없음: ConnectFailed")
+    expect(signed_in.get_by_test_id("letter-retry-l3")).to_have_count(0)
+    signed_in.get_by_test_id("letter-retry-l1").click()
+    expect(shown).to_contain_text("전달하지 못한 것 2건")
+    signed_in.get_by_test_id("letter-discard-l2").click()
+    signed_in.get_by_test_id("letter-discard-l3").click()
+    expect(shown).to_have_count(0)
+    assert {name: letter["state"] for name, letter in desk.desk.letters.items() if name != "l0"} == {
+        "l1": "retried",
+        "l2": "discarded",
+        "l3": "discarded",
+    }
+
+
 def test_a_database_that_is_away_is_told_with_what_still_works(signed_in, desk, expect):
     desk.call(lambda: desk.desk.publish("system", "platform", desk.desk.system(database="down", degraded=["database"])))
     expect(signed_in.get_by_test_id("degraded-banner")).to_contain_text("긴급 정지와 실시간 화면은 동작합니다")

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources f963cb4783aa3ce6e805482b7c62523433817c796308bb7b07a7cc604ab88ecc */
+/* built from ui/src by `npm run build`; sources 62486abade93b7352b2c270221746ef699dc5810a91633d0f9e7eb4eda51a3c9 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -475,6 +475,11 @@ var TK = (function(exports) {
 			"token.none": "없음",
 			"alerts.title": "확인이 필요한 알림 {n}건",
 			"alerts.ack": "확인",
+			"letters.title": "전달하지 못한 것 {n}건",
+			"letters.webhook": "밖으로 보내지 못한 알림",
+			"letters.message": "받아들이지 못한 메시지 ({kind})",
+			"letters.retry": "다시 보내기",
+			"letters.discard": "버리기",
 			"level.NORMAL": "정상",
 			"level.REDUCE_ONLY": "축소 주문만 허용",
 			"level.HALT": "주문 중지",
@@ -1014,6 +1019,11 @@ var TK = (function(exports) {
 			"token.none": "none",
 			"alerts.title": "Alerts to acknowledge: {n}",
 			"alerts.ack": "Acknowledge",
+			"letters.title": "{n} not delivered",
+			"letters.webhook": "An alert that was not told outside",
+			"letters.message": "A message that could not be kept ({kind})",
+			"letters.retry": "Send again",
+			"letters.discard": "Discard",
 			"level.NORMAL": "Normal",
 			"level.REDUCE_ONLY": "Reduce only",
 			"level.HALT": "Halt orders",
@@ -1509,6 +1519,7 @@ var TK = (function(exports) {
 		"the event loop ran {n} ms late": "이벤트 루프가 {n}ms 늦음",
 		"alerts cannot be told to {host}: {said}": "{host}에 알림을 보내지 못함: {said}",
 		"{name} cannot be written: {said}": "{name}에 쓸 수 없음: {said}",
+		"not taken after {n} attempts: {said}": "{n}번 보냈으나 받지 않음: {said}",
 		"it does not answer": "응답하지 않음",
 		"it could not be asked at the start": "시작할 때 조회하지 못함",
 		"stop {stop} waits for a person": "정지 {stop}: 사람의 확인을 기다림",
@@ -2953,6 +2964,7 @@ var TK = (function(exports) {
 	var rest_exports = /* @__PURE__ */ __exportAll({
 		BROKERAGES: () => BROKERAGES,
 		BrokerageAccount: () => BrokerageAccount,
+		DeadLetter: () => DeadLetter,
 		ErrorBody: () => ErrorBody,
 		LogPage: () => LogPage,
 		ParameterVersion: () => ParameterVersion,
@@ -3143,6 +3155,19 @@ var TK = (function(exports) {
 	var listOf = (item) => /* @__PURE__ */ object({
 		items: /* @__PURE__ */ array(item),
 		next: orNull(/* @__PURE__ */ union([text, finite]))
+	});
+	/** A message that could not be delivered. Its content is not told. */
+	var DeadLetter = /* @__PURE__ */ object({
+		id: text,
+		engine_id: text,
+		kind: text,
+		reason: text,
+		state: /* @__PURE__ */ picklist([
+			"open",
+			"retried",
+			"discarded"
+		]),
+		at: time
 	});
 	var LogPage = listOf(TradeLog);
 	// src/store/topics.ts

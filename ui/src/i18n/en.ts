@@ -234,6 +234,12 @@ export const en: Record<Key, string> = {
   "alerts.title": "Alerts to acknowledge: {n}",
   "alerts.ack": "Acknowledge",
 
+  "letters.title": "{n} not delivered",
+  "letters.webhook": "An alert that was not told outside",
+  "letters.message": "A message that could not be kept ({kind})",
+  "letters.retry": "Send again",
+  "letters.discard": "Discard",
+
   "level.NORMAL": "Normal",
   "level.REDUCE_ONLY": "Reduce only",
   "level.HALT": "Halt orders",

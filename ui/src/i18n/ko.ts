@@ -233,6 +233,12 @@ export const ko = {
   "alerts.title": "확인이 필요한 알림 {n}건",
   "alerts.ack": "확인",
 
+  "letters.title": "전달하지 못한 것 {n}건",
+  "letters.webhook": "밖으로 보내지 못한 알림",
+  "letters.message": "받아들이지 못한 메시지 ({kind})",
+  "letters.retry": "다시 보내기",
+  "letters.discard": "버리기",
+
   "level.NORMAL": "정상",
   "level.REDUCE_ONLY": "축소 주문만 허용",
   "level.HALT": "주문 중지",

@@ -165,6 +165,7 @@ export const KOREAN: Readonly<Record<string, string>> = {
   "the event loop ran {n} ms late": "이벤트 루프가 {n}ms 늦음",
   "alerts cannot be told to {host}: {said}": "{host}에 알림을 보내지 못함: {said}",
   "{name} cannot be written: {said}": "{name}에 쓸 수 없음: {said}",
+  "not taken after {n} attempts: {said}": "{n}번 보냈으나 받지 않음: {said}",
   "it does not answer": "응답하지 않음",
   "it could not be asked at the start": "시작할 때 조회하지 못함",
   "stop {stop} waits for a person": "정지 {stop}: 사람의 확인을 기다림",

@@ -1,5 +1,6 @@
 import { useT } from "../store/preferences";
 import { Alerts } from "./Alerts";
+import { DeadLetters } from "./DeadLetters";
 import { EngineGrid } from "./EngineGrid";
 import { SystemHealthPanel } from "./SystemHealthPanel";
 import { TradeTerminal } from "./TradeTerminal";
@@ -10,6 +11,7 @@ export function Overview() {
     <div className="stack">
       <h1 className="visually-hidden">{t("nav.overview")}</h1>
       <Alerts />
+      <DeadLetters />
       <EngineGrid />
       <div className="overview-lower">
         <SystemHealthPanel />

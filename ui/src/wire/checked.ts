@@ -49,6 +49,7 @@ export type Bodies = [
   Holds<Reads<rest.StrategyParameters, wire.StrategyParameters>>,
   Holds<Reads<rest.ParameterVersion, wire.ParameterVersion>>,
   Holds<Reads<rest.Release, wire.ReleaseView>>,
+  Holds<Reads<rest.DeadLetter, wire.LetterRow>>,
   Holds<Reads<Out<typeof rest.StopPreview>, wire.PreviewAnswer>>,
 ];
 

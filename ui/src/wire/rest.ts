@@ -143,4 +143,7 @@ export const StopPreview = v.object({
 export type StopPreview = v.InferOutput<typeof StopPreview>;
 
 export const listOf = <S extends v.GenericSchema>(item: S) => v.object({ items: v.array(item), next: orNull(v.union([text, finite])) });
+/** A message that could not be delivered. Its content is not told. */
+export const DeadLetter = v.object({ id: text, engine_id: text, kind: text, reason: text, state: v.picklist(["open", "retried", "discarded"]), at: time });
+export type DeadLetter = v.InferOutput<typeof DeadLetter>;
 export const LogPage = listOf(TradeLog);
