@@ -26,17 +26,23 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
-    _give_back()
+    _one_heap()
 
 
-def _give_back() -> None:
+def _one_heap() -> None:
     """One heap for all threads, and its free end goes back to the system (mallopt(3)): threads that take turns gain
-    nothing by heaps of their own, and each keeps what it once needed. Where the C library has no such call, as musl,
-    nothing is done."""
+    nothing by heaps of their own, and each keeps what it once needed. Elsewhere than in glibc nothing is done."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 1)
         mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
+
+
+def _give_back() -> None:
+    """What is free in the midst of the heap goes back as well (malloc_trim(3)): a few milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Tidier:
@@ -53,6 +59,7 @@ class Tidier:
         if not gc.get_freeze_count() or not (since >= TIDY_SECONDS or (since >= SOON_SECONDS and self._has_many())):
             return False
         gc.collect()
+        _give_back()
         self._done = now
         self._enough = max(MANY, len(gc.get_objects()) // A_SHARE)
         return True
