@@ -16,10 +16,11 @@ import trio
 from actors.stops.shelf import StopShelf
 from supervisor.ref import Ref
 from wire.parts import LeaseExpiry, Limits
+from wire.platform_session import SUSPECT_AFTER_S
 from wire.session import Detached
 
 LEASE_SECONDS = 15.0
-QUIET_SECONDS = 7.5
+QUIET_SECONDS = SUSPECT_AFTER_S
 """An instance that was heard so lately may still be alive."""
 GUARD_MARGIN_SECONDS = 1.0
 WINDOW = 1024

@@ -9,7 +9,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import trio
@@ -23,7 +23,7 @@ from actors.platform.opening import another_ring, kept_stops, take_office
 from actors.platform.services import Services
 from actors.requests import COORDINATOR, FLEET, EngineEnrolled
 from actors.stops.copies import words_of
-from store import audit, engines, platform, settings, users
+from store import audit, engines, idempotency, platform, sessions, settings, users
 from store.database import Connection, Database
 from store.errors import StaleTerm, StoreError
 from store.keyring import KeyFile
@@ -37,6 +37,9 @@ PING_SECONDS = 1.0
 PING_TIMEOUT = 3.0
 VERSIONS_SECONDS = 5.0
 ASK_SECONDS = 10.0
+FORGET_SECONDS = 3600.0
+ENDED_KEPT = timedelta(days=1)
+"""A session that ended: its access tokens must be denied for as long as they could be taken, also after a restart."""
 USURPED = "another platform has started on this database"
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,11 @@ class ReadVersions:
     """Somebody's settings were saved: read again which version holds for which broker account."""
 
 
+@attrs.frozen(kw_only=True)
+class ForgetExpired:
+    """It is time to delete what nobody can ask for any more."""
+
+
 class DatabaseOffice(Actor):
     """``usurped`` is called when another platform has taken the database: this one may not go on."""
 
@@ -80,6 +88,7 @@ class DatabaseOffice(Actor):
     async def started(self) -> None:
         self.context.spawn(self._watch, name="watch")
         self.context.every(ReadVersions(), period=VERSIONS_SECONDS, after=0.0)
+        self.context.every(ForgetExpired(), period=FORGET_SECONDS, after=FORGET_SECONDS / 60)
 
     @handles(ReadVersions)
     async def on_read_versions(self, _msg: ReadVersions) -> None:
@@ -88,6 +97,14 @@ class DatabaseOffice(Actor):
                 self._standing.config_versions = await self._services.db.run(settings.versions)
         except (StoreError, trio.TooSlowError) as error:
             self.context.log.debug("the versions of settings could not be read: %s", error)
+
+    @handles(ForgetExpired)
+    async def on_forget_expired(self, _msg: ForgetExpired) -> None:
+        try:
+            with trio.fail_after(PING_TIMEOUT):
+                await self._services.db.run(_forget_expired, datetime.now(UTC))
+        except (StoreError, trio.TooSlowError) as error:
+            self.context.log.debug("what has expired could not be deleted: %s", error)
 
     async def _watch(self) -> None:
         if self._standing.tenure is not None:
@@ -150,6 +167,11 @@ class DatabaseOffice(Actor):
             await self.context.find(FLEET).ask(told, timeout=ASK_SECONDS)
         await make_admin(db, self._services.settings)
         self.context.log.info("the database is back; term %s", tenure.term)
+
+
+async def _forget_expired(conn: Connection, now: datetime) -> None:
+    await idempotency.purge(conn, now)
+    await sessions.purge(conn, now - ENDED_KEPT)
 
 
 async def know_engines(db: Database, enrolled: EnrolledEngines) -> None:

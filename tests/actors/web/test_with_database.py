@@ -3,17 +3,18 @@
 import base64
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
 from actors.alarms.webhook import LETTER_KIND, AlertAcknowledged
+from actors.platform.database_office import DatabaseOffice, ForgetExpired, Standing
 from actors.requests import ConfigurationChanged, EngineEnrolled, EngineRemoved
 from actors.web.names import COOKIE
 from actors.web.preferences import loosened
 from actors.web.totp import code
-from store import alerts, audit, letters, logs, platform, stops, users
+from store import alerts, audit, idempotency, letters, logs, platform, sessions, stops, users
 from wire.codec import encode
 from wire.messages import TradeLog
 from wire.rest.records import Alert, AlertState
@@ -38,6 +39,29 @@ def cookie_of(response):
 async def refresh(desk, cookie, **headers):
     jar = {"Cookie": f"{COOKIE}={cookie}", **headers}
     return await desk.call("POST", "/api/auth/refresh", role=None, headers=jar)
+
+
+# --- what nobody can ask for any more ---
+
+
+async def test_what_has_expired_is_deleted_and_what_still_counts_is_not(real):
+    now = datetime.now(UTC)
+    long_ago, lately = now - timedelta(days=2), now - timedelta(hours=2)
+    for name, ends in (("old", long_ago), ("ended", lately), ("open", now + timedelta(days=1))):
+        await real.db.run(sessions.begin, name, "u-operator", name, long_ago, ends, "")
+    for name, at in (("old", long_ago), ("young", now)):
+        slot = idempotency.Slot(user_id="u-operator", route="POST /x", key=name)
+        await real.db.run(idempotency.claim, slot, b"body", at, tx={})
+        await real.db.run(idempotency.complete, slot, 200, "x")
+    office = DatabaseOffice(real.services, Standing(platform_id="P", tenure=None), "", lambda: 0, lambda _why: None)
+    await office.on_forget_expired(ForgetExpired())
+    assert await real.db.run(names_of, "select id from login_sessions") >= {"ended", "open"}
+    assert "old" not in await real.db.run(names_of, "select id from login_sessions")
+    assert await real.db.run(names_of, "select key from idempotency") == {"young"}
+
+
+async def names_of(conn, query):
+    return {row[0] for row in await conn.fetch(query)}
 
 
 # --- signing in -------------------------------------------------------------------------------------------------------
