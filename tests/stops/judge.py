@@ -158,8 +158,8 @@ def start(platform, journal, database, begun):
                 truth.since.pop(stop_id, None)
                 truth.released[stop_id] = max([epoch, *(c.released_epoch or 0 for c in copies)])
                 continue
-        elif not copies:
-            continue  # every copy was destroyed
+        elif not any(c.is_open or c.stop_epoch >= epoch for c in copies):
+            continue  # every copy that had it was destroyed
         wanted = max(c.level for c in copies if believed or c.is_open)
         if entry is None or not entry.is_open:
             raise Violation(f"{stop_id} was promised to be durable and is forgotten by a start")

@@ -241,6 +241,10 @@ class Platform:
         for stop in start.open_stops():
             self.to_save[stop.stop_id] = None
         judge.start(self, journal, database, start)
+        if "a release that was not sealed is taken back above it" not in self.without:
+            for stop_id, entry in database.register.entries.items():
+                if not entry.is_open and self.book.register.entries[stop_id].is_open:
+                    self.carry_out(self.book.reassert(stop_id, "not committed", self.instant()))
 
     def place(self, engine_id):
         if engine_id not in self.places:

@@ -23,13 +23,14 @@ from wire.stops import Entry, Register
 
 @attrs.frozen
 class Rule:
-    """``profile``: where the search finds it; ``history``: a short one; ``patch``: of classes, else of the world, or
-    of ``both``."""
+    """``profile``: where the search finds it, from ``root`` on; ``history``: a short one; ``patch``: of classes, else
+    of the world, or of ``both``."""
 
     profile: str
     history: str
     patch: object = None
     both: bool = False
+    root: tuple = ()
 
     @property
     def steps(self):
@@ -340,6 +341,11 @@ RULES = {
     "a release reaches memory after the journal": Rule(
         "copies",
         "stop all HALT P, ask_release s1 P, seal P",
+    ),
+    "a release that was not sealed is taken back above it": Rule(
+        "copies",
+        "release s1 P, talk E1, tear_journal, release s2 P, join E1 P",
+        root=("join E1 P", "stop all FLATTEN P", "journal P"),
     ),
     "a later decision voids a release": Rule(
         "copies",

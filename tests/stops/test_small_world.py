@@ -42,9 +42,9 @@ def test_no_longer_history_goes_wrong(name, root):
 @pytest.mark.parametrize("name", RULES)
 def test_a_short_history_goes_wrong_without_the_rule_and_well_with_it(name):
     rule = RULES[name]
-    replay(small_world(rule.profile), rule.steps)
+    replay(small_world(rule.profile, root=rule.root), rule.steps)
     with without(name) as left_out, pytest.raises(Violation):
-        replay(small_world(rule.profile, left_out), rule.steps)
+        replay(small_world(rule.profile, left_out, rule.root), rule.steps)
 
 
 @pytest.mark.deep
@@ -52,6 +52,6 @@ def test_a_short_history_goes_wrong_without_the_rule_and_well_with_it(name):
 def test_the_search_finds_a_history_that_is_as_short(name):
     rule = RULES[name]
     with without(name) as left_out:
-        found = look(rule.profile, (), depth=len(rule.steps), left_out=left_out, most=MANY_STEPS)
+        found = look(rule.profile, rule.root, depth=len(rule.steps), left_out=left_out, most=MANY_STEPS)
     print(f"{name}: {len(found.history or ())} steps, {found.states} states: {', '.join(found.history or ())}")
     assert found.history is not None
