@@ -157,7 +157,7 @@ class Desk:
             reason=decision.reason,
             patient=decision.patient,
         )
-        if self._would_refuse(order) or self._exceeds(order):
+        if self.ledger.is_behind or self._would_refuse(order) or self._exceeds(order):
             return None
         return self._start(order)
 
@@ -228,8 +228,9 @@ class Desk:
     # --- the last synchronous step ---
 
     def before_write(self, order_id: str) -> None:
-        """Raises GateClosed, or lets the order's bytes go. Called right above the socket."""
-        order = self.orders.get(order_id)
+        """Raises GateClosed, or lets the order's bytes go. Called right above the socket; once more where the broker
+        certainly did not take it the first time."""
+        order = self.orders.unwritten(order_id)
         if order is None or order.is_final:
             raise GateClosed("the order is over")
         if order.purpose is Purpose.ORDER:
@@ -238,6 +239,8 @@ class Desk:
         if order.purpose is Purpose.ORDER:
             self.risk.triggers.ordered(self.clock.now())
         self._note(self.orders.written(order_id), quiet=True)
+        if order.purpose is Purpose.ORDER and self.ledger.is_behind:
+            raise GateClosed("the ledger cannot be written")  # after kill -9 nobody would know whose it was
 
     def before_cancel(self, order_id: str, purpose: Purpose) -> None:
         order = self.orders.get(order_id)

@@ -2,10 +2,12 @@
 
 Each change is one line; reading it back, the last line about a thing wins. The broker's own view is asked for in any
 case before trading begins, so the ledger's part is what the broker cannot know: whose order it was.
+
+Memory leads. A disk that refuses a line delays nothing, least of all a stop: the file is behind then, strategies send
+nothing, and it is written whole again as soon as the disk lets it.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -13,7 +15,7 @@ from actors.engine.books import Books, Position
 from actors.engine.orders import Order, OrderBook, from_plain, to_plain
 from actors.engine.risk.day import DayRecord
 from actors.engine.risk.limits import NAMES, Limits
-from wire.sdk.journal import Journal
+from wire.sdk.journal import Journal, Line
 from wire.sdk.stopping import Asked
 
 _MOST_LINES = 20_000
@@ -21,7 +23,8 @@ _MOST_ASKED = 1_000  # stops whose session is remembered; of older ones it is no
 
 
 class Ledger:
-    """Raises OSError where the file cannot be written."""
+    """``restore``, ``rewrite`` and ``make_whole`` block and raise OSError; of any other failure of the disk ``failed``
+    hears."""
 
     def __init__(self, journal: Journal, orders: OrderBook, books: Books) -> None:
         self._journal = journal
@@ -31,6 +34,10 @@ class Ledger:
         self.asked: dict[str, Asked] = {}
         self.risk: DayRecord | None = None
         self.limits: Limits | None = None
+        self.failed: Callable[[OSError], None] = lambda _error: None
+        self._behind = False
+        self._delta: list[Line] | None = None
+        self._shortest = 0
 
     def restore(self) -> None:
         """Fills the orders and the books with what an earlier process left."""
@@ -86,7 +93,38 @@ class Ledger:
 
     def rewrite(self) -> None:
         """Makes the file as short as it can be."""
-        self._journal.rewrite(self._lines())
+        lines = list(self._lines())
+        self._journal.rewrite(lines)
+        self._shortest, self._behind = len(lines), False
+
+    # --- the file ---
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the file lacks something that memory has."""
+        return self._behind
+
+    @property
+    def wants_rewrite(self) -> bool:
+        """Whether the file should be written anew: it lacks something, or is mostly what was overtaken."""
+        return self._behind or self._journal.length > max(_MOST_LINES, 2 * self._shortest)
+
+    def begin_rewrite(self) -> Callable[[], None]:
+        """Blocking work for a thread, which writes what is known now beside the file; then ``end_rewrite``."""
+        lines, self._delta = list(self._lines()), []
+        self._shortest = len(lines)
+        return lambda: self._journal.prepare(lines)
+
+    def end_rewrite(self, *, written: bool) -> None:
+        """The prepared file, with what happened meanwhile, takes the place of the old one."""
+        delta, self._delta = self._delta or [], None
+        if not written:
+            return
+        try:
+            self._journal.adopt(delta)
+            self._behind = False
+        except OSError as error:
+            self._fell_behind(error)
 
     @property
     def unsynced(self) -> bool:
@@ -96,15 +134,32 @@ class Ledger:
         """Blocking; for a thread."""
         self._journal.sync()
 
+    def make_whole(self) -> None:
+        """Blocking, at the end: the file has everything that memory has, on stable storage. Raises OSError."""
+        if self._behind:
+            self.rewrite()
+        else:
+            self._journal.sync()
+
     def close(self) -> None:
         self._journal.close()
 
-    def _write(self, line: dict[str, Any]) -> None:
-        self._journal.append(line)
-        if self._journal.length > _MOST_LINES:
-            self.rewrite()
+    def _write(self, line: Line) -> None:
+        if self._delta is not None:
+            self._delta.append(line)
+        if self._behind:
+            return
+        try:
+            self._journal.append(line)
+        except OSError as error:
+            self._fell_behind(error)
 
-    def _lines(self) -> Iterable[dict[str, Any]]:
+    def _fell_behind(self, error: OSError) -> None:
+        """What stands there now may end in half a line: nothing more is appended before the file is whole again."""
+        self._behind = True
+        self.failed(error)
+
+    def _lines(self) -> Iterable[Line]:
         yield {"day": self._books.day, "realized": self._books.realized}
         if self.risk is not None:
             yield {"risk": attrs.asdict(self.risk)}

@@ -59,7 +59,6 @@ from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.platform import Credential, PlatformConfig, keys_in, needs_private_key, read_credential
 from wire.sdk.settings import Settings
-from wire.sdk.syncing import Syncer
 from wire.sdk.work import Work
 from wire.stops import Level
 from wire.values import LogCategory
@@ -127,8 +126,8 @@ class Engine:
 
     def _scribbling(self) -> Work:
         failed = storage_failed(self.outlet)
-        self.outlet.failed = failed
-        spool, ledger = SpoolLane(self.outlet, failed=failed), Syncer(self.desk.ledger, failed=failed)
+        self.outlet.failed = self.desk.ledger.failed = failed
+        spool, ledger = SpoolLane(self.outlet, failed=failed), SpoolLane(self.desk.ledger, failed=failed)
         return Work([self.latch_keeper, self.settings_keeper, spool, ledger])
 
     def take_up(self) -> None:
@@ -150,7 +149,8 @@ class Engine:
         """Everything to disk, at the end. Blocking."""
         with suppress(OSError):  # the disk was reported when it failed
             self.outlet.make_whole()
-        self.desk.ledger.sync()
+        with suppress(OSError):
+            self.desk.ledger.make_whole()
         self.outlet.close()
         self.desk.ledger.close()
 

@@ -124,6 +124,11 @@ class OrderBook:
         """Called by the gate's check: from now on the broker may know of it."""
         return self._change(order_id, written=True)
 
+    def unwritten(self, order_id: str) -> Order | None:
+        """About to be sent, for the first time or again: what it takes from a position does not count yet."""
+        order = self._orders.get(order_id)
+        return order if order is None or order.is_final else self._change(order_id, written=False)
+
     def accepted(self, order_id: str, number: str, branch: str) -> Order | None:
         order = self._orders.get(order_id)
         if order is None or order.number:

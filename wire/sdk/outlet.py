@@ -12,7 +12,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -22,7 +22,7 @@ from wire.lanes import ENGINE_UP, LANES, TYPE_OF, Lane
 from wire.messages import ErrorReport, Fill, TradeLog
 from wire.outbox import VITAL
 from wire.sdk.journal import Journal, Line
-from wire.sdk.syncing import Fsync, Syncer
+from wire.sdk.syncing import Fsync, Syncable, Syncer
 from wire.sdk.work import Job, Outcome
 from wire.values import ErrorCategory, Severity
 
@@ -218,20 +218,31 @@ class Outlet:
         return ({"+": i, "type": TYPE_OF[type(m)], "payload": unstructure(m)} for i, m in self._waiting.items())
 
 
-class SpoolLane(Syncer):
-    """Keeps the spool's file short, whole and safe."""
+class Rewritable(Syncable, Protocol):
+    """A file that memory leads and that can be written anew while it goes on."""
 
-    def __init__(self, outlet: Outlet, *, failed: Callable[[Exception], None]) -> None:
-        super().__init__(outlet, failed=failed)
-        self._outlet = outlet
+    @property
+    def wants_rewrite(self) -> bool: ...
+
+    def begin_rewrite(self) -> Callable[[], None]: ...
+
+    def end_rewrite(self, *, written: bool) -> None: ...
+
+
+class SpoolLane(Syncer):
+    """Keeps such a file short, whole and safe."""
+
+    def __init__(self, file: Rewritable, *, failed: Callable[[Exception], None]) -> None:
+        super().__init__(file, failed=failed)
+        self._kept = file
 
     def next(self, now: float) -> Job | None:
-        if now >= self._not_before and self._outlet.wants_rewrite:
-            return Job(work=self._outlet.begin_rewrite(), then=self._rewritten, blocking=True)
+        if now >= self._not_before and self._kept.wants_rewrite:
+            return Job(work=self._kept.begin_rewrite(), then=self._rewritten, blocking=True)
         return super().next(now)
 
     def _rewritten(self, outcome: Outcome, now: float) -> None:
-        self._outlet.end_rewrite(written=outcome.error is None)
+        self._kept.end_rewrite(written=outcome.error is None)
         self._done(outcome, now)
 
 

@@ -11,7 +11,7 @@ from actors.engine.orders import Order, OrderBook
 from actors.engine.risk.limits import Limits
 from actors.engine.risk.plan import RiskPlan
 from actors.engine.risk.pretrade import Refusals, RiskRefused, Wanted, check
-from actors.engine.risk.triggers import Facts, Triggers, Verdict
+from actors.engine.risk.triggers import Facts, Triggers, Trip, Verdict
 from wire.values import Side
 
 UNKNOWN = "the platform's risk limits are not known yet"
@@ -25,6 +25,7 @@ class RiskBook:
         self._platform: Limits | None = None
         self._refusals = Refusals()
         self.triggers = Triggers(limits=self._plan.limits, levels=self._plan.levels)
+        self.stopping: dict[str, Trip] = {}  # by stop, until it is latched; a watch that is restarted goes on with it
 
     @property
     def limits(self) -> Limits:

@@ -25,7 +25,6 @@ class RiskWatch(Actor):
     def __init__(self, *, desk: Desk, halting: Halting) -> None:
         self._desk = desk
         self._halting = halting
-        self._stopping: dict[str, Trip] = {}
         self._failing = False
 
     async def started(self) -> None:
@@ -38,8 +37,9 @@ class RiskWatch(Actor):
         self._judge()
 
     def _judge(self) -> None:
-        for stop_id in [i for i in self._stopping if self._halting.is_safe(i)]:
-            self._desk.risk.triggers.tripped(self._stopping.pop(stop_id))
+        risk = self._desk.risk
+        for stop_id in [i for i in risk.stopping if self._halting.is_safe(i)]:
+            risk.triggers.tripped(risk.stopping.pop(stop_id))
         self._carry_out(self._verdict())
 
     def _verdict(self) -> Verdict:
@@ -71,7 +71,7 @@ class RiskWatch(Actor):
     def _stop(self, trip: Trip) -> None:
         """The gate is closed when this returns."""
         reason = f"{trip.trigger.value}: {trip.reason}"
-        self._stopping[self._halting.stop_here(trip.level, LocalStopCause.RISK, reason)] = trip
+        self._desk.risk.stopping[self._halting.stop_here(trip.level, LocalStopCause.RISK, reason)] = trip
         self._report(f"error_risk_{trip.trigger.value}", trip.reason, Severity.CRITICAL)
 
     def _be_cautious(self, caution: str | None) -> None:
