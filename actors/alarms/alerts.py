@@ -6,10 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-import attrs
 import trio
 
-from actors.alarms.webhook import TellOutside
+from actors.alarms.webhook import AlertAcknowledged, TellOutside
 from actors.links.messages import EngineReportedError
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
@@ -24,7 +23,8 @@ from wire.ui import Topic
 RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 LIMIT = 10_000
 QUIET_SECONDS = 60.0
-"""The same words about the same engine and stop are not repeated within this time."""
+"""The same words about the same engine and stop are not repeated within this time, unless somebody acknowledged them:
+whoever did has dealt with it, and what comes after that is new to them."""
 ALERTS = "alerts"
 
 
@@ -67,7 +67,7 @@ class Alerts(Actor):
         self._unsaved: OrderedDict[str, Alert] = OrderedDict()
         self._recalled = False
         self._mine: set[str] = set()  # raised before the old ones were read
-        self._said: OrderedDict[RaiseAlert, float] = OrderedDict()
+        self._said: OrderedDict[RaiseAlert, tuple[str, float]] = OrderedDict()
         self._bell = trio.Event()
 
     async def started(self) -> None:
@@ -76,31 +76,36 @@ class Alerts(Actor):
 
     @handles(RaiseAlert)
     async def on_raise(self, msg: RaiseAlert) -> None:
-        if self._is_news(msg):
-            self._show(msg)
+        self._raise(msg, msg.reason)
 
     @handles(EngineReportedError)
     async def on_engine_error(self, msg: EngineReportedError) -> None:
         """Whatever the words: an engine that repeats itself is one alert a minute, all its words are in the log."""
         alert = RaiseAlert(code=msg.code, severity="critical", reason="", engine_id=msg.engine_id)
-        if self._is_news(alert):
-            self._show(attrs.evolve(alert, reason=f"{msg.engine_id}: {msg.reason}"))
+        self._raise(alert, f"{msg.engine_id}: {msg.reason}")
 
-    def _is_news(self, msg: RaiseAlert) -> bool:
-        now = trio.current_time()
-        if now - self._said.get(msg, -QUIET_SECONDS) < QUIET_SECONDS:
-            return False
-        self._said[msg] = now
+    @handles(AlertAcknowledged)
+    async def on_acknowledged(self, msg: AlertAcknowledged) -> None:
+        said = next((said for said, (alert_id, _at) in self._said.items() if alert_id == msg.alert_id), None)
+        if said is not None:
+            del self._said[said]
+
+    def _raise(self, msg: RaiseAlert, words: str) -> None:
+        """Shows it, unless ``msg`` was said a moment ago and nobody has acknowledged that."""
+        now, before = trio.current_time(), self._said.get(msg)
+        if before is not None and now - before[1] < QUIET_SECONDS:
+            return
+        self._said[msg] = (self._show(msg, words), now)
         if len(self._said) > LIMIT:
             self._said.popitem(last=False)
-        return True
 
-    def _show(self, msg: RaiseAlert) -> None:
+    def _show(self, msg: RaiseAlert, words: str) -> str:
+        """The id of the alert."""
         alert = Alert(
             id=self._new_id(),
             code=msg.code,
             severity=msg.severity,
-            reason=msg.reason[:2000],
+            reason=words[:2000],
             engine_id=msg.engine_id,
             stop_id=msg.stop_id,
             state=AlertState.OPEN,
@@ -117,6 +122,7 @@ class Alerts(Actor):
         self._unsaved[alert.id] = alert
         self._bell.set()
         self.context.log.warning("%s: %s", alert.code, alert.reason)
+        return alert.id
 
     async def _save(self) -> None:
         failures = 0

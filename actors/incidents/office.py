@@ -101,7 +101,7 @@ class IncidentOffice(Actor):
         self._book = book
         self._wall = wall
         self._pictures: OrderedDict[str, list[Before]] = OrderedDict()
-        self._written: OrderedDict[str, tuple[StopState, datetime | None]] = OrderedDict()
+        self._written: OrderedDict[str, tuple[int, StopState, datetime | None]] = OrderedDict()
         self._due: OrderedDict[str, tuple[Stop, float]] = OrderedDict()
         self._bell = trio.Event()
 
@@ -114,8 +114,12 @@ class IncidentOffice(Actor):
         is_new = stop.stop_id not in self._pictures
         if is_new and self._wall() - stop.requested_at < FRESH:
             self._remember(stop.stop_id, self._look(stop))
-        mark = (stop.state, stop.released_at)
-        if self._written.get(stop.stop_id) == mark or not (is_new or is_complete(stop)):
+        mark = (stop.epoch, stop.state, stop.released_at)
+        if self._written.get(stop.stop_id) == mark:
+            if waiting := self._due.get(stop.stop_id):
+                self._due[stop.stop_id] = (stop, waiting[1])
+            return
+        if not (is_new or is_complete(stop)):
             return
         self._written[stop.stop_id] = mark
         self._written.move_to_end(stop.stop_id)

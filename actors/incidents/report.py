@@ -13,9 +13,9 @@ import attrs
 from wire.parts import Residual
 from wire.rest.engines import Connection
 from wire.rest.records import LogRow
-from wire.rest.stops import EmergencyStopResult, Stop, StopState
+from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.schema import C, message
-from wire.stops import Identifier
+from wire.stops import Identifier, Level
 from wire.values import Flatness, Millis, Name, ParameterKey, StopPhase, Text
 
 LOG_BEFORE = timedelta(seconds=60)
@@ -30,6 +30,10 @@ STAGES = (
     StopPhase.FLATTENED,
     StopPhase.VERIFIED,
 )
+
+
+_ASKED = ("requested", "raised", "reopened")
+_LEVELS = frozenset(level.value for level in Level)
 
 
 @message
@@ -180,12 +184,25 @@ def _engine(
 
 
 def _reached(stop: Stop) -> dict[str, dict[str, datetime]]:
-    """When each engine first said what."""
+    """When each engine first said what. What was verified of a lower level says nothing of the one that followed."""
     first: dict[str, dict[str, datetime]] = {}
+    highest: Level | None = None
     for event in stop.timeline:
+        if event.event in _ASKED:
+            level = _asked_for(event)
+            if highest is None or level is None or level > highest:
+                highest = level
+                for reached in first.values():
+                    reached.pop(StopPhase.VERIFIED.value, None)
         if event.engine_id is not None:
             first.setdefault(event.engine_id, {}).setdefault(event.event, event.at)
     return first
+
+
+def _asked_for(event: TimelineEvent) -> Level | None:
+    """The level in ``<who>: <level> <reason>``; None where the event says none, as one found in a latch does."""
+    word = (event.detail or "").partition(": ")[2].partition(" ")[0]
+    return Level(word) if word in _LEVELS else None
 
 
 def _stages(stop: Stop, reached: Mapping[str, datetime]) -> list[Stage]:

@@ -71,6 +71,7 @@ class Face:
 def build_app(face: Face) -> QuartTrio:
     """The application that answers for ``face``; the WebSocket endpoint is added by ``actors.web.live``."""
     app = QuartTrio("actors.web", static_folder=None)
+    app.url_map.merge_slashes = False  # a path that is not ours is said to be unknown, not sent elsewhere
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, BODY_TIMEOUT=BODY_TIMEOUT, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.before_request(_take_body)
     app.after_request(_finish(face))

@@ -2,7 +2,8 @@
 
 A connection that has asked for nothing yet has 5 s to do so. Of such connections only so many are kept; one more puts
 out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once;
-and when the house is full, so does one that had its answer and stays without asking again.
+and when the house is full, so does one that had its answer and stays without asking again, and then one that has
+announced a body and is still saying it.
 
 And with a way out that costs little more than the system call. Everything that goes out passes one queue, in which the
 library's bytes and whole WebSocket frames that were finished elsewhere follow each other and never mix; the state of
@@ -44,32 +45,40 @@ CONNECTION = "watchkeeper.connection"
 
 @attrs.define
 class Guests:
-    """All connections of this process's web listener; of them, oldest first, those that have asked for nothing yet and
-    those that had their answer and ask for nothing more."""
+    """All connections of this process's web listener; of them, oldest first, those that have asked for nothing yet,
+    those that had their answer and ask for nothing more, and those whose request has not come whole."""
 
     silent_limit: int = SILENT
     limit: int = CONNECTIONS
     count: int = 0
     silent: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
     resting: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
+    speaking: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
 
     def enter(self, scope: trio.CancelScope) -> bool:
         """False when the house is full of guests that are being served."""
-        if len(self.silent) >= self.silent_limit or (self.count >= self.limit and self.silent):
-            oldest, _ = self.silent.popitem(last=False)
-            oldest.cancel()
-        elif self.count >= self.limit and self.resting:
-            oldest, _ = self.resting.popitem(last=False)
-            oldest.cancel()
+        if len(self.silent) >= self.silent_limit:
+            self._put_out(self.silent)
         elif self.count >= self.limit:
-            return False
+            idle = self.silent or self.resting or self.speaking
+            if not idle:
+                return False
+            self._put_out(idle)
         self.count += 1
         self.silent[scope] = None
         return True
 
     def asked(self, scope: trio.CancelScope) -> None:
-        self.silent.pop(scope, None)
-        self.resting.pop(scope, None)
+        """It has begun a request."""
+        for kind in (self.silent, self.resting, self.speaking):
+            kind.pop(scope, None)
+
+    def speaks(self, scope: trio.CancelScope, *, still: bool) -> None:
+        """Whether the body of its request is still to come; the place in the row is that of its beginning."""
+        if still:
+            self.speaking.setdefault(scope)
+        else:
+            self.speaking.pop(scope, None)
 
     def answered(self, scope: trio.CancelScope) -> None:
         self.resting[scope] = None
@@ -77,6 +86,11 @@ class Guests:
     def leave(self, scope: trio.CancelScope) -> None:
         self.asked(scope)
         self.count -= 1
+
+    @staticmethod
+    def _put_out(row: OrderedDict[trio.CancelScope, None]) -> None:
+        oldest, _ = row.popitem(last=False)
+        oldest.cancel()
 
 
 GUESTS = Guests()
@@ -119,6 +133,7 @@ class BoundedServer(TCPServer):
             protocol = self.protocol.protocol
             if not isinstance(protocol, H11Protocol) or _is_answered_early(protocol):
                 break
+            GUESTS.speaks(self._scope, still=protocol.connection.their_state is h11.SEND_BODY)
             if isinstance(protocol.stream, WSStream):
                 self._scope.deadline = math.inf
                 await trio.sleep(allowance.spend(len(data), trio.current_time()))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from actors.alarms.webhook import AlertAcknowledged, TellOutside, alert_in
-from actors.requests import WEBHOOK, Principal
+from actors.requests import ALERTS, WEBHOOK, Principal
 from actors.web.answers import Listing, listing
 from actors.web.problems import Problem, not_found
 from actors.web.table import PAGING, Answer, Call, Query, Route
@@ -73,7 +73,8 @@ async def acknowledge(call: Call) -> Answer:
     if alert is None:
         raise not_found("alert")
     call.services.hub.publish(Topic.ALERTS, alert, key=alert.id)
-    call.services.system.ref(WEBHOOK).tell(AlertAcknowledged(alert_id=alert.id))
+    for told in (ALERTS, WEBHOOK):
+        call.services.system.ref(told).tell(AlertAcknowledged(alert_id=alert.id))
     return Answer(value=alert)
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from actors.alarms.alerts import QUIET_SECONDS, Alerts
-from actors.alarms.webhook import TellOutside
+from actors.alarms.webhook import AlertAcknowledged, TellOutside
 from actors.links.messages import EngineReportedError
 from actors.live.hub import Hub
 from actors.platform.degraded import DegradedParts
@@ -121,3 +121,17 @@ async def test_after_a_restart_the_outside_hears_what_it_was_not_told(open_world
         await trio.sleep(1)
         kept = list(book.saved.values())
         assert world.outside == [TellOutside(alert=kept[0], told_before=True), TellOutside(alert=kept[1])]
+
+
+async def test_what_comes_back_after_somebody_acknowledged_it_is_said_again(open_world, autojump_clock):
+    async with open_world() as world:
+        world.alerts.tell(lost())
+        world.alerts.tell(EngineReportedError(engine_id="E1", code="error_risk_daily_loss", reason="loss"))
+        await trio.sleep(1)
+        for told in tuple(world.outside):
+            world.alerts.tell(AlertAcknowledged(alert_id=told.alert.id))
+        for _ in range(2):
+            world.alerts.tell(lost())
+            world.alerts.tell(EngineReportedError(engine_id="E1", code="error_risk_daily_loss", reason="loss"))
+        await trio.sleep(1)
+        assert [told.alert.reason for told in world.outside] == ["gone", "E1: loss"] * 2

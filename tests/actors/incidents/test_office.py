@@ -193,3 +193,27 @@ async def test_a_stop_that_the_platform_did_not_see_begin_has_no_picture(open_wo
         world.see(stop(requested_at=START - timedelta(hours=1)))
         await trio.sleep(10)
         assert world.book.reports["s1"].engines[0].before is None
+
+
+async def test_the_report_of_a_stop_that_was_raised_is_written_when_it_ends_again(open_world, autojump_clock):
+    async with open_world() as world:
+        first = stop(StopState.VERIFIED, level=Level.HALT)
+        for view in (
+            first,
+            changed(first, level=Level.FLATTEN, epoch=2, state=StopState.RUNNING),
+            changed(first, level=Level.FLATTEN, epoch=2, state=StopState.VERIFIED),
+        ):
+            world.see(view)
+            await trio.sleep(SETTLE_SECONDS * 2)
+        kept = world.book.reports["s1"].stop
+        assert (kept.level, kept.epoch) == (Level.FLATTEN, 2)
+
+
+async def test_evidence_right_behind_the_end_of_a_stop_is_in_its_report(open_world, autojump_clock):
+    async with open_world() as world:
+        first = stop(StopState.TIMED_OUT, delivered=0)
+        world.see(first)
+        await trio.sleep(SETTLE_SECONDS / 2)
+        world.see(changed(first, delivered=1))
+        await trio.sleep(SETTLE_SECONDS * 2)
+        assert [world.book.reports["s1"].stop.delivered, len(world.book.saves)] == [1, 1]

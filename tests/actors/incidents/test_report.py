@@ -147,6 +147,24 @@ def test_each_stage_is_timed_from_the_request_and_counts_once():
     assert stages == {"sent": 5, "frozen": 20, "verified": 1300}
 
 
+def test_what_was_verified_of_a_lower_level_is_no_stage_of_the_one_it_was_raised_to():
+    timeline = [
+        TimelineEvent(at=START, event="requested", detail="kim: HALT because"),
+        TimelineEvent(at=at(0.02), event="frozen", engine_id="E1"),
+        TimelineEvent(at=at(0.06), event="verified", engine_id="E1"),
+        TimelineEvent(at=at(3), event="raised", detail="lee: FLATTEN more"),
+        TimelineEvent(at=at(4), event="cancelled", engine_id="E1"),
+    ]
+    assert {s.phase.value: s.ms for s in made(timeline=timeline).engines[0].stages} == {"frozen": 20, "cancelled": 4000}
+    timeline += [
+        TimelineEvent(at=at(5), event="verified", engine_id="E1"),
+        TimelineEvent(at=at(8), event="raised", detail="lee: FLATTEN asked for again"),
+        TimelineEvent(at=at(9), event="verified", engine_id="E1"),
+    ]
+    stages = {s.phase.value: s.ms for s in made(timeline=timeline).engines[0].stages}
+    assert stages == {"frozen": 20, "cancelled": 4000, "verified": 5000}
+
+
 def test_what_was_there_before_stands_beside_what_is_left():
     first, second = made().engines
     assert (first.before.orders, first.orders_remaining) == (3, 0)

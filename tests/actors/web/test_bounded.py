@@ -52,3 +52,25 @@ async def test_a_full_house_puts_out_who_rests_longest_before_it_turns_anybody_a
     assert first.cancel_called
     guests.leave(first)
     assert (guests.count, len(guests.resting)) == (3, 0)
+
+
+async def test_a_full_house_puts_out_who_has_spoken_longest_and_is_not_done_before_it_turns_anybody_away():
+    guests = Guests(silent_limit=10, limit=3)
+    served, first, second, *late = (trio.CancelScope() for _ in range(6))
+    for scope in (served, first, second):
+        assert guests.enter(scope)
+        guests.asked(scope)
+        guests.speaks(scope, still=True)
+    guests.speaks(first, still=True)  # another drop of it
+    guests.speaks(served, still=False)
+    assert guests.enter(late[0])
+    assert [s.cancel_called for s in (served, first, second)] == [False, True, False]
+    guests.leave(first)
+    guests.asked(late[0])
+    guests.asked(second)
+    guests.answered(second)
+    assert guests.enter(late[1])  # whoever rests goes first
+    assert (second.cancel_called, served.cancel_called) == (True, False)
+    guests.leave(second)
+    guests.asked(late[1])
+    assert not guests.enter(late[2])

@@ -178,7 +178,16 @@ async def test_an_id_that_cannot_be_one_is_not_found(desk, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/nothing", "/api", "/api/stops/x/y/z", "/%2e%2e/%2e%2e/etc/passwd", "/assets/none.js"]
+    "path",
+    [
+        "/api/nothing",
+        "/api",
+        "/api/stops/x/y/z",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/assets/none.js",
+        "/api//stops",
+        "/api/engines/emergency-stop//",
+    ],
 )
 async def test_an_address_without_anything_is_404_for_every_method(desk, path):
     for method in ("GET", "POST", "DELETE", "PATCH"):
