@@ -75,6 +75,7 @@ class Desk:
         self.prices = Prices()
         self.was_in_step = False
         self.trading_day = ""
+        self.day_began_at = float("-inf")
         self.fills = 0
         self.last_fill = float("-inf")
         self.last_order_answer: float | None = None
@@ -342,7 +343,8 @@ class Desk:
             return False
         previous = self.trading_day or self.books.day
         if self.trading_day:
-            self.prices.seen = None  # its figures belong to the day that ended
+            self.prices.seen = None  # its figures belong to the day that ended, and so do those of a read under way
+            self.day_began_at = self.clock.now()
         self.trading_day = day
         self.day_began(day)
         if self.books.begin_day(day):
@@ -383,7 +385,7 @@ class Desk:
 
     def positions_report(self) -> Positions:
         prices = {s: q.price for s, q in self.prices.quotes.items()}
-        held, working = self.books.positions(), self.orders.working()
+        held, working = self.books.positions(), [o for o in self.orders.open_orders() if o.written]
         blocked = {(p.strategy_id, p.symbol): self.blocked(p.strategy_id, p.symbol) for p in held}
         return reports.positions(held, working, prices, blocked=blocked, synced=self.gate.synced, at=self.clock.wall())
 

@@ -135,8 +135,10 @@ class Reconciliation:
             if not read.daily:
                 return  # this service was seen to answer with an empty list whatever happened
             patience = max(patience, LOST_AFTER)
-        elif read.open_orders is None and row is not None and row.open_quantity > 0:
-            return
+        elif row is not None and row.open_quantity > 0:
+            if read.open_orders is None:
+                return
+            patience = max(patience, LOST_AFTER)  # one of the two lists is not whole, or late
         if self._persists(f"over/{order.order_id}", True, read, fresh, patience):
             self._end(order, row)
 
@@ -170,7 +172,8 @@ class Reconciliation:
             if self._desk.last_fill < read.began:
                 books.reconcile(held, read.balance.totals.cash_d2)
             if books.cash_is_known:
-                self._desk.prices.seen = _seen(read)
+                if read.began >= self._desk.day_began_at:
+                    self._desk.prices.seen = _seen(read)
             else:
                 fresh["cash"] = _Noted(None, read.began)  # a fill came meanwhile: the next read tells
             return ()
@@ -188,11 +191,10 @@ class Reconciliation:
         return tuple(differences)
 
     def _view(self, read: BrokerRead, shown: dict[str, OpenOrder], strangers: int) -> View:
+        """What the broker's list lacks counts as working until that is explained: lists come late, or in part."""
         orders = self._desk.orders
-        if read.open_orders is None:
-            working = orders.working()
-        else:
-            working = [o for n in shown if (o := orders.by_number(n)) is not None]
+        listed = [o for n in shown if (o := orders.by_number(n)) is not None]
+        working = {o.order_id: o for o in (*listed, *orders.working())}.values()
         held = {h.symbol: h.quantity for h in read.balance.holdings}
         return View(
             began=read.began,

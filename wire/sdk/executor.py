@@ -69,6 +69,7 @@ class Executor(Lane):
         self._asked: set[str] = set()
         self._lost: dict[str, float] = {}
         self._due = 0.0
+        self._doubts = 0
         self._read_at: float | None = None
         self._complained: set[str] = set()
         self.synced_changed: Callable[[], None] = lambda: None
@@ -85,7 +86,9 @@ class Executor(Lane):
         self.hurry()
 
     def out_of_sync(self) -> None:
-        """No order leaves before the books were compared with the broker again."""
+        """No order leaves before the books were compared with the broker again, from now on: what is being compared at
+        this moment began too early."""
+        self._doubts += 1
         self._set_synced(False)
         self.hurry()
 
@@ -119,9 +122,9 @@ class Executor(Lane):
         if now < self._due:
             return None
         if handlers.read_account is not None:
-            return self._job(handlers.read_account, then=partial(self._was_read, now))
+            return self._job(handlers.read_account, then=partial(self._was_read, now, self._doubts))
         if handlers.reconcile is not None and not self._gate.synced:
-            return self._job(handlers.reconcile, then=self._compared)
+            return self._job(handlers.reconcile, then=partial(self._compared, self._doubts))
         return None
 
     def deadline(self) -> float | None:
@@ -145,7 +148,7 @@ class Executor(Lane):
 
     # --- what became of it ---
 
-    def _was_read(self, began: float, outcome: Outcome, now: float) -> None:
+    def _was_read(self, began: float, doubts: int, outcome: Outcome, now: float) -> None:
         at = self._clock.wall()
         view, reading = self._view(outcome, began=began, ended=now, at=at)
         if reading is None:
@@ -153,7 +156,7 @@ class Executor(Lane):
             if self._read_at is None or now - self._read_at > _BELIEVED:
                 self._set_synced(False)
         else:
-            self._good(view, reading, now, at)
+            self._good(view, reading, now, at, doubts)
         for report in self._stopping.observe(view):
             self._tell(report)
         self._plan(view, now)
@@ -169,7 +172,7 @@ class Executor(Lane):
             words = "read_account returned no Reading"
         return View(began=began, ended=ended, at=at, problem=words), None
 
-    def _good(self, view: View, reading: Reading, now: float, at: datetime) -> None:
+    def _good(self, view: View, reading: Reading, now: float, at: datetime, doubts: int) -> None:
         self._complained.discard("read")
         self._read_at = now
         self.holdings.view = view
@@ -182,7 +185,7 @@ class Executor(Lane):
         for order_id in self._asked - there:
             self._stopping.order_over(order_id, by_cancel=True)
         self._asked &= there
-        if self._handlers.reconcile is None:
+        if self._handlers.reconcile is None and doubts == self._doubts:
             self._set_synced(True)
         blocked = {r.symbol: r.reason for run in self._stopping.runs for r in run.report().residuals}
         self._outlet.send(positions_of(reading, synced=self._gate.synced, at=at, blocked=blocked))
@@ -219,11 +222,12 @@ class Executor(Lane):
         state = outcome.value if isinstance(outcome.value, SymbolState) else None
         self._stopping.saw(symbol, state, now)
 
-    def _compared(self, outcome: Outcome, now: float) -> None:
+    def _compared(self, doubts: int, outcome: Outcome, now: float) -> None:
         self._due = now + _RETRY_READ
         if outcome.error is None:
             self._complained.discard("reconcile")
-            self._set_synced(True)
+            if doubts == self._doubts:
+                self._set_synced(True)
         else:
             self._complain("reconcile", "the books were not compared with the broker", outcome.error)
 

@@ -44,16 +44,24 @@ class RiskWatch(Actor):
 
     def _verdict(self) -> Verdict:
         """A watch that dies of a judgement would leave the orders to no limit at all."""
-        risk = self._desk.risk
+        desk, failed = self._desk, None
         try:
-            verdict = risk.judge(facts_of(self._desk))
+            facts = facts_of(desk)
+        except Exception as error:  # orders and refusals are counted all the same
+            failed = self._failed(error)
+            facts = Facts(now=desk.clock.now(), day="", problem=failed, level=desk.gate.engine_level())
+        try:
+            verdict = desk.risk.judge(facts)
         except Exception as error:
-            if not self._failing:
-                self.context.log.exception("the risk limits cannot be judged")
-            self._failing = True
-            return risk.triggers.unjudged(f"judging fails: {type(error).__name__}", self._desk.clock.now())
-        self._failing = False
+            failed = self._failed(error)
+            verdict = desk.risk.triggers.unjudged(failed, desk.clock.now())
+        self._failing = failed is not None
         return verdict
+
+    def _failed(self, error: Exception) -> str:
+        if not self._failing:
+            self.context.log.exception("the risk limits cannot be judged")
+        return f"judging fails: {type(error).__name__}"
 
     def _carry_out(self, verdict: Verdict) -> None:
         desk = self._desk

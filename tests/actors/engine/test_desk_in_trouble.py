@@ -206,25 +206,37 @@ def test_an_order_whose_second_sending_is_refused_was_never_with_the_broker(desk
 # --- a watch that dies ---
 
 
+async def watched(desk, stops, seconds):
+    watch = partial(RiskWatch, desk=desk, halting=stops)
+    async with open_system(name="engine", children=[ChildSpec(id="risk", factory=watch)]):
+        await trio.sleep(seconds)
+
+
+async def test_orders_are_counted_also_while_the_facts_cannot_be_gathered(make_desk, tmp_path):
+    desk = make_desk(max_orders_per_minute=2)
+    stops = halting(desk, tmp_path)
+    desk.books.cash = None
+    for _ in range(3):
+        desk.before_write(place(desk).order_id)
+    await watched(desk, stops, 0.1)
+    (stop,) = said(desk, LocalStop)
+    assert stop.reason == "order_rate: 3 orders within a minute"
+    assert desk.gate.caution == "the risk limits cannot be judged: judging fails: TypeError"
+
+
 async def test_a_watch_that_dies_before_its_stop_is_latched_still_stops_for_a_greater_loss(make_desk, tmp_path):
     desk = make_desk(max_daily_loss=100)
     stops = halting(desk, tmp_path)
     desk.books.cash, desk.books.cash_is_known = 900, True
     desk.prices.seen = BalanceSeen(at=100.0, prices={}, assets_yesterday=1_000)
-    watch = partial(RiskWatch, desk=desk, halting=stops)
-
-    async def watched(seconds):
-        async with open_system(name="engine", children=[ChildSpec(id="risk", factory=watch)]):
-            await trio.sleep(seconds)
-
-    await watched(0.1)
+    await watched(desk, stops, 0.1)
     (first,) = said(desk, LocalStop)
     stops.keeper.safe = stops.keeper.version
     stops._saved()
-    await watched(0.1)  # another watch
+    await watched(desk, stops, 0.1)  # another watch
     assert desk.risk.triggers.record.tripped == {"daily_loss": 100}
     stops._let_go([first.id], 10, resume=True)
     desk.books.cash = 880
-    await watched(0.1)
+    await watched(desk, stops, 0.1)
     assert len(said(desk, LocalStop)) == 2
     assert {r.code for r in said(desk, ErrorReport)} == {"error_risk_daily_loss"}

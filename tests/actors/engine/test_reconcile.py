@@ -354,6 +354,52 @@ def test_where_no_open_orders_are_offered_a_missing_row_ends_an_order_only_if_th
     assert desk.orders.get(order.order_id).status is OrderStatus.CANCELLED
 
 
+def test_an_order_that_the_list_of_open_orders_lacks_counts_as_working_until_that_is_explained(desk):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    reconciliation = Reconciliation(desk)
+    for _ in range(2):  # the broker's lists come a little later than its answers
+        view = reconciliation.apply(read(desk, daily=[]), patience=2.0).view
+        assert [(o.order_id, o.remaining) for o in view.orders] == [(order.order_id, 10)]
+    view = reconciliation.apply(read(desk, opens=[open_row()]), patience=2.0).view
+    assert [o.order_id for o in view.orders] == [order.order_id]
+    for _ in range(3):
+        outcome = reconciliation.apply(read(desk, daily=[daily_row()]), patience=2.0)
+    assert outcome.view.orders == ()
+    assert desk.orders.get(order.order_id).status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("patience", [0.0, 1.0])
+def test_an_order_that_one_of_two_lists_shows_is_not_over_before_a_while(desk, patience):
+    order = written(desk)
+    desk.accepted(order.order_id, "117", "91252")
+    reconciliation = Reconciliation(desk)
+    for _ in range(7):  # a page of the open orders is missing
+        outcome = reconciliation.apply(read(desk, daily=[daily_row(left=10)]), patience=patience)
+        assert outcome.again
+        assert [o.order_id for o in outcome.view.orders] == [order.order_id]
+    for _ in range(2):
+        outcome = reconciliation.apply(read(desk, daily=[daily_row(left=10)]), patience=patience)
+    assert outcome.view.orders == ()
+
+
+def test_a_read_that_began_before_the_day_did_says_nothing_about_todays_loss(desk):
+    reconciliation = Reconciliation(desk)
+    late = read(desk, cash=1_000)
+    desk.clock.at += 1.0
+    desk.begin_day("20261121")
+    reconciliation.apply(late, patience=1.0)
+    assert facts_of(desk).problem == "the account has not been read yet"
+    reconciliation.apply(read(desk, cash=1_000), patience=1.0)
+    assert facts_of(desk).problem is None
+
+
+def test_an_order_whose_fate_is_not_known_is_at_stake(desk):
+    order = written(desk)
+    desk.lost(order.order_id, "no answer")
+    assert [(o.order_id, o.remaining) for o in desk.positions_report().open_orders] == [(order.order_id, 10)]
+
+
 @given(st.integers(1, 10_000), st.integers(1, 1_000_000))
 def test_a_read_fill_is_split_into_prices_of_whole_won_that_add_up(quantity, odd):
     value = quantity * 70_000 + odd % quantity
