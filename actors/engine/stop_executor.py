@@ -79,6 +79,8 @@ class StopExecutor(Actor):
 
     def _viewed(self, view: View) -> None:
         """Every read of the broker, whoever asked for it, is evidence."""
+        if view.orders and view.problem is None:
+            self._desk.lease.at_stake(self._desk.clock.now())
         for report in self._halting.stopping.observe(view):
             self._tell(report)
 

@@ -263,6 +263,7 @@ class Conversation:
         else:
             parts.gate.fenced = None
             parts.lease.adopt(welcome.on_lease_expiry)
+            halting.keep(welcome.on_lease_expiry)
             if halting.latch.platform_id is None:
                 halting.latch = attrs.evolve(halting.latch, platform_id=welcome.platform_id)
                 parts.latch_keeper.changed()

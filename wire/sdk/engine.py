@@ -149,6 +149,8 @@ class Engine:
                 "the settings file was damaged: the engine's own values count, and every strategy stays paused until a "
                 "person resumes it"
             )
+        if self.settings.on_lease_expiry is not None:
+            self.lease.adopt(self.settings.on_lease_expiry)
         self.halting.resume(knows_paused=intact)
         self.executor.begin_day(None)
         self._told = EngineState.STARTING
@@ -192,6 +194,7 @@ class Engine:
             self.handlers,
             stopping=self.halting.stopping,
             gate=self.gate,
+            lease=self.lease,
             outlet=self.outlet,
             clock=self.clock,
             period=self.options.read_every,

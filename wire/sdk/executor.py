@@ -18,6 +18,7 @@ from wire.sdk.clock import Clock
 from wire.sdk.errors import EngineError
 from wire.sdk.flattening import SymbolState
 from wire.sdk.gate import Gate
+from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet
 from wire.sdk.stop_run import StopRun, View
 from wire.sdk.stopping import CancelWorking, CloseOut, Look, Stopping
@@ -54,12 +55,21 @@ class Executor(Lane):
     """One handler at a time. ``period``: seconds between two reads while nothing is to be done."""
 
     def __init__(
-        self, handlers: Handlers, *, stopping: Stopping, gate: Gate, outlet: Outlet, clock: Clock, period: float
+        self,
+        handlers: Handlers,
+        *,
+        stopping: Stopping,
+        gate: Gate,
+        lease: Lease,
+        outlet: Outlet,
+        clock: Clock,
+        period: float,
     ) -> None:
         super().__init__()
         self._handlers = handlers
         self._stopping = stopping
         self._gate = gate
+        self._lease = lease
         self._outlet = outlet
         self._clock = clock
         self._period = period
@@ -176,6 +186,8 @@ class Executor(Lane):
         self._complained.discard("read")
         self._read_at = now
         self.holdings.view = view
+        if view.orders:
+            self._lease.at_stake(now)
         self.begin_day(reading.trading_day)
         for order_id in [i for i, since in self._lost.items() if view.began > since + _SETTLING]:
             del self._lost[order_id]

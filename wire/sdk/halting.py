@@ -19,7 +19,7 @@ from wire.messages import (
     StrategyResult,
     TradeLog,
 )
-from wire.parts import Reduced
+from wire.parts import LeaseExpiry, Reduced
 from wire.sdk.clock import Clock
 from wire.sdk.gate import Gate, Reduction
 from wire.sdk.identity import Identity
@@ -113,6 +113,12 @@ class Halting:
         if self.latch_state is LatchState.CORRUPT:
             words = "the file that remembers this engine's stops is damaged"
             self._damage = self.stop_here(Level.HALT, LocalStopCause.RISK, words)
+
+    def keep(self, policy: LeaseExpiry) -> None:
+        """What the platform wants done while it stays away, also by a later process of this engine."""
+        if self._settings.on_lease_expiry != policy:
+            self._settings.on_lease_expiry = policy
+            self._settings_keeper.changed()
 
     # --- stops ---
 

@@ -3,7 +3,8 @@
 Expiry is given by the link (send time of the hello, or of the highest heartbeat that was answered, plus ``lease_ms``).
 When it passes, the engine halts by itself; when it stays expired the platform's policy, remembered from its last
 welcome, cancels and then flattens. HALT by expiry ends with the next lease, after reconciliation. CANCEL and FLATTEN
-by expiry are local stops, and only a release ends those.
+by expiry are local stops, and only a release ends those. An engine that finds working orders before it has any lease,
+because its process is a new one, is as alone as one whose lease has just run out.
 """
 
 from enum import Enum
@@ -19,16 +20,23 @@ class LeaseEvent(Enum):
 
 class Lease:
     """A pure state machine; times are seconds on the engine's clock. Without a first grant there is nothing to expire,
-    so a fresh engine is simply not alive."""
+    so a fresh engine is simply not alive, and alone from the moment at which something is at stake."""
 
     def __init__(self) -> None:
         self.expires_at: float | None = None
-        self._policy = LeaseExpiry()
+        self._policy: LeaseExpiry | None = None
         self._told: set[LeaseEvent] = set()
+        self._alone_since: float | None = None
 
     def adopt(self, policy: LeaseExpiry) -> None:
-        """The platform's wish for what follows an expiry."""
+        """The platform's wish for what follows an expiry, of its welcome or as an earlier process has kept it."""
         self._policy = policy
+
+    def at_stake(self, now: float) -> None:
+        """Orders work at the broker. Before the first grant a policy that is known counts from the first such call;
+        later ones change nothing."""
+        if self.expires_at is None and self._alone_since is None and self._policy is not None:
+            self._alone_since = now
 
     def renew(self, expires_at: float, now: float) -> bool:
         """Takes a later expiry that is still to come; anything else changes nothing (a frame may grant no time at all).
@@ -59,11 +67,13 @@ class Lease:
         return min((at for event, at in self._schedule() if event not in self._told), default=None)
 
     def _schedule(self) -> list[tuple[LeaseEvent, float]]:
-        if self.expires_at is None:
+        since = self._alone_since if self.expires_at is None else self.expires_at
+        if since is None:
             return []
-        schedule = [(LeaseEvent.EXPIRED, self.expires_at)]
-        if (cancel := self._policy.cancel_after_ms) is not None:
-            schedule.append((LeaseEvent.CANCEL_DUE, self.expires_at + cancel / 1000))
-        if (flatten := self._policy.flatten_after_ms) is not None:
-            schedule.append((LeaseEvent.FLATTEN_DUE, self.expires_at + flatten / 1000))
+        schedule = [] if self.expires_at is None else [(LeaseEvent.EXPIRED, since)]
+        policy = self._policy or LeaseExpiry()
+        if (cancel := policy.cancel_after_ms) is not None:
+            schedule.append((LeaseEvent.CANCEL_DUE, since + cancel / 1000))
+        if (flatten := policy.flatten_after_ms) is not None:
+            schedule.append((LeaseEvent.FLATTEN_DUE, since + flatten / 1000))
         return schedule

@@ -1,5 +1,5 @@
-"""What a person changed while the engine ran, kept over restarts: parameters, their versions, who is paused, and who
-has to keep to small orders for a while.
+"""What a person changed while the engine ran, kept over restarts: parameters, their versions, who is paused, who has to
+keep to small orders for a while, and what follows when the platform stays away.
 
 A request that was executed is remembered with its answer for a day, so that a repeated one is answered and not
 executed again.
@@ -16,6 +16,7 @@ import attrs
 from wire.codec import structure, unstructure
 from wire.errors import WireError
 from wire.messages import ParameterResult
+from wire.parts import LeaseExpiry
 from wire.sdk.latch import write_durably
 
 _REMEMBER = timedelta(hours=24)
@@ -53,10 +54,11 @@ class Settings:
         self.paused_by_hand: set[str] = set()
         self.reduced: dict[str, KeptReduction] = {}
         self.executed: dict[str, Executed] = {}
+        self.on_lease_expiry: LeaseExpiry | None = None  # None: no platform has said it yet
 
     def load(self) -> bool:
-        """False when there was a file that could not be read; then the configuration's values count, and who was paused
-        is not known."""
+        """False when there was a file that could not be read; then the configuration's values count, who was paused is
+        not known, and the platform's wish for its absence is taken to be the usual one."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
@@ -64,6 +66,7 @@ class Settings:
         try:
             self._take(json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError, WireError):
+            self.on_lease_expiry = LeaseExpiry()
             return False
         return True
 
@@ -89,6 +92,7 @@ class Settings:
             "reduced": {
                 k: {"until": r.until.isoformat(), "max_order_value": r.max_order_value} for k, r in self.reduced.items()
             },
+            "on_lease_expiry": None if self.on_lease_expiry is None else unstructure(self.on_lease_expiry),
             "executed": {
                 k: {"at": e.at.isoformat(), "result": unstructure(e.result)} for k, e in self.executed.items()
             },
@@ -109,6 +113,8 @@ class Settings:
             k: KeptReduction(until=datetime.fromisoformat(r["until"]), max_order_value=int(r["max_order_value"]))
             for k, r in plain.get("reduced", {}).items()
         }
+        policy = plain.get("on_lease_expiry")
+        self.on_lease_expiry = None if policy is None else structure(policy, LeaseExpiry)
         self.executed = {
             k: Executed(at=datetime.fromisoformat(e["at"]), result=structure(e["result"], ParameterResult))
             for k, e in plain["executed"].items()

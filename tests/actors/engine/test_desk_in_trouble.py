@@ -13,10 +13,12 @@ from actors.engine.risk.book import RiskBook
 from actors.engine.risk.limits import Limits
 from actors.engine.risk.plan import RiskPlan
 from actors.engine.risk.watch import RiskWatch
+from actors.engine.stop_executor import StopExecutor
 from actors.engine.strategy import Place
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from wire.messages import EmergencyStop, ErrorReport, LocalStop, StopProgress
+from wire.parts import LeaseExpiry
 from wire.sdk.errors import GateClosed
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
@@ -26,6 +28,7 @@ from wire.sdk.latch import Latch
 from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.settings import Settings
+from wire.sdk.stop_run import View, WorkingOrder
 from wire.sdk.work import Outcome, Work
 from wire.stops import Level, Scope
 from wire.values import LatchState, OrderStatus, Side, StopPhase
@@ -175,6 +178,21 @@ def test_the_ledger_is_whole_again_when_the_disk_takes_it(make_desk):
     assert again.orders.get(lost.order_id).filled == 4
     assert again.orders.get(later.order_id).status is OrderStatus.CANCELLED
     assert again.books.position("s1", "A00001").quantity == 4
+
+
+# --- a restart without the platform ---
+
+
+def test_orders_that_a_new_process_finds_working_are_not_left_to_themselves(desk, tmp_path):
+    executor = StopExecutor(desk=desk, halting=halting(desk, tmp_path), broker="broker")
+    desk.lease.expires_at = None
+    desk.lease.adopt(LeaseExpiry())
+    order = WorkingOrder(order_id="o", strategy_id="s1", symbol="A00001", side=Side.BUY, remaining=1)
+    executor._viewed(View(began=99.0, ended=99.5, at=AT))
+    executor._viewed(View(began=99.0, ended=99.5, at=AT, orders=(order,), problem="books and broker differ"))
+    assert desk.lease.deadline() is None
+    executor._viewed(View(began=99.0, ended=99.5, at=AT, orders=(order,)))
+    assert desk.lease.deadline() == 130.0
 
 
 # --- an order that is sent again ---

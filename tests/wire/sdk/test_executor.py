@@ -1,13 +1,15 @@
-"""Which comparison of the books with the broker lets orders leave again: one that began after they were doubted."""
+"""What a read of the account means: which lets orders leave again, and what it says to an engine without a lease."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from wire.sdk.account import Reading
+from wire.parts import LeaseExpiry
+from wire.sdk.account import Reading, WorkingAtBroker
 from wire.sdk.engine import Engine, Options
 from wire.sdk.platform import Credential
 from wire.sdk.work import Outcome
+from wire.stops import Level
 
 
 class Clock:
@@ -21,12 +23,26 @@ class Clock:
 
 
 @pytest.fixture
-def engine(tmp_path):
-    credential = Credential(engine_id="E1", secret="s", account_id="A1", http_url="http://p", ws_url="ws://p")
-    engine = Engine(credential, tmp_path, Options(name="E1", health_every=None), clock=Clock())
-    engine.open()
-    yield engine
-    engine.close()
+def make_engine(tmp_path):
+    made = []
+
+    def make():
+        """Another process of the same engine."""
+        for engine in made:
+            engine.close()
+        credential = Credential(engine_id="E1", secret="s", account_id="A1", http_url="http://p", ws_url="ws://p")
+        made[:] = [Engine(credential, tmp_path, Options(name="E1", health_every=None), clock=Clock())]
+        made[0].open()
+        return made[0]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def engine(make_engine):
+    return make_engine()
 
 
 def begin(engine):
@@ -52,3 +68,20 @@ def test_a_comparison_under_way_when_the_books_were_doubted_settles_nothing(engi
     engine.clock.at += 1.0
     end(engine, begin(engine), Reading())
     assert engine.gate.synced
+
+
+@pytest.mark.parametrize("policy", [None, LeaseExpiry(cancel_after_ms=20_000), LeaseExpiry(cancel_after_ms=None)])
+def test_a_restart_without_the_platform_does_not_leave_working_orders_to_themselves(make_engine, policy):
+    if policy is not None:
+        make_engine().halting.keep(policy)
+    engine = make_engine()
+    engine.handlers.read_account = lambda: None
+    order = WorkingAtBroker(order_id="o1", symbol="005930", side="buy", remaining=10)
+    end(engine, begin(engine), Reading(orders=[order]))
+    engine.clock.at += 19.0
+    engine.work.jobs(engine.clock.at)
+    assert engine.gate.engine_level() is Level.NORMAL
+    engine.clock.at += 1.0
+    engine.work.jobs(engine.clock.at)
+    wished = policy is not None and policy.cancel_after_ms is not None
+    assert engine.gate.engine_level() is (Level.CANCEL if wished else Level.NORMAL)

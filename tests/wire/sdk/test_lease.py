@@ -14,6 +14,30 @@ def test_a_lease_that_was_never_granted_is_not_alive_and_never_expires():
     assert lease.deadline() is None
 
 
+def test_a_new_process_that_finds_orders_working_is_alone_from_then_on_by_the_policy_it_knows():
+    lease = Lease()
+    lease.at_stake(50.0)
+    assert lease.deadline() is None  # no platform has ever said what to do
+    lease.adopt(LeaseExpiry(cancel_after_ms=30_000, flatten_after_ms=60_000))
+    lease.at_stake(100.0)
+    lease.at_stake(120.0)
+    assert not lease.alive(100.0)
+    assert lease.tick(129.9) == []
+    assert lease.tick(130.0) == [LeaseEvent.CANCEL_DUE]
+    assert lease.tick(200.0) == [LeaseEvent.FLATTEN_DUE]
+
+
+def test_a_grant_ends_being_alone():
+    lease = Lease()
+    lease.adopt(LeaseExpiry())
+    lease.at_stake(100.0)
+    assert lease.renew(140.0, 125.0)
+    lease.at_stake(126.0)
+    assert lease.tick(139.0) == []
+    assert lease.tick(169.9) == [LeaseEvent.EXPIRED]
+    assert lease.tick(170.0) == [LeaseEvent.CANCEL_DUE]
+
+
 def test_expiry_then_cancel_then_flatten_are_told_once_and_in_order():
     lease = Lease()
     lease.adopt(LeaseExpiry(cancel_after_ms=30_000, flatten_after_ms=60_000))

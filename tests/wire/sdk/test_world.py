@@ -542,7 +542,7 @@ MUTANTS = [
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_each_rule_taken_away_is_missed(mutant, monkeypatch, tmp_path):
     mutant(monkeypatch)
-    for seed in range(40):
+    for seed in range(45, 165):  # the first story that notices is the last
         try:
             story(seed, tmp_path / str(seed))
         except Broken:
