@@ -104,7 +104,8 @@ SETTINGS = {
 }
 EXITS = {
     "OK": "fine; for `stop`: every engine is verified; for `release`: released",
-    "FAILED": "failed; for `stop`: recorded but not (yet) verified; for `release`: asked for but not done; for "
+    "FAILED": "failed; for `stop`: recorded but not (yet) verified, or not answered, so that nobody knows; for "
+    "`release`: asked for but not done; for "
     "`status`: an engine is away or a part is degraded",
     "USAGE": "wrong usage",
     "REFUSED": "refused, with the reason in one line",

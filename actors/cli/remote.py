@@ -32,7 +32,11 @@ MARGIN = 10.0
 
 
 class Unreachable(Refused):
-    """No platform answers at the address."""
+    """No platform answers at the address, and nothing was changed."""
+
+
+class Unanswered(Failed):
+    """A change was asked for and not answered: whether it was made is not known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +101,7 @@ class Platform:
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
     ) -> Answer:
-        """An answer below 400. Raises Refused with the platform's reason, Unreachable when there is none."""
+        """An answer below 400. Raises Refused with the platform's reason, Unreachable or Unanswered without one."""
         answer = await self.ask(method, path, body, headers=headers, timeout=timeout)
         if answer.status >= 400:
             raise refusal(answer)
@@ -170,7 +174,10 @@ class Platform:
             sent["authorization"] = f"Bearer {self._session.token}"
         try:
             return _answer(await self._http.request(method, self.url + path, sent, content, timeout=timeout))
-        except HttpError:
+        except HttpError as error:
+            if error.written and signed and method != "GET":
+                words = f"the platform at {self.url} was asked and did not answer: whether it did it is not known"
+                raise Unanswered(words) from None
             raise Unreachable(f"no platform answers at {self.url}: is it running? (watchkeeper up)") from None
 
 

@@ -1,6 +1,7 @@
 """``watchkeeper stop``: the operator's stop without a browser.
 
-Exit code 0 only when every engine is verified, 1 when the stop is recorded but not (yet) verified, 3 when refused.
+Exit code 0 only when every engine is verified, 1 when the stop is recorded but not (yet) verified or when nobody knows
+whether it was taken, 3 when refused.
 ``--continue`` is a person's word that what is left of an open stop may be sent in this trading session.
 """
 
@@ -15,13 +16,17 @@ import trio
 from actors.cli.flags import remote_flags, settings_of
 from actors.cli.local import stop_locally
 from actors.cli.progress import report
-from actors.cli.remote import Unreachable, platform_of, refusal
-from actors.errors import Refused
+from actors.cli.remote import Answer, Platform, Unanswered, Unreachable, platform_of, refusal
+from actors.cli.tables import complain
+from actors.errors import Failed, Refused
 from wire.errors import InvalidField
 from wire.rest.stops import StopState
 from wire.stops import Level, Scope
 
 PATIENCE = 45.0
+SILENCE = 5.0
+"""Seconds without an answer after which a person is told of the other ways. Closing positions takes as long, too."""
+BESIDES = "on the platform's own machine: watchkeeper stop --local; from elsewhere its emergency page"
 FINISH_SECONDS = 30.0
 """How long a continued stop is watched, as long as the platform itself watches a new one."""
 
@@ -93,13 +98,28 @@ def _ask(question: str, otherwise: str) -> None:
 
 async def _stop(args: argparse.Namespace, request: dict[str, Any]) -> int:
     async with platform_of(args) as platform:
-        try:
-            answer = await platform.ask("POST", "/api/engines/emergency-stop", request, timeout=PATIENCE)
-        except Unreachable as away:
-            raise Refused(f"{away.message}; without it: watchkeeper stop --local") from None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_tell_besides)
+            answer = await _asked(platform, request)
+            nursery.cancel_scope.cancel()
         if answer.status not in (200, 202):
             raise refusal(answer)
     return report(answer.body)
+
+
+async def _asked(platform: Platform, request: dict[str, Any]) -> Answer:
+    """Raises Refused where nobody was asked, and Failed where nobody knows."""
+    try:
+        return await platform.ask("POST", "/api/engines/emergency-stop", request, timeout=PATIENCE)
+    except Unanswered:
+        raise Failed(f"no answer: whether the stop was taken is not known; {BESIDES}") from None
+    except Unreachable as away:
+        raise Refused(f"{away.message}; without it: watchkeeper stop --local") from None
+
+
+async def _tell_besides() -> None:
+    await trio.sleep(SILENCE)
+    complain(f"no answer yet, the last engine's may take {FINISH_SECONDS:g} s; {BESIDES}")
 
 
 async def _go_on(args: argparse.Namespace) -> int:

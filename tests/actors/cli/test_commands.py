@@ -5,10 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from actors.cli import clash, home
+from actors.cli.remote import Session, SessionFile
 from actors.errors import Refused
 from actors.platform import opening
 from store.left_stops import FOLDER
@@ -180,3 +183,25 @@ def test_a_foreign_distribution_called_supervisor_is_named(monkeypatch):
     assert clash.clashing() == "supervisor"
     with pytest.raises(Refused, match="pip uninstall supervisor"):
         clash.refuse_clash()
+
+
+def test_a_stop_that_was_sent_and_not_answered_is_not_said_to_be_refused(watchkeeper, tmp_path):
+    """Whoever took it may be stopping everything now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url, heard = f"http://127.0.0.1:{server.getsockname()[1]}", []
+
+        def hear():
+            peer, _ = server.accept()
+            with peer:
+                heard.append(peer.recv(65536))
+
+        listener = threading.Thread(target=hear, daemon=True)
+        listener.start()
+        SessionFile(tmp_path, url, "admin").save(Session(token="t", expires=time.time() + 600))
+        done = watchkeeper("stop", "--yes", "--url", url)
+        listener.join(10)
+    assert heard[0].startswith(b"POST /api/engines/emergency-stop ")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert "whether the stop was taken is not known" in line
+    assert "watchkeeper stop --local" in line
