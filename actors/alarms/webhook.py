@@ -40,7 +40,7 @@ from wire.schema import changed
 TIMEOUT = 10.0
 BACKOFF = Backoff(base=1.0, max_delay=60.0)
 KEEP_RETRY_SECONDS = 5.0
-NOTES = 1000
+NOTES = 10_000
 LETTER_KIND = "alert_webhook"
 WEBHOOK_PART = "alert webhook"
 GONE = 410

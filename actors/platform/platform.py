@@ -27,7 +27,7 @@ from functools import partial
 import attrs
 import trio
 
-from actors.alarms.alerts import Alerts, DatabaseAlerts
+from actors.alarms.alerts import LIMIT, Alerts, DatabaseAlerts
 from actors.alarms.watch import LAST_WORDS, Watch
 from actors.alarms.webhook import DatabaseTellings, WebhookTeller
 from actors.config import PlatformSettings
@@ -102,6 +102,8 @@ MAX_UI_CLIENTS = 1000
 RESTARTS = Backoff(base=0.05, max_delay=1.0)
 INTENSITY, PERIOD = 30, 60.0
 FLEET_MAILBOX = MailboxSpec(capacity=200_000)
+ALERTS_MAILBOX = MailboxSpec(capacity=LIMIT)
+"""A whole fleet that fails is several alerts for each engine within one step."""
 """For actors that hear every engine: their user lane takes the burst of a whole fleet."""
 
 
@@ -291,8 +293,10 @@ class _Parts:
             lambda: WebhookTeller(
                 s.settings.webhook, DatabaseTellings(db), degraded, lambda: self.standing.platform_id
             ),
+            ALERTS_MAILBOX,
         )
-        yield _child(ALERTS, lambda: Alerts(DatabaseAlerts(db), hub, degraded, tell_outside=self.tell(WEBHOOK)))
+        alerts = partial(Alerts, DatabaseAlerts(db), hub, degraded, tell_outside=self.tell(WEBHOOK))
+        yield _child(ALERTS, alerts, ALERTS_MAILBOX)
         yield _child(AUDITOR, lambda: Auditor(DatabaseChain(db, self.checkpoint), degraded, self.audits))
         yield _child(INCIDENTS, lambda: IncidentOffice(board, DatabaseReports(db)))
         yield _child(

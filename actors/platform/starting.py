@@ -108,7 +108,9 @@ def _left_stops(home: Path, book: StopBook, copies: StopCopies, now: Instant) ->
         request = StopRequest(
             request_id=stop.request_id, scope=stop.scope, level=stop.level, reason=stop.reason, drill=stop.drill
         )
-        taken = book.take_unchecked(request, stop.user_id, now, cause=stop.cause, username=stop.username)
+        taken = book.take_unchecked(
+            request, stop.user_id, now, cause=stop.cause, username=stop.username, asked_at=stop.at
+        )
         effects += taken.effects
         try:
             copies.append([noted(e.stop_id, e.entry, e.words) for e in taken.effects if isinstance(e, RecordStop)])

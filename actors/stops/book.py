@@ -6,7 +6,7 @@ values of ``actors.stops.effects``; nothing here waits, so a decision is complet
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -98,14 +98,21 @@ class StopBook(Returns):
         return refusal or self.take_unchecked(request, user_id, now, cause=cause, username=username)
 
     def take_unchecked(
-        self, request: StopRequest, user_id: str, now: Instant, *, cause: str, username: str | None = None
+        self,
+        request: StopRequest,
+        user_id: str,
+        now: Instant,
+        *,
+        cause: str,
+        username: str | None = None,
+        asked_at: datetime | None = None,
     ) -> Taken:
-        """A stop that was already promised to somebody: it is opened even if nothing matches it."""
+        """A stop that was already promised to somebody, at ``asked_at``: it is opened even if nothing matches it."""
         words = Words(
             request_id=request.request_id or "",
             user_id=user_id,
             reason=request.reason,
-            requested_at=now.wall,
+            requested_at=now.wall if asked_at is None else min(asked_at, now.wall),
             cause=cause,
             drill=request.drill,
             username=username,

@@ -27,6 +27,7 @@ from actors.links.listener import WhereEnginesConnect
 from actors.platform import opening
 from actors.platform.platform import run_platform
 from actors.requests import (
+    ALERTS,
     COORDINATOR,
     EMERGENCY,
     ENGINE_LISTENER,
@@ -40,6 +41,7 @@ from actors.requests import (
     ShowRelease,
     TakeStop,
 )
+from actors.stops.effects import RaiseAlert
 from actors.web import server
 from actors.web.engines import enrol_engine
 from store import audit, incidents, links, logs, platform, releases, stops
@@ -516,10 +518,22 @@ async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home
     home.mkdir(parents=True)
     answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "later"))
     assert (answer.recorded, answer.stop_id) == (True, None)
+    wanted_by = datetime.now(UTC)
     async with running(settings) as services:
         (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason, str(kept.scope)) == (Level.CANCEL, "later", "all")
+        assert kept.requested_at <= wanted_by
     assert not list((home / "stops.left").glob("*.json"))
+
+
+async def test_a_fleet_that_fails_as_a_whole_in_one_step_loses_no_alert(settings):
+    async with running(settings) as services:
+        alerts = [
+            RaiseAlert(code=code, severity="critical", reason="gone", engine_id=f"e{n}")
+            for n in range(500)
+            for code in ("error_engine_lost", "error_unreachable_exposed", "error_stop_failed")
+        ]
+        assert all([services.system.ref(ALERTS).tell(alert) for alert in alerts])
 
 
 async def test_a_first_start_is_refused_in_one_line_when_its_database_cannot_be_reached(settings, home, monkeypatch):
