@@ -152,7 +152,8 @@ class Engine:
         if self.settings.on_lease_expiry is not None:
             self.lease.adopt(self.settings.on_lease_expiry)
         self.halting.resume(knows_paused=intact)
-        self.executor.begin_day(None)
+        if self.handlers.read_account is None:  # else the first read tells the exchange's own date
+            self.executor.begin_day(None)
         self._told = EngineState.STARTING
         self.outlet.send(EngineStatusReport(status=EngineState.STARTING))
 

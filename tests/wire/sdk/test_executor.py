@@ -1,15 +1,17 @@
 """What a read of the account means: which lets orders leave again, and what it says to an engine without a lease."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from wire.parts import LeaseExpiry
-from wire.sdk.account import Reading, WorkingAtBroker
+from wire.sdk.account import Position, Reading, WorkingAtBroker
 from wire.sdk.engine import Engine, Options
 from wire.sdk.platform import Credential
 from wire.sdk.work import Outcome
 from wire.stops import Level
+
+HELD = [Position(symbol="005930", quantity=10)]
 
 
 class Clock:
@@ -32,6 +34,7 @@ def make_engine(tmp_path):
             engine.close()
         credential = Credential(engine_id="E1", secret="s", account_id="A1", http_url="http://p", ws_url="ws://p")
         made[:] = [Engine(credential, tmp_path, Options(name="E1", health_every=None), clock=Clock())]
+        made[0].handlers.read_account = lambda: None
         made[0].open()
         return made[0]
 
@@ -60,7 +63,8 @@ def end(engine, job, value=None):
 
 @pytest.mark.parametrize("handler", ["read_account", "reconcile"])
 def test_a_comparison_under_way_when_the_books_were_doubted_settles_nothing(engine, handler):
-    setattr(engine.handlers, handler, lambda: None)
+    if handler == "reconcile":
+        engine.handlers.read_account, engine.handlers.reconcile = None, lambda: None
     first = begin(engine)
     engine.orders.out_of_sync()
     end(engine, first, Reading())
@@ -70,12 +74,25 @@ def test_a_comparison_under_way_when_the_books_were_doubted_settles_nothing(engi
     assert engine.gate.synced
 
 
+def test_a_stop_that_came_before_the_first_read_belongs_to_the_day_that_the_broker_tells(engine):
+    """In another country it may still be yesterday."""
+    engine.handlers.flatten = lambda _closings: None
+    engine.stop(Level.FLATTEN, "r")
+    (run,) = engine.halting.stopping.runs
+    end(engine, begin(engine), Reading(trading_day=date(2026, 11, 19), positions=HELD))
+    assert (run.held, run.session) == (None, "20261119")
+    assert not run.is_stuck
+    end(engine, begin(engine))  # it closes
+    engine.clock.at += 1.0
+    end(engine, begin(engine), Reading(trading_day=date(2026, 11, 20), positions=HELD))
+    assert run.held.startswith("another trading session began")
+
+
 @pytest.mark.parametrize("policy", [None, LeaseExpiry(cancel_after_ms=20_000), LeaseExpiry(cancel_after_ms=None)])
 def test_a_restart_without_the_platform_does_not_leave_working_orders_to_themselves(make_engine, policy):
     if policy is not None:
         make_engine().halting.keep(policy)
     engine = make_engine()
-    engine.handlers.read_account = lambda: None
     order = WorkingAtBroker(order_id="o1", symbol="005930", side="buy", remaining=10)
     end(engine, begin(engine), Reading(orders=[order]))
     engine.clock.at += 19.0
