@@ -352,6 +352,20 @@ async def test_connections_that_stay_after_their_answer_take_no_place_from_who_a
                 await trio.testing.wait_all_tasks_blocked(0.01)
 
 
+async def test_who_never_ends_a_request_takes_no_place_from_who_asks(served, monkeypatch):
+    monkeypatch.setattr(GUESTS, "limit", GUESTS.count + 3)
+    begun = b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n "
+    with trio.fail_after(10):
+        async with AsyncExitStack() as stack:
+            for _ in range(8):
+                stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", served.address.port))
+                await stream.send_all(begun)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", served.address.port))
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
+
+
 async def test_a_browser_that_only_pretends_to_read_is_put_out_whatever_its_socket_says(served, monkeypatch):
     """It takes a little now and then, so TCP never gives it up."""
     monkeypatch.setattr(client, "STALLED", 0.1)
