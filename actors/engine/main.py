@@ -140,8 +140,8 @@ class Engine:
             self.desk.log(LogCategory.SYSTEM, words, None)
         if not whole:
             self.desk.log(LogCategory.SYSTEM, "the outbox ended in the middle of a line: that line is lost", None)
-        if self.settings.on_lease_expiry is not None:
-            self.lease.adopt(self.settings.on_lease_expiry)
+        if (policy := self.halting.on_lease_expiry) is not None:
+            self.lease.adopt(policy)
         self.halting.stopping.keep = self.desk.ledger.ask
         self.halting.stopping.recalling(self.desk.ledger.asked.values())
         self.halting.resume(knows_paused=intact)

@@ -149,8 +149,8 @@ class Engine:
                 "the settings file was damaged: the engine's own values count, and every strategy stays paused until a "
                 "person resumes it"
             )
-        if self.settings.on_lease_expiry is not None:
-            self.lease.adopt(self.settings.on_lease_expiry)
+        if (policy := self.halting.on_lease_expiry) is not None:
+            self.lease.adopt(policy)
         self.halting.resume(knows_paused=intact)
         if self.handlers.read_account is None:  # else the first read tells the exchange's own date
             self.executor.begin_day(None)

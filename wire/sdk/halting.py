@@ -114,9 +114,15 @@ class Halting:
             words = "the file that remembers this engine's stops is damaged"
             self._damage = self.stop_here(Level.HALT, LocalStopCause.RISK, words)
 
+    @property
+    def on_lease_expiry(self) -> LeaseExpiry | None:
+        """What follows while the platform stays away, as an earlier process heard it; None: it never heard any."""
+        kept = self._settings.on_lease_expiry
+        return LeaseExpiry() if kept is None and self.latch.platform_id is not None else kept
+
     def keep(self, policy: LeaseExpiry) -> None:
         """What the platform wants done while it stays away, also by a later process of this engine."""
-        if self._settings.on_lease_expiry != policy:
+        if policy != (self._settings.on_lease_expiry or LeaseExpiry()):
             self._settings.on_lease_expiry = policy
             self._settings_keeper.changed()
 

@@ -54,7 +54,7 @@ class Settings:
         self.paused_by_hand: set[str] = set()
         self.reduced: dict[str, KeptReduction] = {}
         self.executed: dict[str, Executed] = {}
-        self.on_lease_expiry: LeaseExpiry | None = None  # None: no platform has said it yet
+        self.on_lease_expiry: LeaseExpiry | None = None  # None: the usual one, or none at all
 
     def load(self) -> bool:
         """False when there was a file that could not be read; then the configuration's values count, who was paused is

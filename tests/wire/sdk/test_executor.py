@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+import attrs
 import pytest
 
 from wire.parts import LeaseExpiry
@@ -86,6 +87,16 @@ def test_a_stop_that_came_before_the_first_read_belongs_to_the_day_that_the_brok
     engine.clock.at += 1.0
     end(engine, begin(engine), Reading(trading_day=date(2026, 11, 20), positions=HELD))
     assert run.held.startswith("another trading session began")
+
+
+def test_the_usual_policy_holds_for_who_has_once_been_linked_and_keeping_it_delays_no_acknowledgement(make_engine):
+    halting = make_engine().halting
+    assert halting.on_lease_expiry is None
+    halting.latch = attrs.evolve(halting.latch, platform_id="p")
+    halting.keeper.changed()
+    halting.keep(LeaseExpiry())
+    assert halting._settings_keeper.is_safe
+    assert make_engine().halting.on_lease_expiry == LeaseExpiry()
 
 
 @pytest.mark.parametrize("policy", [None, LeaseExpiry(cancel_after_ms=20_000), LeaseExpiry(cancel_after_ms=None)])
