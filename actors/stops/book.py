@@ -61,8 +61,11 @@ class StopBook(Returns):
             if (run := self.runs.get(stop_id)) is not None:
                 self._requests.setdefault((request_id, run.scope), stop_id)
 
-    def merge(self, other: Register, words: Mapping[str, Words], now: Instant) -> list[Effect]:
-        """A copy that could not be read before. A release in it counts only for a stop that is unknown here."""
+    def merge(
+        self, other: Register, words: Mapping[str, Words], now: Instant, *, decided: bool = False
+    ) -> list[Effect]:
+        """A copy that could not be read before. A release in it counts only for a stop that is unknown here.
+        ``decided``: it is no copy, the emergency thread has decided these stops in this platform's place."""
         effects: list[Effect] = []
         for stop_id, theirs in other.entries.items():
             ours = self.register.entries.get(stop_id)
@@ -72,7 +75,12 @@ class StopBook(Returns):
             if merged.is_open and merged != ours:
                 said = self._still_said(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now))
                 run = self._run(stop_id, merged, said, now)
-                run.note(now, "recovered", detail="found in the database")
+                if decided:
+                    wanted = words[stop_id]
+                    at = attrs.evolve(now, wall=min(wanted.requested_at, now.wall))
+                    run.note(at, "raised" if ours else "requested", detail=detail(wanted, merged.level))
+                else:
+                    run.note(now, "recovered", detail="found in the database")
                 effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
         self.epoch_seen(other.epoch)
         return effects

@@ -147,7 +147,8 @@ class Coordinator(Actor):
         while self._shelf.decided_elsewhere:
             stop = self._shelf.decided_elsewhere.popleft()
             found = Register(entries={stop.stop_id: stop.entry()})
-            self._carry_out(self._shelf.book.merge(found, {stop.stop_id: words_of(stop)}, self._now()))
+            merged = self._shelf.book.merge(found, {stop.stop_id: words_of(stop)}, self._now(), decided=True)
+            self._carry_out(merged)
             self._void(stop.stop_id)
 
     # --- links ---

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from actors.requests import Refusal
-from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged
+from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged, Words
 from actors.stops.ledger import UNFOLDED
 from actors.stops.parts import begun, contradicting, state_of
 from actors.stops.run import PLATFORM
@@ -664,3 +664,25 @@ def test_an_open_stop_is_never_packed(book, kit):
     long_over(book, kit)
     book.fold(lambda _id: True)
     assert not book.runs[first].is_folded
+
+
+def test_what_the_emergency_thread_decided_is_told_as_asked_for_by_whom_and_when(book, kit):
+    said = Words(
+        request_id="r-hand",
+        user_id="local",
+        reason="wedged",
+        requested_at=kit.at(1).wall,
+        cause="local",
+        username="local",
+    )
+    found = Register(entries={"by-hand": Entry(Scope.everything(), Level.HALT, 2000)})
+    book.merge(found, {"by-hand": said}, kit.at(4), decided=True)
+    found = Register(entries={"by-hand": Entry(Scope.everything(), Level.FLATTEN, 3000)})
+    book.merge(
+        found, {"by-hand": attrs.evolve(said, requested_at=kit.at(6).wall, reason="all")}, kit.at(9), decided=True
+    )
+    told = [(e.at, e.event, e.detail) for e in book.view("by-hand").timeline if e.engine_id is None]
+    assert told == [
+        (kit.at(1).wall, "requested", "local: HALT wedged"),
+        (kit.at(6).wall, "raised", "local: FLATTEN all"),
+    ]
