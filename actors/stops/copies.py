@@ -84,8 +84,9 @@ class StopCopies:
         await self._run(_settle, case)
 
     async def reserve_release(self, note: ReleaseNote) -> None:
-        reserved = EpochNoted(epoch=note.plan.epoch, term=self._my_term(), at=note.at)
-        await trio.to_thread.run_sync(self.append, [reserved], abandon_on_cancel=True)
+        records: list[Record] = [noted(note.plan.stop_id, note.entry, note.words)]
+        records.append(EpochNoted(epoch=note.plan.epoch, term=self._my_term(), at=note.at))
+        await trio.to_thread.run_sync(self.append, records, abandon_on_cancel=True)
 
     async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
         await self._run(_release, self._my_term(), note, kept)

@@ -11,9 +11,10 @@ import attrs
 
 from actors.requests import Principal
 from actors.stops.cases import Case
-from actors.stops.effects import RecordStop
+from actors.stops.effects import RecordStop, Words
 from actors.stops.plans import ReleasePlan
 from wire.rest.stops import Stop
+from wire.stops import Entry
 
 
 class NotKept(Exception):
@@ -26,9 +27,11 @@ class NotKept(Exception):
 
 @attrs.frozen(kw_only=True)
 class ReleaseNote:
-    """A release as it is written down: the plan, the case it carries out, and who approved."""
+    """A release as it is written down: the plan, the case it carries out, who approved, and the stop that it ends."""
 
     plan: ReleasePlan
+    entry: Entry
+    words: Words
     case: Case
     approved_by: Principal
     at: datetime
@@ -51,8 +54,8 @@ class StopRecords(Protocol):
         """How a request ended: released, or void even if it was approved. Raises NotKept."""
 
     async def reserve_release(self, note: ReleaseNote) -> None:
-        """The release's epoch in the journal, fsynced, and nothing of the release itself: a journal that a crash leaves
-        without the seal is then not older than the database. Raises NotKept."""
+        """The stop as it is open and the release's epoch in the journal, fsynced, and nothing of the release itself: a
+        journal that a crash leaves without the seal is then not older than the database. Raises NotKept."""
 
     async def commit_release(self, note: ReleaseNote, kept: Sequence[Stop]) -> None:
         """The release, the waived engines' stops and the audit record, in one transaction; the case is then approved.

@@ -135,7 +135,7 @@ class Releases:
         reply.send(answer)
 
     async def _approved(self, msg: ApproveRelease) -> ReleaseView | Refusal:
-        """Checks → its epoch in the journal → database and audit → journal (the commit point) → memory → links."""
+        """Checks → stop and epoch in the journal → database and audit → journal (the commit point) → memory → links."""
         people = await self._records.risk_users()
         book, stop_id = self._shelf.book, msg.stop_id
         entry = book.register.entries.get(stop_id)
@@ -168,7 +168,8 @@ class Releases:
             now=now,
             reduced=_reduced(case),
         )
-        note = ReleaseNote(plan=plan, case=case, approved_by=who, at=now.wall)
+        entry, words = book.register.entries[stop_id], book.runs[stop_id].words
+        note = ReleaseNote(plan=plan, entry=entry, words=words, case=case, approved_by=who, at=now.wall)
         self._written[stop_id] = note
         await self._records.reserve_release(note)
         await self._records.commit_release(note, book.kept_views(plan, now))

@@ -355,7 +355,7 @@ class Platform:
     # --- a release, in its three steps ---
 
     def begin_release(self, stop_id, waived=()):
-        """Checks → its epoch in the journal → database and audit. Fails: 503, and still stopped."""
+        """Checks → the stop and its epoch in the journal → database and audit. Fails: 503, and still stopped."""
         plan = self.book.plan_release(
             stop_id, waived, resume=True, user_id="lee", reason="ok", now=self.instant()
         )  # fmt: skip
@@ -366,7 +366,10 @@ class Platform:
             if not self.home.works:
                 self.take_back(plan)
                 return
-            self.home.synced = (*self.home.synced, EpochNoted(epoch=plan.epoch, term=self.term, at=START))
+            stop = noted(stop_id, self.book.register.entries[stop_id], self.book.runs[stop_id].words)
+            if "a release writes its stop into the journal first" in self.without:
+                stop = EpochNoted(epoch=plan.epoch, term=self.term, at=START)
+            self.home.synced = (*self.home.synced, stop, EpochNoted(epoch=plan.epoch, term=self.term, at=START))
             self.release_in_base(plan)
         self.releasing = Releasing(plan=plan, waived=waived)
 

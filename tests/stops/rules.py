@@ -342,6 +342,10 @@ RULES = {
         "copies",
         "stop all HALT P, ask_release s1 P, seal P",
     ),
+    "a release writes its stop into the journal first": Rule(
+        "copies",
+        "stop all HALT P, join E1 P, lose_journal, join E1 P, ask_release s1 P, restart",
+    ),
     "a release that was not sealed is taken back above it": Rule(
         "copies",
         "release s1 P, talk E1, tear_journal, release s2 P, join E1 P",
