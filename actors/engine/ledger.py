@@ -16,10 +16,8 @@ from actors.engine.orders import Order, OrderBook, from_plain, to_plain
 from actors.engine.risk.day import DayRecord
 from actors.engine.risk.limits import NAMES, Limits
 from wire.sdk.journal import Journal, Line
-from wire.sdk.stopping import Asked
 
 _MOST_LINES = 20_000
-_MOST_ASKED = 1_000  # stops whose session is remembered; of older ones it is not known, which holds them
 
 
 class Ledger:
@@ -31,7 +29,6 @@ class Ledger:
         self._orders = orders
         self._books = books
         self._written: dict[tuple[str, str], Position] = {}
-        self.asked: dict[str, Asked] = {}
         self.risk: DayRecord | None = None
         self.limits: Limits | None = None
         self.failed: Callable[[OSError], None] = lambda _error: None
@@ -47,8 +44,6 @@ class Ledger:
                 self._orders.restore(from_plain(line["order"]))
             elif "position" in line:
                 self._books.restore(Position(**line["position"]))
-            elif "asked" in line:
-                self._remember(Asked(**line["asked"]))
             elif "risk" in line:
                 self.risk = DayRecord(**line["risk"])
             elif "limits" in line:
@@ -70,11 +65,6 @@ class Ledger:
         self._written = now
         self._write({"day": self._books.day, "realized": self._books.realized})
 
-    def ask(self, asked: Asked) -> None:
-        """In which session a person asked for a stop."""
-        self._remember(asked)
-        self._write({"asked": attrs.asdict(asked)})
-
     def keep_risk(self, record: DayRecord) -> None:
         """What the day's loss is measured against."""
         self.risk = record
@@ -84,12 +74,6 @@ class Ledger:
         """The risk limits that the platform said last."""
         self.limits = limits
         self._write({"limits": attrs.asdict(limits)})
-
-    def _remember(self, asked: Asked) -> None:
-        self.asked.pop(asked.stop_id, None)
-        self.asked[asked.stop_id] = asked
-        while len(self.asked) > _MOST_ASKED:
-            del self.asked[next(iter(self.asked))]
 
     def rewrite(self) -> None:
         """Makes the file as short as it can be."""
@@ -165,6 +149,5 @@ class Ledger:
             yield {"risk": attrs.asdict(self.risk)}
         if self.limits is not None:
             yield {"limits": attrs.asdict(self.limits)}
-        yield from ({"asked": attrs.asdict(a)} for a in self.asked.values())
         yield from ({"position": attrs.asdict(p)} for p in self._books.positions())
         yield from ({"order": to_plain(o)} for o in self._orders)

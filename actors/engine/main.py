@@ -142,10 +142,7 @@ class Engine:
             self.desk.log(LogCategory.SYSTEM, "the outbox ended in the middle of a line: that line is lost", None)
         if (policy := self.halting.on_lease_expiry) is not None:
             self.lease.adopt(policy)
-        self.halting.stopping.keep = self.desk.ledger.ask
-        self.halting.stopping.recalling(self.desk.ledger.asked.values())
         self.halting.resume(knows_paused=intact)
-        self.halting.stopping.recalled()
 
     def put_away(self) -> None:
         """Everything to disk, at the end. Blocking."""

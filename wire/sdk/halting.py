@@ -27,7 +27,7 @@ from wire.sdk.keeper import Keeper
 from wire.sdk.latch import Latch, LatchedStop
 from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.settings import KeptReduction, Settings
-from wire.sdk.stopping import Stopping
+from wire.sdk.stopping import Asked, Stopping
 from wire.stops import Level, Scope, ScopeKind, StopRecord, StopSnapshot
 from wire.values import (
     ErrorCategory,
@@ -95,6 +95,7 @@ class Halting:
         self.wake: Callable[[], None] = lambda: None
         self.trading_changed: Callable[[], None] = lambda: None
         self.stopping = Stopping(covers=self._covers, level_for=gate.level_for, unresolved=trading.unresolved)
+        self.stopping.keep = self._keep_session
 
     # --- at the start ---
 
@@ -107,9 +108,13 @@ class Halting:
         self._gate.register = self.latch.register()
         self._gate.paused = set(self._settings.paused)
         self._gate.reduced = {k: self._reduction(r) for k, r in self._settings.reduced.items()}
-        for stop in self.latch.open_stops():
+        left = self.latch.open_stops()
+        sessions = [Asked(stop_id=s.record.stop_id, epoch=s.session_epoch, session=s.session or "") for s in left]
+        self.stopping.recalling(sessions)
+        for stop in left:
             self._outlet.send(self.stopping.begin(stop, self._clock.now(), 0))
             self._noted(stop.record.stop_id)
+        self.stopping.recalled()
         if self.latch_state is LatchState.CORRUPT:
             words = "the file that remembers this engine's stops is damaged"
             self._damage = self.stop_here(Level.HALT, LocalStopCause.RISK, words)
@@ -125,6 +130,10 @@ class Halting:
         if policy != (self._settings.on_lease_expiry or LeaseExpiry()):
             self._settings.on_lease_expiry = policy
             self._settings_keeper.changed()
+
+    def _keep_session(self, asked: Asked) -> None:
+        self.latch = self.latch.with_session(asked.stop_id, asked.epoch, asked.session)
+        self.keeper.changed()
 
     # --- stops ---
 

@@ -26,7 +26,8 @@ _KEPT_RELEASED = 1000
 
 @attrs.frozen(kw_only=True)
 class LatchedStop:
-    """One stop as this engine knows it. ``cause`` only for the engine's own stops."""
+    """One stop as this engine knows it. ``cause`` only for the engine's own stops. ``session``: the trading day
+    (YYYYMMDD) in which a person asked for it, at ``session_epoch``; None while that is not known."""
 
     record: StopRecord
     reason: str
@@ -36,6 +37,8 @@ class LatchedStop:
     drill: bool = False
     cause: LocalStopCause | None = None
     released_epoch: int | None = None
+    session: str | None = None
+    session_epoch: int = 0
 
     @property
     def entry(self) -> Entry:
@@ -59,7 +62,15 @@ class LatchedStop:
             stop_epoch=merged.stop_epoch,
             proof=proofs[0] if proofs else "",
         )
-        return attrs.evolve(newer, record=record, cause=self.cause or other.cause, released_epoch=merged.released_epoch)
+        asked = max(self, other, key=lambda stop: stop.session_epoch)
+        return attrs.evolve(
+            newer,
+            record=record,
+            cause=self.cause or other.cause,
+            released_epoch=merged.released_epoch,
+            session=asked.session,
+            session_epoch=asked.session_epoch,
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +111,16 @@ class Latch:
 
         stops = tuple(released(s) for s in self.stops)
         return attrs.evolve(self, stops=stops, floor=max(self.floor, epoch))._pruned()
+
+    def with_session(self, stop_id: str, epoch: int, session: str) -> "Latch":
+        """A person asked for this epoch of the stop in this session."""
+
+        def asked(stop: LatchedStop) -> LatchedStop:
+            if stop.record.stop_id != stop_id:
+                return stop
+            return attrs.evolve(stop, session=session, session_epoch=epoch)
+
+        return attrs.evolve(self, stops=tuple(asked(s) for s in self.stops))
 
     def at_least(self, epoch: int) -> "Latch":
         return attrs.evolve(self, floor=max(self.floor, epoch))
@@ -202,6 +223,8 @@ def _to_plain(stop: LatchedStop) -> dict[str, Any]:
         "drill": stop.drill,
         "cause": stop.cause.value if stop.cause else None,
         "released_epoch": stop.released_epoch,
+        "session": stop.session,
+        "session_epoch": stop.session_epoch,
     }
 
 
@@ -221,4 +244,6 @@ def _from_plain(plain: dict[str, Any]) -> LatchedStop:
         drill=plain["drill"],
         cause=LocalStopCause(plain["cause"]) if plain["cause"] else None,
         released_epoch=plain["released_epoch"],
+        session=plain.get("session"),  # an older file does not say it
+        session_epoch=plain.get("session_epoch", 0),
     )

@@ -89,6 +89,18 @@ def test_a_stop_that_came_before_the_first_read_belongs_to_the_day_that_the_brok
     assert run.held.startswith("another trading session began")
 
 
+@pytest.mark.parametrize("day", [19, 20])
+def test_a_restart_in_the_same_session_goes_on_and_in_another_one_waits_for_a_person(make_engine, day):
+    engine = make_engine()
+    end(engine, begin(engine), Reading(trading_day=date(2026, 11, 19), positions=HELD))
+    engine.stop(Level.FLATTEN, "r")
+    again = make_engine()
+    again.handlers.flatten = lambda _closings: None
+    end(again, begin(again), Reading(trading_day=date(2026, 11, day), positions=HELD))
+    (run,) = again.halting.stopping.runs
+    assert (run.held is None, run.session) == (day == 19, "20261119")
+
+
 def test_the_usual_policy_holds_for_who_has_once_been_linked_and_keeping_it_delays_no_acknowledgement(make_engine):
     halting = make_engine().halting
     assert halting.on_lease_expiry is None

@@ -13,9 +13,19 @@ from wire.values import LatchState, LocalStopCause
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
 
-def stop(stop_id="s1", *, scope="all", level=Level.HALT, epoch=1, proof="", released=None, cause=None):
+def stop(stop_id="s1", *, scope="all", level=Level.HALT, epoch=1, proof="", released=None, cause=None, asked=(None, 0)):
     record = StopRecord(stop_id=stop_id, scope=Scope.parse(scope), level=level, stop_epoch=epoch, proof=proof)
-    return LatchedStop(record=record, reason="r", user_id="u", at=AT, released_epoch=released, cause=cause)
+    session, session_epoch = asked
+    return LatchedStop(
+        record=record,
+        reason="r",
+        user_id="u",
+        at=AT,
+        released_epoch=released,
+        cause=cause,
+        session=session,
+        session_epoch=session_epoch,
+    )
 
 
 stops = st.builds(
@@ -27,6 +37,7 @@ stops = st.builds(
     proof=st.sampled_from(["", "p1", "p2"]),
     released=st.none() | st.integers(1, 20),
     cause=st.none() | st.sampled_from(list(LocalStopCause)),
+    asked=st.just((None, 0)) | st.tuples(st.sampled_from(["20261119", "20261120"]), st.integers(1, 20)),
 )
 latches = st.lists(stops, max_size=6).map(lambda many: _latched(many))
 

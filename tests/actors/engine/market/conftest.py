@@ -321,10 +321,7 @@ def open_world(tmp_path, make_exchange):
             settings_keeper=settings_keeper,
             strategies=["s1"],
         )
-        halting.stopping.keep = desk.ledger.ask
-        halting.stopping.recalling(desk.ledger.asked.values())
         halting.resume()
-        halting.stopping.recalled()
         desk.lease.adopt(policy or LeaseExpiry())
         world = World(exchange=exchange, client=FloorClient(exchange), desk=desk, halting=halting)
         world.epoch = desk.gate.register.epoch
