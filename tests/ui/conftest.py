@@ -594,9 +594,16 @@ def application(desk: Desk) -> QuartTrio:
         mime = request.headers["Accept"]
         return Response(f"{stop_id} {request.args['lang']}", mimetype=mime)
 
+    def raised_since(stop_id, body):
+        epoch = desk.items["stops"][stop_id]["epoch"]
+        reason = f"the stop is at epoch {epoch} now: it was raised since you looked"
+        return None if body["epoch"] == epoch else refusal(412, "error_epoch", reason, "epoch")
+
     @app.post("/api/stops/<stop_id>/release")
     async def release(stop_id):
         body = await request.get_json()
+        if (refused := raised_since(stop_id, body)) is not None:
+            return refused
         waived = {w["engine_id"] for w in body["waive"]}
         left = [
             r
@@ -613,6 +620,8 @@ def application(desk: Desk) -> QuartTrio:
 
     @app.post("/api/stops/<stop_id>/approve")
     async def approve(stop_id):
+        if (refused := raised_since(stop_id, await request.get_json())) is not None:
+            return refused
         desk.release_stop(stop_id)
         return release_view(stop_id, "released")
 

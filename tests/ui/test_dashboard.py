@@ -14,6 +14,7 @@ from wire.quarantine import quarantined
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
 PAGES = ("overview", "strategies", "terminal", "health", "stops", "settings")
 
 
@@ -38,6 +39,19 @@ def open_stop(page, desk, *, level="FLATTEN"):
     page.get_by_test_id("stop-confirm").click()
     page.get_by_test_id("stop-board").wait_for()
     return stop_id(desk)
+
+
+def in_view(page, part):
+    """Nothing of it lies outside the window, and no button row lies over its ends."""
+    part.wait_for()
+    box, height = part.bounding_box(), page.viewport_size["height"]
+    assert box["y"] >= 0, box
+    assert box["y"] + box["height"] <= height, box
+    covered = """part => [0.02, 0.5, 0.98].filter(share => {
+      const {x, y, width, height} = part.getBoundingClientRect();
+      return !part.contains(document.elementFromPoint(x + width / 2, y + height * share));
+    })"""
+    assert part.evaluate(covered) == []
 
 
 # --- signing in ---------------------------------------------------------------------------------------------------
@@ -89,6 +103,39 @@ def test_a_session_that_ends_asks_for_the_password_and_keeps_what_was_typed(sign
     expect(signed_in.get_by_test_id("login-again")).to_have_count(0)
     expect(signed_in.get_by_test_id("parameter-stopLossPercent")).to_have_value("3.5")
     expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+
+
+def test_a_sign_in_that_covers_a_stop_names_the_ways_that_need_none(signed_in, desk, expect):
+    signed_in.set_viewport_size(PHONE)
+    expect(signed_in.get_by_test_id("engine-card-alpha")).to_be_visible()
+    signed_in.get_by_test_id("stop-open").click()
+    desk.call(setattr, desk.desk, "session_over", True)
+    signed_in.get_by_test_id("stop-confirm").click()
+    ways = signed_in.get_by_test_id("login-again-stop")
+    for part in ("http://127.0.0.1:8799/", "watchkeeper stop --local", "로그인이 되지 않거나 급하면"):
+        expect(ways).to_contain_text(part)
+    in_view(signed_in, ways)
+    in_view(signed_in, signed_in.get_by_test_id("login-submit"))
+    signed_in.get_by_test_id("login-password").fill("correct horse")
+    signed_in.get_by_test_id("login-submit").click()
+    expect(ways).to_have_count(0)
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-board")).to_be_visible()
+    tries = [r[3]["request_id"] for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop"]
+    assert len(set(tries)) == 1
+
+
+def test_a_sign_in_that_covers_no_stop_speaks_of_none(signed_in, desk, expect):
+    signed_in.get_by_test_id("language-toggle").click()
+    desk.call(setattr, desk.desk, "session_over", True)
+    signed_in.get_by_test_id("nav-strategies").click()
+    expect(signed_in.get_by_test_id("login-again")).to_contain_text("What you typed is kept")
+    expect(signed_in.get_by_test_id("login-again-stop")).to_have_count(0)
+    signed_in.keyboard.press("Control+Shift+Period")
+    signed_in.get_by_test_id("stop-confirm").click()
+    for said in ("stop-error", "login-again-stop"):
+        expect(signed_in.get_by_test_id(said)).to_contain_text("Sending the stop needs you signed in")
+        expect(signed_in.get_by_test_id(said)).to_contain_text("watchkeeper stop --local")
 
 
 def test_the_link_gets_a_new_token_before_the_old_one_ends_and_stays_open(page, desk, expect):
@@ -456,6 +503,85 @@ def test_a_stop_without_an_answer_is_never_parked_and_names_the_other_ways(signe
     signed_in.context.set_offline(False)
     expect(signed_in.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live", timeout=15_000)
     assert not [r for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("ko", "정지되었는지 알 수 없습니다"), ("en", "not known whether the stop was taken")]
+)
+def test_that_no_answer_came_is_read_at_once_on_a_phone(signed_in, expect, language, said):
+    if language == "en":
+        signed_in.get_by_test_id("language-toggle").click()
+    signed_in.set_viewport_size(PHONE)
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-reach")).to_be_visible()
+    signed_in.context.set_offline(True)
+    for _ in range(2):  # again after the same stop was sent again, from wherever the person had scrolled to
+        signed_in.get_by_test_id("stop-confirm").click()
+        expect(signed_in.get_by_test_id("stop-error")).to_contain_text(said)
+        in_view(signed_in, signed_in.get_by_test_id("stop-error"))
+        in_view(signed_in, signed_in.get_by_test_id("stop-confirm"))
+        signed_in.get_by_test_id("stop-dialog").evaluate("dialog => dialog.scrollTo(0, 0)")
+
+
+def raised(desk, stop):
+    before = desk.call(desk.desk.items["stops"].__getitem__, stop)
+    return {**before, "level": "FLATTEN", "epoch": before["epoch"] + 3}
+
+
+def test_a_stop_that_is_raised_under_an_open_release_has_to_be_looked_at_again(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk, level="HALT")
+    for engine in ("alpha", "beta", "gamma"):
+        desk.call(desk.desk.progress, stop, engine, "verified")
+    signed_in.set_viewport_size(PHONE)
+    signed_in.get_by_test_id("release-open").click()
+    signed_in.get_by_test_id("release-reason").fill("시세 정상")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    expect(signed_in.get_by_test_id("release-submit")).to_be_enabled()
+    after = raised(desk, stop)
+    desk.call(desk.desk.show_stop, after)
+    expect(signed_in.get_by_test_id("release-moved")).to_contain_text(f"순번: {after['epoch']}")
+    expect(signed_in.get_by_test_id("release-moved")).to_contain_text("청산")
+    in_view(signed_in, signed_in.get_by_test_id("release-moved"))
+    expect(signed_in.get_by_test_id("release-submit")).to_be_disabled()
+    signed_in.get_by_test_id("stepup-password").press("Enter")
+    signed_in.get_by_test_id("release-cancel").get_by_text("현황 다시 보기").click()
+    assert not [r for r in desk.desk.requests if r[0] == "POST" and r[1] == f"/api/stops/{stop}/release"]
+    signed_in.get_by_test_id("release-open").click()
+    signed_in.get_by_test_id("release-reason").fill("시세 정상")
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("release-submit").click()
+    expect(signed_in.get_by_test_id("release-checklist")).to_contain_text("모든 엔진 검증")
+    assert last(desk, "POST", f"/api/stops/{stop}/release")[3]["epoch"] == after["epoch"]
+    signed_in.set_viewport_size({"width": 1440, "height": 960})
+    signed_in.get_by_test_id("language-toggle").click()
+    signed_in.get_by_test_id("release-approve-open").click()
+    desk.call(desk.desk.show_stop, raised(desk, stop))
+    expect(signed_in.get_by_test_id("release-moved")).to_contain_text("The stop changed while this was open")
+    expect(signed_in.get_by_test_id("approve-submit")).to_be_disabled()
+    expect(signed_in.get_by_test_id("approve-cancel")).to_have_text("Look again")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("ko", "그사이 정지가 바뀌었습니다"), ("en", "The stop changed meanwhile")]
+)
+def test_a_raise_that_the_page_has_not_heard_of_is_told_by_the_platform(signed_in, desk, expect, language, said):
+    if language == "en":
+        signed_in.get_by_test_id("language-toggle").click()
+    stop = open_stop(signed_in, desk, level="HALT")
+    for engine in ("alpha", "beta", "gamma"):
+        desk.call(desk.desk.progress, stop, engine, "verified")
+    signed_in.get_by_test_id("release-open").click()
+    signed_in.get_by_test_id("release-reason").fill("시세 정상")
+    after = raised(desk, stop)
+    desk.call(desk.desk.items["stops"].__setitem__, stop, after)
+    signed_in.get_by_test_id("stepup-password").fill("correct horse")
+    signed_in.get_by_test_id("release-submit").click()
+    expect(signed_in.get_by_test_id("release-error")).to_contain_text(said)
+    expect(signed_in.get_by_test_id("release-error")).to_contain_text("error_epoch")
+    assert last(desk, "POST", f"/api/stops/{stop}/release")[3]["epoch"] == after["epoch"] - 3
+    desk.call(desk.desk.show_stop, after)
+    expect(signed_in.get_by_test_id("release-moved")).to_be_visible()
+    expect(signed_in.get_by_test_id("release-submit")).to_be_disabled()
 
 
 def test_a_release_needs_the_password_a_reason_and_a_waiver_for_what_is_unproved(signed_in, desk, expect):

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 62486abade93b7352b2c270221746ef699dc5810a91633d0f9e7eb4eda51a3c9 */
+/* built from ui/src by `npm run build`; sources 03d01820ca00bdf801601697e45136bd208ec11735cf1b30b107e360692b9ae1 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -285,6 +285,7 @@ var TK = (function(exports) {
 			"login.unreachable": "서버에 연결할 수 없습니다.",
 			"login.again": "다시 로그인하세요",
 			"login.again.kept": "{username} 님의 세션이 끝났습니다. 입력하던 값은 그대로 남아 있습니다.",
+			"login.again.stop": "정지를 보내려면 로그인해야 합니다. 로그인이 되지 않거나 급하면 아래 방법을 차례로 쓰세요.",
 			"login.other": "다른 사용자로 로그인",
 			"role.viewer": "조회",
 			"role.operator": "운영",
@@ -632,6 +633,8 @@ var TK = (function(exports) {
 			"release.approve.means": "승인하면 엔진이 다시 주문할 수 있습니다.",
 			"release.approve.confirm": "{n}개 엔진의 정지를 해제",
 			"release.approve.confirm.waived": "승인 ({n}개 엔진은 정지 유지)",
+			"release.moved": "이 창을 연 뒤 정지가 바뀌었습니다. 정지 수준: {level}, 범위: {scope}, 순번: {n}. 현황을 다시 확인하세요.",
+			"release.look": "현황 다시 보기",
 			"release.done": "{time}에 해제되었습니다.",
 			"checklist.engines_verified": "모든 엔진 검증",
 			"checklist.reconciled": "증권사 잔고와 대사",
@@ -829,6 +832,7 @@ var TK = (function(exports) {
 			"login.unreachable": "The server cannot be reached.",
 			"login.again": "Sign in again",
 			"login.again.kept": "The session of {username} has ended. What you typed is kept.",
+			"login.again.stop": "Sending the stop needs you signed in. If that fails or it is urgent, use these ways, in this order.",
 			"login.other": "Sign in as someone else",
 			"role.viewer": "Viewer",
 			"role.operator": "Operator",
@@ -1176,6 +1180,8 @@ var TK = (function(exports) {
 			"release.approve.means": "After this the engines may send orders again.",
 			"release.approve.confirm": "Release {n} engines",
 			"release.approve.confirm.waived": "Approve ({n} stay stopped)",
+			"release.moved": "The stop changed while this was open. Level now: {level}, scope: {scope}, epoch: {n}. Look at it again.",
+			"release.look": "Look again",
 			"release.done": "Released at {time}.",
 			"checklist.engines_verified": "All engines verified",
 			"checklist.reconciled": "Books reconciled with the broker",

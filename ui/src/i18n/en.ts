@@ -31,6 +31,7 @@ export const en: Record<Key, string> = {
   "login.unreachable": "The server cannot be reached.",
   "login.again": "Sign in again",
   "login.again.kept": "The session of {username} has ended. What you typed is kept.",
+  "login.again.stop": "Sending the stop needs you signed in. If that fails or it is urgent, use these ways, in this order.",
   "login.other": "Sign in as someone else",
 
   "role.viewer": "Viewer",
@@ -396,6 +397,8 @@ export const en: Record<Key, string> = {
   "release.approve.means": "After this the engines may send orders again.",
   "release.approve.confirm": "Release {n} engines",
   "release.approve.confirm.waived": "Approve ({n} stay stopped)",
+  "release.moved": "The stop changed while this was open. Level now: {level}, scope: {scope}, epoch: {n}. Look at it again.",
+  "release.look": "Look again",
   "release.done": "Released at {time}.",
   "checklist.engines_verified": "All engines verified",
   "checklist.reconciled": "Books reconciled with the broker",

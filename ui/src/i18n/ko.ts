@@ -30,6 +30,7 @@ export const ko = {
   "login.unreachable": "서버에 연결할 수 없습니다.",
   "login.again": "다시 로그인하세요",
   "login.again.kept": "{username} 님의 세션이 끝났습니다. 입력하던 값은 그대로 남아 있습니다.",
+  "login.again.stop": "정지를 보내려면 로그인해야 합니다. 로그인이 되지 않거나 급하면 아래 방법을 차례로 쓰세요.",
   "login.other": "다른 사용자로 로그인",
 
   "role.viewer": "조회",
@@ -395,6 +396,8 @@ export const ko = {
   "release.approve.means": "승인하면 엔진이 다시 주문할 수 있습니다.",
   "release.approve.confirm": "{n}개 엔진의 정지를 해제",
   "release.approve.confirm.waived": "승인 ({n}개 엔진은 정지 유지)",
+  "release.moved": "이 창을 연 뒤 정지가 바뀌었습니다. 정지 수준: {level}, 범위: {scope}, 순번: {n}. 현황을 다시 확인하세요.",
+  "release.look": "현황 다시 보기",
   "release.done": "{time}에 해제되었습니다.",
   "checklist.engines_verified": "모든 엔진 검증",
   "checklist.reconciled": "증권사 잔고와 대사",

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { useLayoutEffect, useRef, type ReactNode } from "react";
 import { Icon, type Shape } from "./icons";
 
 export type Tone = "ok" | "warn" | "crit" | "idle";
@@ -28,9 +28,23 @@ export function Badge({ tone = "idle", shape, filled = false, children, testId }
   );
 }
 
-export function Notice({ tone, shape = "triangle", children, testId, role }: { tone: Tone; shape?: Shape; children: ReactNode; testId?: string; role?: "alert" | "status" }) {
+interface NoticeProps {
+  tone: Tone;
+  shape?: Shape;
+  children: ReactNode;
+  testId?: string;
+  role?: "alert" | "status";
+  /** Scrolls itself into view when it appears: for what answers a person's action, and may lie below the fold. */
+  reveal?: boolean;
+}
+
+export function Notice({ tone, shape = "triangle", children, testId, role, reveal = false }: NoticeProps) {
+  const ref = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (reveal) ref.current?.scrollIntoView({ block: "nearest" });
+  }, [reveal]);
   return (
-    <div className={`notice tone-${tone}`} data-testid={testId} role={role}>
+    <div ref={ref} className={`notice tone-${tone}`} data-testid={testId} role={role}>
       <Icon shape={shape} size={13} />
       <div>{children}</div>
     </div>

@@ -6,6 +6,8 @@ import { Notice } from "../kit/Status";
 import { ApiError } from "../link/errors";
 import { login, restore, useSession } from "../link/session";
 import { setLook, useLook, useT } from "../store/preferences";
+import { useAskedStop } from "./stop/ask";
+import { Ways } from "./stop/Ways";
 import { errorText } from "./words";
 
 function useSignIn(username: string) {
@@ -75,20 +77,30 @@ export function Login() {
   );
 }
 
-/** The session ended while the page was in use: sign in again over it, so that nothing typed is lost. */
+/**
+ * The session ended while the page was in use: sign in again over it, so that nothing typed is lost. Where it covers a
+ * stop, it names the ways that need no session.
+ */
 export function SignInAgain({ username }: { username: string }) {
   const t = useT();
+  const stopping = useAskedStop() !== null;
   const { busy, error, refused, submit } = useSignIn(username);
   return (
     <Dialog title={t("login.again")} onClose={() => {}} closable={false} testId="login-again">
       <form onSubmit={submit}>
         <div className="dialog-body">
           <p className="soft">{t("login.again.kept", { username })}</p>
+          {stopping && (
+            <Notice tone="crit" shape="octagon" role="alert" testId="login-again-stop">
+              <p>{t("login.again.stop")}</p>
+              <Ways />
+            </Notice>
+          )}
           <WhosePassword username={username} />
           <TextField label={t("login.password")} name="password" type="password" autoComplete="current-password" required data-autofocus testId="login-password" />
           {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="login-totp" />}
           {error !== null && (
-            <Notice tone="crit" shape="cross" role="alert" testId="login-error">
+            <Notice tone="crit" shape="cross" role="alert" reveal testId="login-error">
               {errorText(error, t)}
             </Notice>
           )}

@@ -23,7 +23,7 @@ export function Proof({ error }: { error: unknown }) {
       <TextField label={t("release.password")} name="password" type="password" autoComplete="current-password" required hint={t("release.password.hint")} testId="stepup-password" />
       {refused && <TextField label={t("login.totp")} name="totp" inputMode="numeric" autoComplete="one-time-code" testId="stepup-totp" />}
       {error !== null && (
-        <Notice tone="crit" shape="cross" role="alert" testId="release-error">
+        <Notice tone="crit" shape="cross" role="alert" reveal testId="release-error">
           {errorText(error, t)}
         </Notice>
       )}

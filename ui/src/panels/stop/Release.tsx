@@ -19,7 +19,7 @@ import { may } from "../../wire/common";
 import type { Stop } from "../../wire/items";
 import { Release } from "../../wire/rest";
 import { useWho } from "../who";
-import { saidWord, scopeWord } from "../words";
+import { levelWord, saidWord, scopeWord } from "../words";
 
 /** Ends a stop: one person asks, another one (or, at a desk of one, the same person after a minute) agrees. */
 export function ReleasePart({ stop }: { stop: Stop }) {
@@ -135,18 +135,37 @@ function useConfirmed(stop: Stop, path: string, body: () => object, onDone: () =
   });
 }
 
+/**
+ * The stop as it was when the dialog opened: only what a person has seen is released. Once the stop is raised, or another
+ * one is on the page, nothing can be sent from here any more, and the person looks again.
+ */
+function useSeen(stop: Stop): { seen: Stop; moved: boolean } {
+  const [seen] = useState(stop);
+  return { seen, moved: stop.stop_id !== seen.stop_id || stop.epoch !== seen.epoch };
+}
+
+function Moved({ stop }: { stop: Stop }) {
+  const t = useT();
+  return (
+    <Notice tone="crit" role="alert" reveal testId="release-moved">
+      {t("release.moved", { level: levelWord(stop.level, t), scope: scopeWord(stop.scope, t), n: grouped(stop.epoch) })}
+    </Notice>
+  );
+}
+
 function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   const t = useT();
   const [reason, setReason] = useState("");
   const [resume, setResume] = useState(false);
   const reduced = useReduced();
   const [waived, setWaived] = useState<Readonly<Record<string, string>>>({});
-  const unproved = stop.results.filter((result) => result.phase !== "verified" && result.phase !== "released" && result.phase !== "superseded");
+  const { seen, moved } = useSeen(stop);
+  const unproved = (moved ? seen : stop).results.filter((result) => result.phase !== "verified" && result.phase !== "released" && result.phase !== "superseded");
   const waive = Object.entries(waived).map(([engine_id, why]) => ({ engine_id, reason: why }));
-  const request = useConfirmed(stop, "release", () => ({ reason, epoch: stop.epoch, waive, resume, ...(reduced.limits && { reduced: reduced.limits }) }), onClose);
+  const request = useConfirmed(seen, "release", () => ({ reason, epoch: seen.epoch, waive, resume, ...(reduced.limits && { reduced: reduced.limits }) }), onClose);
   const ready = reason.trim() !== "" && waive.every((each) => each.reason.trim() !== "") && reduced.ready;
   return (
-    <Dialog title={t("release.title", { scope: scopeWord(stop.scope, t) })} onClose={onClose} testId="release-dialog">
+    <Dialog title={t("release.title", { scope: scopeWord(seen.scope, t) })} onClose={onClose} testId="release-dialog">
       <form onSubmit={(event) => request.mutate(proofOf(event))}>
         <div className="dialog-body">
           <TextField label={t("release.reason")} value={reason} onChange={(event) => setReason(event.target.value)} required maxLength={500} data-autofocus testId="release-reason" />
@@ -178,12 +197,13 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
           <CheckField label={t("release.resume")} checked={resume} onChange={(event) => setResume(event.target.checked)} testId="release-resume" />
           <ReducedFields reduced={reduced} testId="release-reduce" />
           <Proof error={request.error} />
+          {moved && <Moved stop={stop} />}
         </div>
         <div className="dialog-foot">
           <Button testId="release-cancel" onClick={onClose}>
-            {t("cancel")}
+            {moved ? t("release.look") : t("cancel")}
           </Button>
-          <Button kind="primary" type="submit" testId="release-submit" busy={request.isPending} disabled={!ready}>
+          <Button kind="primary" type="submit" testId="release-submit" busy={request.isPending} disabled={!ready || moved}>
             {t("release.request")}
           </Button>
         </div>
@@ -192,26 +212,28 @@ function ReleaseDialog({ stop, onClose }: { stop: Stop; onClose: () => void }) {
   );
 }
 
-/** Approves exactly the request that is on the screen: if another one has taken its place, nothing happens. */
+/** Approves exactly the request and the stop that are on the screen: if either has changed, nothing happens. */
 function ApproveDialog({ stop, release, onClose }: { stop: Stop; release: Release | null; onClose: () => void }) {
   const t = useT();
-  const [seen] = useState(release);
-  const waived = seen?.waive.length ?? 0;
-  const approve = useConfirmed(stop, "approve", () => ({ epoch: stop.epoch, ...(seen && { release_id: seen.id }) }), onClose);
+  const [asked] = useState(release);
+  const { seen, moved } = useSeen(stop);
+  const waived = asked?.waive.length ?? 0;
+  const approve = useConfirmed(seen, "approve", () => ({ epoch: seen.epoch, ...(asked && { release_id: asked.id }) }), onClose);
   return (
-    <Dialog title={t("release.approve.title", { scope: scopeWord(stop.scope, t) })} role="alertdialog" onClose={onClose} testId="approve-dialog">
+    <Dialog title={t("release.approve.title", { scope: scopeWord(seen.scope, t) })} role="alertdialog" onClose={onClose} testId="approve-dialog">
       <form onSubmit={(event) => approve.mutate(proofOf(event))}>
         <div className="dialog-body">
-          {seen && <Checklist release={seen} />}
+          {asked && <Checklist release={asked} />}
           <Notice tone="warn">{t("release.approve.means")}</Notice>
           <Proof error={approve.error} />
+          {moved && <Moved stop={stop} />}
         </div>
         <div className="dialog-foot">
           <Button data-autofocus testId="approve-cancel" onClick={onClose}>
-            {t("cancel")}
+            {moved ? t("release.look") : t("cancel")}
           </Button>
-          <Button kind="primary" type="submit" testId="approve-submit" busy={approve.isPending}>
-            {waived === 0 ? t("release.approve.confirm", { n: stop.engines }) : t("release.approve.confirm.waived", { n: waived })}
+          <Button kind="primary" type="submit" testId="approve-submit" busy={approve.isPending} disabled={moved}>
+            {waived === 0 ? t("release.approve.confirm", { n: seen.engines }) : t("release.approve.confirm.waived", { n: waived })}
           </Button>
         </div>
       </form>

@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { age, clock, grouped, millis, wonShort } from "../../i18n/format";
+import { age, grouped, wonShort } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, SelectField, TextField } from "../../kit/Field";
@@ -10,13 +10,14 @@ import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { newId } from "../../link/ids";
 import { call } from "../../link/rest";
-import { live, useItems, useLink, useTopic } from "../../store/live";
+import { live, useItems, useLink } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
 import type { Level } from "../../wire/common";
 import { Stop, type EngineStatus } from "../../wire/items";
 import { StopPreview } from "../../wire/rest";
 import { errorText, saidWord, scopeWord } from "../words";
 import { closeStopDialog, useAskedStop } from "./ask";
+import { Ways } from "./Ways";
 
 const OFFERED: readonly Level[] = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"];
 /** A stop asked for again under the same id is the same stop, so trying again can do no harm. */
@@ -188,31 +189,12 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
 /** Nothing is queued behind the operator's back: when no answer came, the other ways to stop are named, fastest first. */
 function Failed({ error }: { error: unknown }) {
   const t = useT();
-  const emergency = useTopic("system").items.get("platform")?.emergency ?? null;
-  const leases = useItems("engines").flatMap((engine) => millis(engine.lease_expires_at) ?? []);
-  const lease = leases.length > 0 ? Math.max(...leases) : null;
-  if (error instanceof ApiError) {
-    return (
-      <Notice tone="crit" shape="cross" role="alert" testId="stop-error">
-        {errorText(error, t)}
-      </Notice>
-    );
-  }
+  const refused = error instanceof ApiError;
   return (
-    <Notice tone="crit" shape="cross" role="alert" testId="stop-error">
-      <p>{t("stop.failed")}</p>
-      <ol className="ways">
-        {emergency !== null && (
-          <li>
-            {t("stop.way.page")} <code>{emergency}</code>
-          </li>
-        )}
-        <li>
-          {t("stop.way.cli")} <code>watchkeeper stop --local</code>
-        </li>
-        <li>{t("stop.way.broker")}</li>
-      </ol>
-      {lease !== null && <p>{t("stop.way.lease", { time: clock(lease) })}</p>}
+    <Notice tone="crit" shape="cross" role="alert" reveal testId="stop-error">
+      <p>{refused ? errorText(error, t) : t("stop.failed")}</p>
+      {refused && error.status === 401 && <p>{t("login.again.stop")}</p>}
+      {(!refused || error.status === 401) && <Ways />}
     </Notice>
   );
 }
