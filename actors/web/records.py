@@ -73,8 +73,9 @@ async def acknowledge(call: Call) -> Answer:
     if alert is None:
         raise not_found("alert")
     call.services.hub.publish(Topic.ALERTS, alert, key=alert.id)
-    for told in (ALERTS, WEBHOOK):
-        call.services.system.ref(told).tell(AlertAcknowledged(alert_id=alert.id))
+    for name in (ALERTS, WEBHOOK):
+        if (told := call.services.system.find(name)) is not None:  # it is acknowledged, whoever is there to hear it
+            told.tell(AlertAcknowledged(alert_id=alert.id))
     return Answer(value=alert)
 
 
