@@ -243,14 +243,17 @@ class EmergencyThread(Actor):
 
     def _run(self, glass: BreakGlass) -> None:
         """Nobody else opens these doors: whatever fails here begins anew."""
-        while not self._ending.is_set():
-            try:
-                trio.run(self._serve, glass)
-            except Exception:
-                log.exception("the emergency thread failed: it begins anew")
-                self._listening.set()
-                self._ending.wait(AGAIN_SECONDS)
-        self._ended.set()
+        try:
+            while not self._ending.is_set():
+                try:
+                    trio.run(self._serve, glass)
+                except Exception:
+                    log.exception("the emergency thread failed: it begins anew")
+                    self._listening.set()
+                    self._ending.wait(AGAIN_SECONDS)
+        finally:
+            self._listening.set()
+            self._ended.set()
 
     async def _serve(self, glass: BreakGlass) -> None:
         token = trio.lowlevel.current_trio_token()

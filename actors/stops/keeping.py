@@ -88,7 +88,8 @@ class StopKeeping:
 
     def fold(self) -> None:
         """Called regularly: what is long over, shown and written is packed, and found in the database."""
-        for stop_id in self._book.fold(lambda i: i not in self._to_save and i not in self._to_show):
+        stop_id = self._book.fold_one(lambda i: i not in self._to_save and i not in self._to_show)
+        if stop_id is not None:
             self._board.drop(stop_id)
 
     def watch(self, now: float) -> None:

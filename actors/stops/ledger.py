@@ -77,11 +77,15 @@ class StopLedger:
     def matched(self, scope: Scope) -> list[str]:
         return self.roster.concerned(scope)
 
-    def fold(self, may: Callable[[str], bool]) -> list[str]:
-        """Folds the runs of released stops, but for the newest ``UNFOLDED`` and those it may not. Returns their ids."""
-        over = [r for r in self.runs.values() if r.released_at is not None and r.durable and not r.is_folded]
+    def fold_one(self, may: Callable[[str], bool]) -> str | None:
+        """Folds the run of one released stop, but none of the newest ``UNFOLDED``, nor one it may not. Returns its id.
+
+        One at a time: that of five hundred engines takes 20 ms, in which no stop is decided.
+        """
+        over = [r for r in self.runs.values() if r.released_at is not None and r.durable and r.is_foldable]
         over.sort(key=lambda run: run.epoch, reverse=True)
-        return [run.stop_id for run in over[UNFOLDED:] if may(run.stop_id) and run.fold()]
+        run = next((run for run in over[UNFOLDED:] if may(run.stop_id)), None)
+        return run.stop_id if run is not None and run.fold() else None
 
     # --- the moves ---
 

@@ -45,6 +45,7 @@ class Run:
     _record: StopRecord | None = None
     _open_stop: OpenStop | None = None
     _folded: bytes = b""
+    is_foldable: bool = True
 
     @classmethod
     def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
@@ -108,13 +109,14 @@ class Run:
 
     def fold(self) -> bool:
         """A stop that is over: who, why and when stays as it is, how it went with each engine is packed until somebody
-        asks. What an engine says of it does not count any more. False: it could not be packed without loss."""
+        asks. What an engine says of it does not count any more. False: it cannot be packed without loss."""
         view = self.view()
         packed = zlib.compress(encode(view).encode())
         try:
             lossless = _unfolded(packed) == view
         except WireError:
             lossless = False
+        self.is_foldable = False  # once is enough, either way
         if lossless:
             self._folded, self.parts, self.timeline, self.results = packed, {}, [], {}
         return lossless

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
+import actors.stops.run as run_module
 from actors.requests import Refusal
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged, Words
 from actors.stops.ledger import UNFOLDED
@@ -632,16 +633,16 @@ def release(book, kit, stop_id):
 def test_what_is_long_over_is_packed_and_looks_as_before(book, kit):
     first = long_over(book, kit)
     before = book.view(first)
-    assert book.fold(lambda _id: False) == []
-    assert book.fold(lambda _id: True) == [first]
-    assert book.fold(lambda _id: True) == []
+    assert book.fold_one(lambda _id: False) is None
+    assert book.fold_one(lambda _id: True) == first
+    assert book.fold_one(lambda _id: True) is None
     assert book.runs[first].is_folded
     assert (book.view(first), len(before.timeline) > 2, len(before.results)) == (before, True, 3)
 
 
 def test_a_packed_stop_answers_its_request_and_starts_nothing(book, kit):
     first = long_over(book, kit)
-    book.fold(lambda _id: True)
+    book.fold_one(lambda _id: True)
     again = take(book, kit, now=9, request_id="r0", level=Level.FLATTEN)
     assert (again.stop_id, again.decided, again.effects) == (first, False, [])
     assert book.progress("E1", report(first, 1, StopPhase.FROZEN), kit.at(9)) == []
@@ -650,7 +651,7 @@ def test_a_packed_stop_answers_its_request_and_starts_nothing(book, kit):
 def test_a_packed_stop_that_an_engine_still_holds_above_its_release_goes_on_with_its_story(book, kit):
     first = long_over(book, kit)
     story = book.view(first).timeline
-    book.fold(lambda _id: True)
+    book.fold_one(lambda _id: True)
     record = StopRecord(stop_id=first, scope=Scope.everything(), level=Level.HALT, stop_epoch=book.register.epoch + 1)
     held = attrs.evolve(record, proof=kit.prove(record))
     book.link_up("E1", [held], LatchState.PRESENT, kit.at(9))
@@ -658,11 +659,24 @@ def test_a_packed_stop_that_an_engine_still_holds_above_its_release_goes_on_with
     assert book.view(first).timeline[: len(story)] == story
 
 
+def test_stops_are_packed_one_at_a_time_and_one_that_cannot_be_is_tried_once(book, kit, monkeypatch):
+    first = long_over(book, kit)
+    second = take(book, kit, request_id="one-more").stop_id
+    book.became_durable(second, book.runs[second].epoch)
+    release(book, kit, second)
+    monkeypatch.setattr(run_module, "encode", lambda _view: "{}")
+    assert book.fold_one(lambda _id: True) is None
+    monkeypatch.undo()
+    assert book.fold_one(lambda _id: True) == first
+    assert book.fold_one(lambda _id: True) is None
+    assert [run.stop_id for run in book.runs.values() if run.is_folded] == [first]
+
+
 def test_an_open_stop_is_never_packed(book, kit):
     first = take(book, kit, request_id="r0", scope=Scope.of_engine("E2")).stop_id
     book.became_durable(first, 1)
     long_over(book, kit)
-    book.fold(lambda _id: True)
+    book.fold_one(lambda _id: True)
     assert not book.runs[first].is_folded
 
 
