@@ -40,6 +40,8 @@ SECRET = "engine-secret"
 class Platform:
     """One platform in memory: it commits everything at once, grants leases, and remembers what engines said."""
 
+    found_again = 45.0  # seconds after an outage: an engine pauses for 30 at most (full jitter), then it dials
+
     def __init__(self):
         self.keys = TokenKeys(b"k" * 32)
         self.register = Register()

@@ -229,7 +229,7 @@ async def test_the_lease_runs_out_when_the_platform_goes_and_orders_are_cancelle
     platform.scope = trio.CancelScope()
     since = len(platform.heard)
     await nursery.start(partial(platform.run, port=port))
-    local = await platform.hears(lambda m: isinstance(m, LocalStop), since=since)
+    local = await platform.hears(lambda m: isinstance(m, LocalStop), within=platform.found_again, since=since)
     assert (local.level, local.cause) == (Level.CANCEL, LocalStopCause.LEASE_EXPIRED)
     await platform.hears_phase(P.VERIFIED, local.id, since=since)
     assert platform.hellos[-1].stops[0].stop_id == local.id
