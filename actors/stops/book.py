@@ -5,7 +5,7 @@ and which engines are connected. Every method takes the moment as ``now`` and re
 values of ``actors.stops.effects``; nothing here waits, so a decision is complete when the method returns.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import attrs
@@ -30,6 +30,9 @@ INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 
 HOLD = "parameters_differ"
 """The cause of the one kind of stop that the platform opens and ends by itself."""
+
+WAIVED = "waived"
+"""The cause of a stop that a release left for an engine that was waived."""
 
 
 class StopBook(Returns):
@@ -271,23 +274,22 @@ class StopBook(Returns):
         now: Instant,
         reduced: Reduced | None = None,
         username: str | None = None,
+        busy: Collection[str] = (),
     ) -> ReleasePlan:
-        """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be."""
+        """Reserves the epochs. Nothing is released, and no stop that is wanted from now on can be. ``busy``: stops
+        whose own release is being written; nothing is left to them."""
         run = self.runs[stop_id]
         kept = []
         for engine_id in waived:
-            words = Words(
+            said = Words(
                 request_id=f"waived:{stop_id}:{engine_id}"[:64],
                 user_id=user_id,
                 reason=f"waived at the release of {stop_id}",
                 requested_at=now.wall,
-                cause="waived",
+                cause=WAIVED,
                 username=username,
             )
-            entry = Entry(Scope.of_engine(engine_id), run.level, self._next_epoch())
-            earlier = self._requests.get((words.request_id, entry.scope), "")  # of a release that did not come about
-            kept_id = earlier if self._is_open(earlier) else self._new_id()
-            kept.append(Kept(stop_id=kept_id, engine_id=engine_id, entry=entry, words=words))
+            kept.append(self._left_with(engine_id, run.level, said, {stop_id, *busy}))
         return ReleasePlan(
             stop_id=stop_id,
             stop_epoch=run.epoch,
@@ -300,6 +302,19 @@ class StopBook(Returns):
             username=username,
         )
 
+    def _left_with(self, engine_id: str, level: Level, said: Words, but: Collection[str]) -> Kept:
+        """An engine that stays away has one such stop, however often it is waived: each release raises it to an epoch
+        of its own, so what it says of an earlier one is no evidence for this one."""
+        scope = Scope.of_engine(engine_id)
+        left = [r for r in self._open_runs() if r.scope == scope and r.words.cause == WAIVED and r.stop_id not in but]
+        if not left:
+            entry = Entry(scope, level, self._next_epoch())
+            return Kept(stop_id=self._new_id(), engine_id=engine_id, entry=entry, words=said, said=said)
+        run = max(left, key=lambda r: r.epoch)
+        words = said if level > run.level else attrs.evolve(run.words, request_id=said.request_id)
+        entry = Entry(scope, max(level, run.level), self._next_epoch())
+        return Kept(stop_id=run.stop_id, engine_id=engine_id, entry=entry, words=words, said=said)
+
     def kept_views(self, plan: ReleasePlan, now: Instant) -> list[Stop]:
         """How the stops of the waived engines will look; nothing is opened by looking."""
         return [self._made(k.stop_id, k.entry, k.words, now).view() for k in plan.kept]
@@ -309,8 +324,8 @@ class StopBook(Returns):
         was ``kept`` by it may be in some copy too, so it is open here as well: memory never has less than a disk."""
         effects: list[Effect] = []
         for one in kept:
-            left = self._keep(one, now)
-            effects += [*self._send(left), *self._decided(left, "stop.kept", PLATFORM, now)]
+            if (left := self._keep(one, now)) is not None:
+                effects += [*self._send(left), *self._decided(left, "stop.kept", PLATFORM, now)]
         run = self.runs[stop_id]
         entry = Entry(run.scope, run.level, self._next_epoch())
         self.register = self.register.with_stop(stop_id, entry)
@@ -322,9 +337,14 @@ class StopBook(Returns):
         """The release is durable everywhere: memory follows, then the links. Raised meanwhile, it stays stopped."""
         effects: list[Effect] = []
         for kept in plan.kept:
-            run = self._keep(kept, now)
-            run.durable = True
-            effects += [*self._send(run), StopChanged(stop_id=kept.stop_id)]
+            if (left := self._keep(kept, now)) is None:
+                continue
+            effects += self._send(left)
+            if left.epoch == kept.entry.stop_epoch:  # as the release was written
+                left.durable = True
+                effects.append(StopChanged(stop_id=kept.stop_id))
+            else:
+                effects += self._decided(left, "stop.kept", plan.user_id, now)
         self.register = self.register.with_release([plan.stop_id], plan.epoch)
         run = self.runs[plan.stop_id]
         if not self._is_open(plan.stop_id):
@@ -335,10 +355,18 @@ class StopBook(Returns):
 
     # --- inside ---
 
-    def _keep(self, kept: Kept, now: Instant) -> Run:
-        self.register = self.register.with_stop(kept.stop_id, kept.entry)
+    def _keep(self, kept: Kept, now: Instant) -> Run | None:
+        """The run of the waived engine's stop. None: what was decided of that stop since the plan was made holds the
+        engine already. Where it does not, it takes an epoch above it."""
+        entry, known = kept.entry, self.register.entries.get(kept.stop_id)
+        if known is not None and max(known.stop_epoch, known.released_epoch or 0) >= entry.stop_epoch:
+            if known.is_open and known.level >= entry.level:
+                return None
+            entry = attrs.evolve(entry, stop_epoch=self._next_epoch())
+        self.register = self.register.with_stop(kept.stop_id, entry)
         run = self._run(kept.stop_id, self.register.entries[kept.stop_id], kept.words, now)
-        run.note(now, "requested", detail=detail(kept.words, kept.entry.level))
+        run.again = known is not None  # a new one would be carried out in the session in which the engine hears of it
+        run.note(now, "raised" if known is not None else "requested", detail=detail(kept.said, run.level))
         return run
 
     def _again(self, run: Run, request: StopRequest, said: Words, now: Instant) -> Taken:

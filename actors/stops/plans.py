@@ -19,12 +19,14 @@ class Taken:
 
 @attrs.frozen(kw_only=True)
 class Kept:
-    """A stop that stays, for one waived engine, when the wider one goes."""
+    """A stop that stays, for one waived engine, when the wider one goes: a new one, or the one that an earlier release
+    left for this engine, raised. ``said``: the words of this release; ``words``: those that the stop then has."""
 
     stop_id: str
     engine_id: str
     entry: Entry
     words: Words
+    said: Words
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ from actors.stops.cases import Case
 from actors.stops.effects import Effect
 from actors.stops.keeping import StopKeeping
 from actors.stops.parts import Instant
+from actors.stops.plans import ReleasePlan
 from actors.stops.records import NotKept, ReleaseNote, StopRecords
 from actors.stops.releasing import Synced, checklist
 from actors.stops.run import PLATFORM
@@ -49,6 +50,7 @@ class Releases:
         self._carry_out = carry_out
         self._now = now
         self._releasing: set[str] = set()
+        """Stops that a release which is being written ends, or leaves: no other one may touch them meanwhile."""
         self._written: dict[str, ReleaseNote] = {}
 
     async def request(self, msg: RequestRelease, reply: Reply) -> None:
@@ -167,7 +169,19 @@ class Releases:
             reason=case.reason,
             now=now,
             reduced=_reduced(case),
+            busy=self._releasing,
         )
+        left = {kept.stop_id for kept in plan.kept}
+        self._releasing |= left
+        try:
+            return await self._written_down(case, plan, who, still_valid=still_valid)
+        finally:
+            self._releasing -= left
+
+    async def _written_down(
+        self, case: Case, plan: ReleasePlan, who: Principal, *, still_valid: Callable[[], bool]
+    ) -> ReleaseView | Refusal:
+        book, stop_id, now = self._shelf.book, case.stop_id, self._now()
         entry, words = book.register.entries[stop_id], book.runs[stop_id].words
         note = ReleaseNote(plan=plan, entry=entry, words=words, case=case, approved_by=who, at=now.wall)
         self._written[stop_id] = note
@@ -178,6 +192,7 @@ class Releases:
         await self._records.seal_release(note)
         del self._written[stop_id]
         self._carry_out(book.apply_release(plan, self._now()))
+        self._void_raised(plan)
         if book.register.entries[stop_id].is_open:
             self._forget(case, "the stop was raised meanwhile")
             return _voided()
@@ -194,6 +209,16 @@ class Releases:
             self._forget(note.case, "the release did not become durable")
             why, kept = "a release did not become durable", note.plan.kept
             self._carry_out(self._shelf.book.reassert(stop_id, why, self._now(), kept=kept))
+            self._void_raised(note.plan)
+
+    def _void_raised(self, plan: ReleasePlan) -> None:
+        """Who asked for the release of a stop that an engine is now left with again has not looked at this one."""
+        for kept in plan.kept:
+            waiting = self._shelf.desk.waiting(kept.stop_id)
+            if waiting is not None and waiting.epoch != self._shelf.book.runs[kept.stop_id].epoch:
+                why = "its stop was raised"
+                self._forget(waiting, why)
+                self._note(kept.stop_id, "release_void", why)
 
     def _still_valid(self, case: Case) -> bool:
         waiting = self._shelf.desk.waiting(case.stop_id)

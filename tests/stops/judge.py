@@ -110,12 +110,15 @@ def waived(platform, done):
 
 
 def kept(platform, plan_kept):
-    """A waived engine keeps a stop of its own, as durable as the release."""
-    truth, entry = platform.world.truth, plan_kept.entry
-    truth.scope[plan_kept.stop_id], truth.level[plan_kept.stop_id] = entry.scope, entry.level
-    truth.since[plan_kept.stop_id] = platform.world.now
-    truth.promised[plan_kept.stop_id] = (entry.stop_epoch, entry.level)
-    platform.owes[plan_kept.stop_id] = (entry.stop_epoch, entry.level)
+    """A waived engine keeps a stop of its own, as durable as the release; one that it had already is no weaker now."""
+    truth, stop_id, entry = platform.world.truth, plan_kept.stop_id, plan_kept.entry
+    level = max(entry.level, truth.level.get(stop_id, Level.NORMAL))
+    epoch, owed = platform.owes.get(stop_id, (0, Level.NORMAL))
+    truth.scope[stop_id], truth.level[stop_id] = entry.scope, level
+    truth.since.setdefault(stop_id, platform.world.now)
+    promised, told = truth.promised.get(stop_id, (0, Level.NORMAL))
+    truth.promised[stop_id] = (max(entry.stop_epoch, promised), max(entry.level, told))
+    platform.owes[stop_id] = (max(entry.stop_epoch, epoch), max(entry.level, owed))
 
 
 def platform_gone(platform):

@@ -192,6 +192,26 @@ def _a_waived_engine_is_free(patch):
     patch.setattr(StopBook, "plan_release", wrong)
 
 
+def _a_waived_engine_keeps_what_it_has(patch):
+    left_with = StopBook._left_with
+
+    def wrong(self, engine_id, *args):
+        made = left_with(self, engine_id, *args)
+        run = self.runs.get(made.stop_id)
+        return made if run is None else attrs.evolve(made, entry=self.register.entries[run.stop_id])
+
+    patch.setattr(StopBook, "_left_with", wrong)
+
+
+def _a_stop_that_is_left_again_stays_as_it_was_decided(patch):
+    keep = StopBook._keep
+
+    def wrong(self, kept, now):
+        return None if kept.stop_id in self.register.entries else keep(self, kept, now)
+
+    patch.setattr(StopBook, "_keep", wrong)
+
+
 def _outboxes_keep_released_stops(patch):
     patch.setattr(Outbox, "revise", lambda _self, _now_true: None)
     patch.setattr(Outbox, "_withdraw_stops", lambda _self, _release: None)
@@ -359,6 +379,18 @@ RULES = {
         "engines' own words",
         "stop all HALT P, release_waiving s1 E2",
         _a_waived_engine_is_free,
+    ),
+    "an engine that is waived again keeps the highest level": Rule(
+        "engines' own words",
+        "stop all FLATTEN P, release_waiving s3 E2",
+        _a_waived_engine_keeps_what_it_has,
+        root=("stop all HALT P", "release_waiving s1 E2"),
+    ),
+    "a stop that is left again is raised in memory": Rule(
+        "engines' own words",
+        "stop all FLATTEN P, release_waiving s3 E2",
+        _a_stop_that_is_left_again_stays_as_it_was_decided,
+        root=("stop all HALT P", "release_waiving s1 E2"),
     ),
     "a released stop leaves every outbox": Rule(
         "frames",

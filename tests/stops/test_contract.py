@@ -110,7 +110,7 @@ two engines may use one id | actors/platform/test_stopping::two_engines_with_the
 an engine boots halted | wire/sdk/test_gate::a_gate_is_closed_until_it_has_a_lease wire/sdk/drivers/test_conformance::the_latch_outlives_the_process_and_boots_halted
 a corrupt latch is one HALT of that engine | actors/platform/test_stopping::a_corrupt_latch_halts_its_engine_once actors/platform/test_stopping::the_halt_that_an_engine_with_a_corrupt_latch_brings_is_the_one_stop_for_it wire/sdk/test_halting::a_latch_that_cannot_be_read_halts_until_that_very_stop_is_released
 # Release
-a waived engine keeps a stop of its own of the same level | actors/platform/test_stopping::a_release_reaches_the_links_and_a_waived_engine_keeps_a_stop_of_its_own actors/platform/test_coordinator::an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_its_own
+a waived engine keeps a stop of its own of the same level | actors/platform/test_stopping::a_release_reaches_the_links_and_a_waived_engine_keeps_a_stop_of_its_own actors/platform/test_coordinator::an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_its_own actors/platform/test_coordinator::an_engine_that_stays_away_collects_no_stops
 strategies come back paused unless it says resume | actors/engine/test_trading::a_release_without_resume_leaves_the_strategy_paused_and_one_with_resume_trades_again
 a running flatten withdraws its own orders and says released | wire/sdk/test_stopping::a_released_flatten_withdraws_its_own_orders_and_reports_released
 a released stop leaves every outbox | wire/test_session::a_released_stop_leaves_every_outbox wire/test_session::a_release_does_not_withdraw_a_newer_epoch_of_the_same_stop

@@ -602,6 +602,92 @@ async def test_an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_it
         assert [str(m.scope) for _, m in world.inboxes["E2"]] == ["engine:E2"]
 
 
+UNPLUGGED = [Waiver(engine_id="E2", reason="unplugged")]
+
+
+async def left(world):
+    """A stop that a release left for E2, which is away."""
+    await world.connect("E1")
+    stop = await world.stop()
+    await world.verify(stop, "E1")
+    assert (await world.release(stop, waive=UNPLUGGED)).state is ReleaseState.RELEASED
+    [kept] = [i for i, _ in world.shelf.book.register.open_stops()]
+    return world.shelf.book.view(kept)
+
+
+async def test_an_engine_that_stays_away_collects_no_stops(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        first = await left(world)
+        for _ in range(3):
+            stop = await world.stop()
+            await world.verify(stop, "E1")
+            assert (await world.release(stop, waive=UNPLUGGED)).state is ReleaseState.RELEASED
+        assert [i for i, _ in world.shelf.book.register.open_stops()] == [first.stop_id]
+        sealed = [note.plan.kept[0] for note in world.records.sealed]
+        assert {kept.stop_id for kept in sealed} == {first.stop_id}
+        assert sorted({kept.entry.stop_epoch for kept in sealed}) == [kept.entry.stop_epoch for kept in sealed]
+        await world.connect("E2")
+        await trio.testing.wait_all_tasks_blocked()
+        assert {m.stop_id for _, m in world.inboxes["E2"]} == {first.stop_id}
+
+
+async def test_a_stop_that_an_engine_is_being_left_with_again_cannot_be_released_meanwhile(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        kept = await left(world)
+        await world.connect("E2")
+        await world.verify(kept, "E2")
+        asked = ReleaseRequest(reason="back", epoch=kept.epoch)
+        told = RequestRelease(principal=person("kim"), stop_id=kept.stop_id, request=asked)
+        assert (await world.ref.ask(told, timeout=5)).state is ReleaseState.REQUESTED
+        stop = await world.stop()  # voids that, so it is asked for once more
+        assert (await world.ref.ask(told, timeout=5)).state is ReleaseState.REQUESTED
+        await world.verify(stop, "E1")
+        answers = []
+
+        async def meanwhile():
+            answers.append(await world.approve(kept))
+
+        world.records.before_commit = meanwhile
+        assert (await world.release(stop, waive=UNPLUGGED)).state is ReleaseState.RELEASED
+        assert [a.error for a in answers] == ["error_release_running"]
+        assert [i for i, _ in world.shelf.book.register.open_stops()] == [kept.stop_id]
+        # Whoever asked had seen an earlier epoch of it.
+        shown = await world.ref.ask(ShowRelease(stop_id=kept.stop_id), timeout=5)
+        assert (shown.state, shown.history[-1].detail) == (ReleaseState.VOID, "its stop was raised")
+        refused = await world.approve(kept)
+        assert refused.error == "error_no_release_requested"
+        world.records.before_commit = None
+        await world.verify(kept, "E2")
+        assert (await world.release(kept)).state is ReleaseState.RELEASED
+        assert list(world.shelf.book.register.open_stops()) == []
+
+
+async def test_a_stop_that_is_being_released_is_not_what_an_engine_is_left_with(open_world, autojump_clock):
+    async with open_world(engines=2) as world:
+        kept = await left(world)
+        await world.connect("E2")
+        stop = await world.stop()
+        await world.verify(stop, "E1")
+        await world.verify(kept, "E2")
+        world.records.seal_takes = 2.0
+        answers = {}
+
+        async def release(name, one, **more):
+            answers[name] = await world.release(one, **more)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: release("kept", kept))
+            await trio.sleep(1)
+            nursery.start_soon(lambda: release("all", stop, waive=UNPLUGGED))
+        assert {name: answer.state for name, answer in answers.items()} == {
+            "kept": ReleaseState.RELEASED,
+            "all": ReleaseState.RELEASED,
+        }
+        [(held, entry)] = world.shelf.book.register.open_stops()
+        assert held != kept.stop_id
+        assert (str(entry.scope), entry.level) == ("engine:E2", Level.FLATTEN)
+
+
 @pytest.mark.parametrize("how", ["it fails", "it hangs"])
 async def test_when_the_journal_does_not_seal_a_release_the_waived_engines_stop_is_as_open_here_as_in_the_database(
     open_world, autojump_clock, how

@@ -441,6 +441,96 @@ def test_a_release_reaches_the_links_and_a_waived_engine_keeps_a_stop_of_its_own
     ]
 
 
+def waive(book, kit, now, *engines, level=Level.FLATTEN, **more):
+    stop = take(book, kit, now=now, level=level).stop_id
+    return book.plan_release(stop, engines, resume=True, user_id="lee", reason="ok", now=kit.at(now), **more)
+
+
+def test_an_engine_that_is_waived_again_and_again_has_one_stop_of_its_own_at_the_highest_level(book, kit):
+    for now, level in enumerate((Level.HALT, Level.FLATTEN, Level.CANCEL), 1):
+        book.apply_release(waive(book, kit, now, "E2", level=level), kit.at(now))
+    ((kept, entry),) = book.register.open_stops()
+    view = book.view(kept)
+    assert (str(entry.scope), view.level, view.epoch) == ("engine:E2", Level.FLATTEN, entry.stop_epoch)
+    halted, flattened, cancelled = (i for i in book.register.entries if i != kept)
+    assert (view.cause, view.reason) == ("waived", f"waived at the release of {flattened}")
+    assert [(e.event, e.detail) for e in view.timeline] == [
+        ("requested", f"lee: HALT waived at the release of {halted}"),
+        ("raised", f"lee: FLATTEN waived at the release of {flattened}"),
+        ("raised", f"lee: FLATTEN waived at the release of {cancelled}"),
+    ]
+
+
+def test_what_an_engine_verified_of_the_stop_it_was_left_with_is_no_evidence_for_a_later_one(book, kit):
+    book.apply_release(waive(book, kit, 1, "E1"), kit.at(1))
+    ((kept, entry),) = book.register.open_stops()
+    book.progress("E1", report(kept, entry.stop_epoch, StopPhase.VERIFIED), kit.at(2))
+    assert phases(book, kept) == {"E1": StopPhase.VERIFIED}
+    effects = book.apply_release(waive(book, kit, 3, "E1"), kit.at(3))
+    assert phases(book, kept) == {"E1": StopPhase.PENDING}
+    (sent,) = [s.message for s in of(effects, SendStop) if s.engine_id == "E1"]
+    later = book.register.entries[kept].stop_epoch
+    assert (sent.stop_id, sent.stop_epoch, sent.again) == (kept, later, True)  # in the session of now, like a new one
+    assert later > entry.stop_epoch
+    assert book.view(kept).durable
+
+
+def test_a_person_s_own_stop_of_an_engine_is_not_what_a_release_leaves(book, kit):
+    own = take(book, kit, scope=Scope.of_engine("E2"), level=Level.HALT, reason="a bad strategy").stop_id
+    book.apply_release(waive(book, kit, 2, "E2"), kit.at(2))
+    assert {i: e.level for i, e in book.register.open_stops()}.pop(own) is Level.HALT
+    assert len(list(book.register.open_stops())) == 2
+
+
+def test_a_stop_that_is_left_and_whose_own_release_is_being_written_is_left_alone(book, kit):
+    book.apply_release(waive(book, kit, 1, "E2"), kit.at(1))
+    ((kept, _),) = book.register.open_stops()
+    plan = waive(book, kit, 2, "E2", busy={kept})
+    assert plan.kept[0].stop_id != kept
+    own = book.plan_release(kept, ["E2"], resume=True, user_id="lee", reason="ok", now=kit.at(3))
+    assert own.kept[0].stop_id != kept
+
+
+@pytest.mark.parametrize("level", [Level.CANCEL, Level.FLATTEN])
+def test_a_stop_that_is_left_again_and_was_raised_meanwhile_keeps_the_later_decision(book, kit, level):
+    book.apply_release(waive(book, kit, 1, "E2", level=Level.HALT), kit.at(1))
+    ((kept, _),) = book.register.open_stops()
+    plan = waive(book, kit, 2, "E2", level=Level.CANCEL)
+    take(book, kit, now=3, user="park", scope=Scope.of_engine("E2"), level=level, reason="now")
+    raised = book.register.entries[kept]
+    effects = book.apply_release(plan, kit.at(4))
+    assert book.register.entries[kept] == raised
+    assert (book.view(kept).user_id, book.view(kept).reason) == ("park", "now")
+    assert kept not in {e.stop_id for e in of(effects, StopChanged)}
+
+
+def test_a_stop_that_is_left_again_above_what_was_decided_meanwhile_takes_an_epoch_above_that_and_is_recorded(
+    book, kit
+):
+    book.apply_release(waive(book, kit, 1, "E2", level=Level.HALT), kit.at(1))
+    ((kept, _),) = book.register.open_stops()
+    plan = waive(book, kit, 2, "E2", level=Level.FLATTEN)
+    take(book, kit, now=3, user="park", scope=Scope.of_engine("E2"), level=Level.CANCEL)
+    raised = book.register.entries[kept]
+    effects = book.apply_release(plan, kit.at(4))
+    now_held = book.register.entries[kept]
+    assert now_held.level is Level.FLATTEN
+    assert now_held.stop_epoch > raised.stop_epoch
+    assert [r.entry for r in of(effects, RecordStop)] == [now_held]
+    assert not book.view(kept).durable
+
+
+def test_a_stop_that_was_left_and_came_back_from_a_restart_is_raised_too(book, kit):
+    book.apply_release(waive(book, kit, 1, "E2"), kit.at(1))
+    ((kept, _),) = book.register.open_stops()
+    views = [book.view(i) for i in book.register.entries]
+    again = kit.book(book.register)
+    again.remember(views, {}, kit.at(2))
+    again.recover({}, kit.at(2))
+    again.apply_release(waive(again, kit, 3, "E2"), kit.at(3))
+    assert [i for i, _ in again.register.open_stops()] == [kept]
+
+
 def test_a_stop_raised_while_its_release_is_being_written_stays(book, kit):
     stop = take(book, kit, level=Level.HALT).stop_id
     plan = book.plan_release(stop, [], resume=False, user_id="lee", reason="ok", now=kit.at(2))
