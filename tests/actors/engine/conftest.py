@@ -40,7 +40,7 @@ SECRET = "engine-secret"
 class Platform:
     """One platform in memory: it commits everything at once, grants leases, and remembers what engines said."""
 
-    found_again = 45.0  # seconds after an outage: an engine pauses for 30 at most (full jitter), then it dials
+    found_again = 120.0  # seconds after an outage: an engine pauses for 30 at most (full jitter), then it dials
 
     def __init__(self):
         self.keys = TokenKeys(b"k" * 32)
@@ -48,7 +48,7 @@ class Platform:
         self.platform_id = "platform-1"
         self.lease_ms = 15_000
         self.expiry = LeaseExpiry()
-        self.limits = Limits(heartbeat_ms=300, offline_ms=5_000)
+        self.limits = Limits(heartbeat_ms=300, offline_ms=15_000)
         self.hellos = []
         self.heard = []
         self.frames = []
@@ -211,7 +211,7 @@ class Platform:
                 with trio.move_on_after(0.1):
                     await self._news.wait()
 
-    async def hears(self, holds, *, within=20.0, since=0):
+    async def hears(self, holds, *, within=90.0, since=0):
         """The first message, from number ``since`` on, for which ``holds`` is true."""
         with trio.fail_after(within):
             while True:
@@ -220,7 +220,7 @@ class Platform:
                         return message
                 await self._news.wait()
 
-    async def hears_phase(self, phase, stop_id="x", *, within=30.0, since=0):
+    async def hears_phase(self, phase, stop_id="x", *, within=90.0, since=0):
         return await self.hears(
             lambda m: isinstance(m, StopProgress) and m.stop_id == stop_id and m.phase is phase,
             within=within,
@@ -243,7 +243,7 @@ class Broker:
     async def admin(self, path, body=None):
         data = json.dumps(body or {}).encode()
         method = "POST" if body is not None else "GET"
-        answer = await self.http.request(method, f"http://{self.address}{path}", ADMIN, data, timeout=10)
+        answer = await self.http.request(method, f"http://{self.address}{path}", ADMIN, data, timeout=60)
         assert answer.status < 300, answer.body
         return answer.json()
 

@@ -1,7 +1,7 @@
 """A whole engine against the simulated broker and a platform that speaks the link: real sockets, real time."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -49,8 +49,19 @@ def filled(message):
     return isinstance(message, Fill)
 
 
-async def hears_fills(platform, count, *, within=40.0, since=0):
+async def hears_fills(platform, count, *, within=120.0, since=0):
     await platform.until(lambda: sum(filled(m) for m in platform.heard[since:]) >= count, within=within)
+
+
+async def orders_sent(broker):
+    return [entry for entry in await broker.log() if entry["purpose"] == "new"]
+
+
+def put(sentinel, words):
+    """Whole at once: a file that is read while it is still empty asks for the strictest level."""
+    draft = sentinel.with_name("a draft")
+    draft.write_text(words)
+    draft.replace(sentinel)
 
 
 async def test_an_engine_trades_with_reasons_and_a_flatten_leaves_the_account_flat_to_the_won(
@@ -138,10 +149,10 @@ async def test_after_a_release_with_reduced_limits_nothing_large_is_bought(platf
     await platform.hears_phase(P.VERIFIED, "one")
     since = len(platform.heard)
     platform.release("one", resume=True, reduced=Reduced(for_ms=4_000, max_order_value=1))
-    await platform.hears(lambda m: isinstance(m, TradeLog) and m.message.startswith("REDUCED"), since=since)
-    await trio.sleep(2.5)
-    assert not [m for m in platform.heard[since:] if filled(m)]
-    await hears_fills(platform, 1, since=since)  # the minutes are over
+    began = await platform.hears(lambda m: isinstance(m, TradeLog) and m.message.startswith("REDUCED"), since=since)
+    await hears_fills(platform, 1, since=since)
+    over = began.timestamp + timedelta(seconds=3.9)  # the two are read from different clocks of the machine
+    assert min(m.at for m in platform.heard[since:] if filled(m)) > over
 
 
 async def test_a_strategy_is_paused_and_goes_on_by_commands_that_no_stop_has_overtaken(platform, broker, start_engine):
@@ -153,7 +164,7 @@ async def test_a_strategy_is_paused_and_goes_on_by_commands_that_no_stop_has_ove
         epoch = platform.register.epoch if epoch is None else epoch
         platform.send(
             StrategyCommand(
-                request_id=request_id, strategy_id="cross", action=action, stop_epoch=epoch, expires_ms=9_000
+                request_id=request_id, strategy_id="cross", action=action, stop_epoch=epoch, expires_ms=60_000
             )
         )
         return await platform.hears(lambda m: isinstance(m, StrategyResult) and m.request_id == request_id)
@@ -162,9 +173,10 @@ async def test_a_strategy_is_paused_and_goes_on_by_commands_that_no_stop_has_ove
     assert (paused.status, paused.strategy_status) == (ResultStatus.APPLIED, StrategyState.PAUSED)
     await platform.hears(lambda m: isinstance(m, StrategyStatusReport) and m.status is StrategyState.PAUSED)
     await trio.sleep(1.5)
-    count = sum(filled(m) for m in platform.heard)
+    sent = await orders_sent(broker)  # what rests at the broker may still be filled
     await trio.sleep(2.0)
-    assert sum(filled(m) for m in platform.heard) == count
+    assert await orders_sent(broker) == sent
+    count = sum(filled(m) for m in platform.heard)
     platform.stop("one", level=Level.HALT)
     await platform.hears_phase(P.VERIFIED, "one")
     held = await told("r1", StrategyAction.RESUME)
@@ -192,7 +204,7 @@ async def test_parameters_are_applied_between_ticks_and_echoed_and_a_stale_epoch
             version=version,
             base_version=base,
             stop_epoch=epoch,
-            expires_ms=5_000,
+            expires_ms=60_000,
         )
 
     async def answer(request_id):
@@ -217,15 +229,15 @@ async def test_parameters_are_applied_between_ticks_and_echoed_and_a_stale_epoch
 async def test_the_lease_runs_out_when_the_platform_goes_and_orders_are_cancelled_by_policy(
     platform, broker, start_engine, nursery
 ):
-    platform.lease_ms, platform.expiry = 1_000, LeaseExpiry(cancel_after_ms=1_000)
+    platform.lease_ms, platform.expiry = 5_000, LeaseExpiry(cancel_after_ms=1_000)
     await start_engine(broker)
     await hears_fills(platform, 3)
     port = int(platform.address.rpartition(":")[2])
     platform.scope.cancel()
-    await trio.sleep(1.6)
-    frozen = len(await broker.log())
+    await trio.sleep(5.6)
+    sent = await orders_sent(broker)
     await trio.sleep(3.0)
-    assert [e for e in (await broker.log())[frozen:] if e["purpose"] == "new"] == []
+    assert await orders_sent(broker) == sent
     platform.scope = trio.CancelScope()
     since = len(platform.heard)
     await nursery.start(partial(platform.run, port=port))
@@ -239,11 +251,11 @@ async def test_a_sentinel_file_stops_the_engine_and_is_put_away(platform, broker
     await start_engine(broker)
     await hears_fills(platform, 2)
     sentinel = tmp_path / "state" / "STOP"
-    sentinel.write_text("cancel please")
+    put(sentinel, "cancel please")
     local = await platform.hears(lambda m: isinstance(m, LocalStop))
     assert (local.level, local.cause) == (Level.CANCEL, LocalStopCause.SENTINEL)
     await platform.hears_phase(P.VERIFIED, local.id)
-    await platform.until(lambda: not sentinel.exists(), within=5.0)
+    await platform.until(lambda: not sentinel.exists(), within=60.0)
 
 
 async def test_a_stop_file_that_is_a_folder_or_written_anew_stops_and_never_restarts_its_watch(
@@ -253,16 +265,16 @@ async def test_a_stop_file_that_is_a_folder_or_written_anew_stops_and_never_rest
     await hears_fills(platform, 2)
     sentinel = tmp_path / "state" / "STOP"
     (tmp_path / "state" / "STOP.taken").write_text("an earlier one")
-    sentinel.write_text("HALT")
+    put(sentinel, "HALT")
     first = await platform.hears(lambda m: isinstance(m, LocalStop))
-    sentinel.write_text("CANCEL")
+    put(sentinel, "CANCEL")
     second = await platform.hears(lambda m: isinstance(m, LocalStop) and m.id != first.id)
     assert (first.level, second.level) == (Level.HALT, Level.CANCEL)
-    await platform.until(lambda: not sentinel.exists(), within=5.0)
+    await platform.until(lambda: not sentinel.exists(), within=60.0)
     sentinel.mkdir()
     third = await platform.hears(lambda m: isinstance(m, LocalStop) and m.level is Level.FLATTEN)
     await platform.hears_phase(P.VERIFIED, third.id)
-    await platform.until(lambda: not sentinel.exists(), within=5.0)
+    await platform.until(lambda: not sentinel.exists(), within=60.0)
     told = [m.id for m in platform.heard if isinstance(m, LocalStop)]
     assert told == [first.id, second.id, third.id]
 
@@ -292,7 +304,7 @@ async def test_an_order_the_gateway_lost_is_given_up_and_its_symbol_trades_on(pl
             and m.order_id == lost.order_id
             and m.status in (OrderStatus.REJECTED, OrderStatus.CANCELLED)
         ),
-        within=30,
+        within=90,
     )
     assert given_up.filled == 0
 
@@ -366,7 +378,7 @@ async def test_a_killed_engine_with_a_latched_stop_returns_stopped_and_finishes_
 ):
     config = write_files(f"http://{platform.address}", broker)
     async with engine_process(config) as process:
-        await hears_fills(platform, 3, within=60)
+        await hears_fills(platform, 3)
         platform.stop()
         await platform.hears_phase(P.FROZEN)
         await platform.hears(lambda m: getattr(m, "latched", False))
@@ -374,11 +386,11 @@ async def test_a_killed_engine_with_a_latched_stop_returns_stopped_and_finishes_
     hellos = len(platform.hellos)
     platform.register = type(platform.register)()  # this platform lost its memory: the engine's latch must do
     async with engine_process(config):
-        await platform.until(lambda: len(platform.hellos) > hellos, within=30)
+        await platform.until(lambda: len(platform.hellos) > hellos, within=platform.found_again)
         hello = platform.hellos[-1]
         assert hello.latch is LatchState.PRESENT
         assert [(s.stop_id, s.level) for s in hello.stops] == [("x", Level.FLATTEN)]
-        await platform.hears_phase(P.VERIFIED, since=0, within=60)
+        await platform.hears_phase(P.VERIFIED, since=0)
 
 
 async def test_a_wrong_secret_is_one_clear_line_and_the_engine_stays_halted(
@@ -387,6 +399,6 @@ async def test_a_wrong_secret_is_one_clear_line_and_the_engine_stays_halted(
     config = write_files(f"http://{platform.address}", broker, secret="wrong")
     async with engine_process(config) as process:
         log = tmp_path / "engine.log"
-        await platform.until(lambda: "refuses this engine" in log.read_text(), within=20)
+        await platform.until(lambda: "refuses this engine" in log.read_text(), within=90)
         assert process.poll() is None
     assert await broker.log() == []
