@@ -41,7 +41,7 @@ async def door(keeper, **options):
     server = EngineListener(authorize=authorize, handler=keeper.take_over, **options)
     listeners = await open_listeners("127.0.0.1", 0)
     port = listeners[0].socket.getsockname()[1]
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve, listeners)
             yield server, f"ws://127.0.0.1:{port}/ws/engine/E1", nursery.cancel_scope

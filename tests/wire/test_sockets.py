@@ -527,8 +527,8 @@ async def test_over_a_real_socket():
         listeners = await open_listeners("127.0.0.1", 0)
         port = listeners[0].socket.getsockname()[1]
         await nursery.start(server.serve, listeners)
-        with trio.fail_after(10):
-            async with dial(f"ws://127.0.0.1:{port}/ws/engine/E1", TOKEN) as socket:
+        with trio.fail_after(60):
+            async with dial(f"ws://127.0.0.1:{port}/ws/engine/E1", TOKEN, timeout=60) as socket:
                 await socket.send("x" * 200_000)
                 assert await socket.receive() == "E1:" + "x" * 200_000
             with pytest.raises(DialRefused):
@@ -540,7 +540,7 @@ async def test_over_a_real_socket():
             await socket_free(server)
         nursery.cancel_scope.cancel()
     with pytest.raises(DialFailed):
-        async with dial(f"ws://127.0.0.1:{port}/ws/engine/E1", TOKEN, timeout=2):
+        async with dial(f"ws://127.0.0.1:{port}/ws/engine/E1", TOKEN, timeout=60):
             pass
 
 
@@ -563,19 +563,24 @@ async def test_over_tls_and_only_with_a_certificate_that_verifies(certificate):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     trusting = ssl.create_default_context(cafile=str(cert))
-    server = listener(handshake_timeout=1)
-    async with trio.open_nursery() as nursery:
+
+    async def served(server, nursery):
         listeners = await open_listeners("127.0.0.1", 0, ssl_context=context)
-        port = listeners[0].transport_listener.socket.getsockname()[1]
         await nursery.start(server.serve, listeners)
-        with trio.fail_after(10):
-            async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN, ssl_context=trusting) as socket:
+        return listeners[0].transport_listener.socket.getsockname()[1]
+
+    server, hasty = listener(handshake_timeout=60), listener(handshake_timeout=1)
+    async with trio.open_nursery() as nursery:
+        port, hasty_port = await served(server, nursery), await served(hasty, nursery)
+        with trio.fail_after(60):
+            async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN, ssl_context=trusting, timeout=60) as socket:
                 await socket.send("x" * 100_000)
                 assert await socket.receive() == "E1:" + "x" * 100_000
             with pytest.raises(DialFailed):
-                async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN):
+                async with dial(f"wss://localhost:{port}/ws/engine/E1", TOKEN, timeout=60):
                     pass
-            async with await trio.open_tcp_stream("127.0.0.1", port) as silent:  # no TLS hello ever comes
+            async with await trio.open_tcp_stream("127.0.0.1", hasty_port) as silent:  # no TLS hello ever comes
                 assert await silent.receive_some() == b""
             await socket_free(server)
+            await socket_free(hasty)
         nursery.cancel_scope.cancel()

@@ -50,7 +50,7 @@ class PracticePlatform:
         self.heard: list[Any] = []
         self.port = port
         self._secret = secrets.token_hex(16)
-        self._limits = Limits(heartbeat_ms=heartbeat_ms, offline_ms=5_000, ack_delay_ms=20)
+        self._limits = Limits(heartbeat_ms=heartbeat_ms, offline_ms=15_000, ack_delay_ms=20)
         self._keys = TokenKeys(secrets.token_bytes(32))
         self._register = Register()
         self._session: PlatformSession | None = None
@@ -65,7 +65,7 @@ class PracticePlatform:
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: trio.run(self._run, started), name="practice", daemon=True)
         self._thread.start()
-        if not started.wait(10.0):
+        if not started.wait(60.0):
             raise RuntimeError("the practice platform did not start")
         return self
 
@@ -263,8 +263,8 @@ class PracticePlatform:
         session = self._session
         return 0 if session is None else session.outbox.waiting + session.outbox.unacked
 
-    def until(self, holds: Callable[[], Any], *, within: float = 10.0) -> Any:
-        """The first true value of ``holds``. Raises TimeoutError."""
+    def until(self, holds: Callable[[], Any], *, within: float = 60.0) -> Any:
+        """The first true value of ``holds``. Raises TimeoutError. An engine may pause for 30 s between two dials."""
         end = time.monotonic() + within
         with self._news:
             while not (value := holds()) and time.monotonic() < end:
@@ -273,7 +273,7 @@ class PracticePlatform:
             return value
         raise TimeoutError(f"not within {within:g} s; heard {[type(m).__name__ for m in self.heard[-20:]]}")
 
-    def hears(self, kind: type[T], holds: Callable[[T], Any] = bool, *, since: int = 0, within: float = 10.0) -> T:
+    def hears(self, kind: type[T], holds: Callable[[T], Any] = bool, *, since: int = 0, within: float = 60.0) -> T:
         """The first message of a kind, from number ``since`` on, for which ``holds``."""
 
         def found() -> list[T]:
@@ -281,7 +281,7 @@ class PracticePlatform:
 
         return self.until(found, within=within)[0]  # type: ignore[no-any-return]
 
-    def phase(self, phase: StopPhase | str, stop_id: str, *, since: int = 0, within: float = 10.0) -> StopProgress:
+    def phase(self, phase: StopPhase | str, stop_id: str, *, since: int = 0, within: float = 60.0) -> StopProgress:
         """Waits until the engine reports this phase of this stop."""
         wanted = StopPhase(phase)
         return self.hears(

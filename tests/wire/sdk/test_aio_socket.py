@@ -109,6 +109,7 @@ def test_a_closed_port_and_a_silent_one_are_failed_dials(monkeypatch):
             with pytest.raises(DialFailed, match="no handshake within"):
                 await dialling(port)
             await asyncio.sleep(0.1)
+        monkeypatch.setattr(aio_socket, "DIAL_TIMEOUT", 60.0)
         with pytest.raises(DialFailed, match="cannot be reached"):
             await dialling(port)
 
@@ -153,10 +154,11 @@ def test_the_code_of_whoever_closed_is_told_and_sending_fails_then():
 
 def test_a_peer_that_does_not_read_is_cut_off(monkeypatch):
     monkeypatch.setattr(aio_socket, "_SEND_TIMEOUT", 0.3)
+    cut = asyncio.Event()
 
     async def handler(connection):
         connection.transport.pause_reading()
-        await asyncio.sleep(0.8)
+        await asyncio.wait_for(cut.wait(), 60)
         connection.transport.abort()
 
     async def client(socket):
@@ -166,6 +168,7 @@ def test_a_peer_that_does_not_read_is_cut_off(monkeypatch):
 
         with pytest.raises(LinkClosed) as closed:
             await flood()
+        cut.set()
         return closed.value.code
 
     assert talking(handler, client) == 4029

@@ -21,6 +21,10 @@ SCHEMA = {
 }
 
 
+PATIENCE = 60.0
+"""Seconds for what must happen: many times what it takes, on a machine that does much else."""
+
+
 class Account:
     """An account at a broker that keeps what it is told and fills a closing order at once."""
 
@@ -92,6 +96,12 @@ class Engine:
         self.values.append(values)
         return {**values, "size": min(values["size"], 50)}
 
+    def put_stop_file(self, words):
+        """Whole at once: a file that is read while it is still empty asks for the strictest level."""
+        draft = self.folder / "a draft"
+        draft.write_text(words)
+        draft.replace(self.folder / "STOP")
+
     def _guarded(self):
         try:
             self.live()
@@ -102,13 +112,13 @@ class Engine:
     def start(self):
         self._thread = threading.Thread(target=self._guarded, daemon=True)
         self._thread.start()
-        if (error := self._ready.get(timeout=10)) is not None:
+        if (error := self._ready.get(timeout=PATIENCE)) is not None:
             raise error
         return self
 
     def end(self):
         self.leave()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
@@ -127,7 +137,7 @@ class TrioEngine(Engine):
     def do(self, act):
         return trio.from_thread.run_sync(act, self.link, trio_token=self._token)
 
-    def wait_open(self, timeout=10.0):
+    def wait_open(self, timeout=PATIENCE):
         async def waiting():
             with trio.fail_after(timeout):
                 await self.link.wait_open()
@@ -152,9 +162,9 @@ class AioEngine(Engine):
         async def acting():
             return act(self.link)
 
-        return asyncio.run_coroutine_threadsafe(acting(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(acting(), self._loop).result(PATIENCE)
 
-    def wait_open(self, timeout=10.0):
+    def wait_open(self, timeout=PATIENCE):
         asyncio.run_coroutine_threadsafe(asyncio.wait_for(self.link.wait_open(), timeout), self._loop).result()
 
     def leave(self):
@@ -169,7 +179,7 @@ class ThreadedEngine(Engine):
     def do(self, act):
         return act(self.link)
 
-    def wait_open(self, timeout=10.0):
+    def wait_open(self, timeout=PATIENCE):
         self.link.wait_open(timeout=timeout)
 
     def end(self):

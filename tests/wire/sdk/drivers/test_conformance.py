@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import groupby
 
 import pytest
 
@@ -348,7 +349,7 @@ def test_what_cannot_be_cancelled_fails_until_a_person_did_it_and_the_broker_sho
     failed = platform.phase(P.FAILED, "x")
     assert (failed.error, failed.orders_remaining) == ("error_not_supported", 1)
     account.orders.clear()
-    platform.phase(P.VERIFIED, "x", within=15.0)
+    platform.phase(P.VERIFIED, "x")
 
 
 def test_a_broker_that_cannot_be_read_proves_nothing(engine, platform, account):
@@ -366,7 +367,7 @@ def test_a_broker_that_cannot_be_read_proves_nothing(engine, platform, account):
 def test_the_stop_file_stops_without_a_platform_and_needs_a_release(engine, platform, order):
     alpha = engine()
     alpha.wait_open()
-    (alpha.folder / "STOP").write_text("HALT")
+    alpha.put_stop_file("HALT")
     local = platform.hears(LocalStop)
     assert (local.level, local.cause) == (Level.HALT, LocalStopCause.SENTINEL)
     with pytest.raises(GateClosed):
@@ -379,9 +380,9 @@ def test_a_stricter_word_in_the_stop_file_is_heard_while_the_first_is_obeyed(eng
     account.positions["005930"] = 7
     alpha = engine()
     alpha.wait_open()
-    (alpha.folder / "STOP").write_text("HALT")
+    alpha.put_stop_file("HALT")
     assert platform.hears(LocalStop).level is Level.HALT
-    (alpha.folder / "STOP").write_text("FLATTEN")  # the file is still there, and is put away next
+    alpha.put_stop_file("FLATTEN")  # the file is still there, and is put away next
     flatten = platform.hears(LocalStop, lambda m: m.level is Level.FLATTEN)
     assert platform.phase(P.VERIFIED, flatten.id).flatness is Flatness.FLAT
 
@@ -434,13 +435,14 @@ def test_a_corrupt_latch_halts_and_is_reported(engine, platform, order):
 def test_a_lost_lease_halts_then_cancels_and_that_needs_a_release(engine, platform, account, order):
     platform.lease_ms = 600
     platform.expiry = type(platform.expiry)(cancel_after_ms=300, flatten_after_ms=None)
+    account.orders["o9"] = ("000660", 2)
     alpha = engine()
     alpha.wait_open()
     platform.lease_ms = 0
-    account.orders["o9"] = ("000660", 2)
     stopped = platform.hears(LocalStop)
     assert (stopped.cause, stopped.level) == (LocalStopCause.LEASE_EXPIRED, Level.CANCEL)
-    assert [f.level for f in account.frozen] == [Level.HALT, Level.CANCEL]
+    levels = [f.level for f in account.frozen]
+    assert [level for level, _ in groupby(levels)] == [Level.HALT, Level.CANCEL]  # on a slow machine it halts twice
     platform.phase(P.VERIFIED, stopped.id)
     assert account.orders == {}
     platform.lease_ms = 15_000
@@ -448,13 +450,14 @@ def test_a_lost_lease_halts_then_cancels_and_that_needs_a_release(engine, platfo
         alpha.do(order()("o1"))
 
 
-def test_what_was_said_while_the_platform_was_away_arrives_afterwards(engine, platform):
+def test_what_was_said_while_the_platform_was_away_arrives_afterwards(engine, platform, monkeypatch):
+    monkeypatch.setattr("wire.sdk.dialling.reconnect_delay", lambda _attempt, *, resumable, rng: 1.0)  # not sooner
     alpha = engine()
     platform.until(lambda: platform.is_linked)
     platform.cut()
-    platform.until(lambda: not platform.is_linked)
+    platform.until(lambda: not platform.is_linked or len(platform.hellos) == 2)
     ids = [alpha.do(lambda link, n=n: link.trade_log("System", f"line {n}")) for n in range(20)]
-    platform.until(lambda: len(platform.hellos) == 2, within=15.0)
+    platform.until(lambda: len(platform.hellos) == 2)
     platform.hears(TradeLog, lambda m: m.id == ids[-1])
     heard = [m.id for m in platform.heard if isinstance(m, TradeLog) and m.id in ids]
     assert heard == ids
@@ -521,7 +524,7 @@ def test_another_platform_than_its_own_gives_no_lease_but_its_stops_count(engine
     alpha.wait_open()
     platform.platform_id = "somebody-else"
     platform.cut()
-    platform.until(lambda: len(platform.hellos) == 2, within=15.0)
+    platform.until(lambda: len(platform.hellos) == 2)
     platform.until(lambda: "own platform" in (alpha.do(lambda link: link.why_closed()) or ""))
     with pytest.raises(GateClosed):
         alpha.do(order()("o1"))
