@@ -32,7 +32,8 @@ STAGES = (
 )
 
 
-_ASKED = ("requested", "raised", "reopened")
+REOPENED = "reopened"
+_ASKED = ("requested", "raised", REOPENED)
 _LEVELS = frozenset(level.value for level in Level)
 
 
@@ -188,9 +189,9 @@ def _reached(stop: Stop) -> dict[str, dict[str, datetime]]:
     first: dict[str, dict[str, datetime]] = {}
     highest: Level | None = None
     for event in stop.timeline:
-        if event.event in _ASKED:
-            level = _asked_for(event)
-            if highest is None or level is None or level > highest:
+        if event.level is not None or event.event in _ASKED:
+            level = event.level or _level_in_words(event)
+            if highest is None or level is None or level > highest or event.event == REOPENED:
                 highest = level
                 for reached in first.values():
                     reached.pop(StopPhase.VERIFIED.value, None)
@@ -199,8 +200,8 @@ def _reached(stop: Stop) -> dict[str, dict[str, datetime]]:
     return first
 
 
-def _asked_for(event: TimelineEvent) -> Level | None:
-    """The level in ``<who>: <level> <reason>``; None where the event says none, as one found in a latch does."""
+def _level_in_words(event: TimelineEvent) -> Level | None:
+    """Of an event that was written before it had its level as a field: the one in ``<who>: <level> <reason>``."""
     word = (event.detail or "").partition(": ")[2].partition(" ")[0]
     return Level(word) if word in _LEVELS else None
 

@@ -47,7 +47,7 @@ class StopBook(Returns):
             if stop_id not in self.runs:
                 run = self._run(stop_id, entry, words.get(stop_id) or unknown_words(stop_id, now), now)
                 run.durable = True
-                run.note(now, "recovered", detail="open when the platform started")
+                run.note_decided(now, "recovered", detail="open when the platform started")
                 effects.append(StopChanged(stop_id=stop_id))
         return effects
 
@@ -81,9 +81,9 @@ class StopBook(Returns):
                 if decided:
                     wanted = words[stop_id]
                     at = attrs.evolve(now, wall=min(wanted.requested_at, now.wall))
-                    run.note(at, "raised" if ours else "requested", detail=detail(wanted, merged.level))
+                    run.note_decided(at, "raised" if ours else "requested", detail=detail(wanted, merged.level))
                 else:
-                    run.note(now, "recovered", detail="found in the database")
+                    run.note_decided(now, "recovered", detail="found in the database")
                 effects += [*self._send(run), *self._decided(run, "stop.recovered", PLATFORM, now)]
         self.epoch_seen(other.epoch)
         return effects
@@ -330,7 +330,7 @@ class StopBook(Returns):
         entry = Entry(run.scope, run.level, self._next_epoch())
         self.register = self.register.with_stop(stop_id, entry)
         run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
-        run.note(now, "kept", detail=why)
+        run.note_decided(now, "kept", detail=why)
         return [*effects, *self._send(run), *self._decided(run, "stop.kept", PLATFORM, now)]
 
     def apply_release(self, plan: ReleasePlan, now: Instant) -> list[Effect]:
@@ -366,7 +366,7 @@ class StopBook(Returns):
         self.register = self.register.with_stop(kept.stop_id, entry)
         run = self._run(kept.stop_id, self.register.entries[kept.stop_id], kept.words, now)
         run.again = known is not None  # a new one would be carried out in the session in which the engine hears of it
-        run.note(now, "raised" if known is not None else "requested", detail=detail(kept.said, run.level))
+        run.note_decided(now, "raised" if known is not None else "requested", detail=detail(kept.said, run.level))
         return run
 
     def _again(self, run: Run, request: StopRequest, said: Words, now: Instant) -> Taken:
@@ -398,7 +398,7 @@ class StopBook(Returns):
         run = self._run(run.stop_id, self.register.entries[run.stop_id], words, now)
         rehearsed = said.drill and not words.drill  # a drill is nobody's word about a real stop
         run.again = said.user_id != PLATFORM and not said.cause.startswith(TRIGGERED) and not rehearsed
-        run.note(now, "raised", detail=detail(said, run.level))
+        run.note_decided(now, "raised", detail=detail(said, run.level))
         effects = [*self._send(run), *self._decided(run, "stop.raised", said.user_id, now)]
         return Taken(stop_id=run.stop_id, effects=effects, decided=True)
 
@@ -413,7 +413,7 @@ class StopBook(Returns):
         self.register = self.register.with_stop(stop_id, entry)
         run = self._run(stop_id, self.register.entries[stop_id], run.words, now)
         run.again = True
-        run.note(now, "continued", detail=username or user_id)
+        run.note_decided(now, "continued", detail=username or user_id)
         effects = [*self._send(run), *self._decided(run, "stop.continued", user_id, now)]
         return Taken(stop_id=stop_id, effects=effects, decided=True)
 

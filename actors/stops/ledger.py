@@ -93,7 +93,7 @@ class StopLedger:
         entry = Entry(scope, level, self._next_epoch())
         self.register = self.register.with_stop(stop_id, entry)
         run = self._run(stop_id, self.register.entries[stop_id], words, now)
-        run.note(now, "requested", detail=detail(words, level))
+        run.note_decided(now, "requested", detail=detail(words, level))
         return [*self._send(run), *self._decided(run, "stop.taken", words.user_id, now)]
 
     def _run(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:

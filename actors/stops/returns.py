@@ -77,7 +77,7 @@ class Returns(StopLedger):
         made = damage_words if halt else reopened_words
         words = old.words if old else made(stop_id, engine_id, now)
         run = self._run(stop_id, entry, words, now)
-        run.note(now, "reopened" if reopened else "raised", engine_id, "found in the engine's latch")
+        run.note_decided(now, "reopened" if reopened else "raised", engine_id, detail="found in the engine's latch")
         effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
         if words.cause == CORRUPT_LATCH and old is None:
             effects.append(alert("error_latch_corrupt", "critical", words.reason, engine_id, stop_id))

@@ -102,10 +102,23 @@ class Run:
             again=self.again,
         )
 
-    def note(self, now: Instant, event: str, engine_id: str | None = None, detail: str | None = None) -> None:
+    def note(
+        self,
+        now: Instant,
+        event: str,
+        engine_id: str | None = None,
+        detail: str | None = None,
+        *,
+        level: Level | None = None,
+    ) -> None:
         limit = max(TIMELINE_LIMIT, EVENTS_AN_ENGINE * len(self.parts)) + (0 if engine_id else OWN_EVENTS)
         if len(self.timeline) < limit:
-            self.timeline.append(TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail))
+            told = TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail, level=level)
+            self.timeline.append(told)
+
+    def note_decided(self, now: Instant, event: str, engine_id: str | None = None, *, detail: str) -> None:
+        """Something was decided of the stop as a whole: from here on it has this level."""
+        self.note(now, event, engine_id, detail, level=self.level)
 
     def fold(self) -> bool:
         """A stop that is over: who, why and when stays as it is, how it went with each engine is packed until somebody

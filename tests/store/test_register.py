@@ -72,12 +72,25 @@ async def term(db):
 
 
 async def test_a_stop_comes_back_as_it_was_saved(db, term):
-    stop = a_stop(results=[RESULT], timeline=[TimelineEvent(at=NOW, event="requested", detail="긴급")])
+    told = TimelineEvent(at=NOW, event="requested", detail="긴급", level=Level.HALT)
+    stop = a_stop(results=[RESULT], timeline=[told, TimelineEvent(at=NOW, event="frozen", engine_id="E1")])
     await db.run(stops.save, term, stop, tx={})
     assert await db.run(stops.get, "S1") == stop
     assert await db.run(stops.by_request, "r-S1") == stop
     assert await db.run(stops.open_stops) == [stop]
     assert await db.run(stops.get, "none") is None
+
+
+async def test_a_timeline_of_before_it_had_levels_is_read(db, term):
+    await db.run(stops.save, term, a_stop(), tx={})
+    old = '[{"at": "2026-03-02T09:00:00Z", "event": "raised", "engine_id": null, "detail": "ann: CANCEL more"}]'
+
+    async def as_it_was(conn):
+        await conn.execute("update stops set timeline = $1", old)
+
+    await db.run(as_it_was)
+    [event] = (await db.run(stops.get, "S1")).timeline
+    assert (event.detail, event.level) == ("ann: CANCEL more", None)
 
 
 async def test_saving_again_merges_upwards_only(db, term):

@@ -64,10 +64,15 @@ class EmergencyStopResult:
 
 @message
 class TimelineEvent:
+    """``level``: that of the stop from here on, where something was decided of the stop as a whole (``requested``,
+    ``raised``, ``continued``, ``kept``, ``reopened``, ``recovered``); null for what an engine did, and in what was
+    written before there was this field. ``detail``: words for people; nothing is to be read from them."""
+
     at: datetime
     event: Name
     engine_id: Identifier | None = None
     detail: Text | None = None
+    level: Level | None = None
 
 
 @message

@@ -165,6 +165,48 @@ def test_what_was_verified_of_a_lower_level_is_no_stage_of_the_one_it_was_raised
     assert stages == {"frozen": 20, "cancelled": 4000, "verified": 5000}
 
 
+def stages(timeline):
+    return {s.phase.value: s.ms for s in made(timeline=timeline).engines[0].stages}
+
+
+def test_the_level_of_a_raise_is_its_own_and_not_what_its_words_seem_to_say():
+    timeline = [
+        TimelineEvent(at=START, event="requested", detail="kim: FLATTEN or so: HALT first", level=Level.HALT),
+        TimelineEvent(at=at(1), event="verified", engine_id="E1"),
+        TimelineEvent(at=at(3), event="raised", detail="CANCEL: HALT too", level=Level.HALT),
+        TimelineEvent(at=at(4), event="verified", engine_id="E1"),
+    ]
+    assert stages(timeline) == {"verified": 1000}
+    timeline += [
+        TimelineEvent(at=at(5), event="raised", detail="lee: HALT as before", level=Level.FLATTEN),
+        TimelineEvent(at=at(7), event="verified", engine_id="E1"),
+    ]
+    assert stages(timeline) == {"verified": 7000}
+
+
+@pytest.mark.parametrize("event, verified", [("recovered", 4000), ("kept", 1000), ("continued", 1000)])
+def test_a_higher_level_counts_however_it_came_and_the_same_one_does_not(event, verified):
+    level = Level.FLATTEN if event == "recovered" else Level.HALT
+    timeline = [
+        TimelineEvent(at=START, event="requested", detail="kim: HALT", level=Level.HALT),
+        TimelineEvent(at=at(1), event="verified", engine_id="E1"),
+        TimelineEvent(at=at(3), event=event, detail="found in the database", level=level),
+        TimelineEvent(at=at(4), event="verified", engine_id="E1"),
+    ]
+    assert stages(timeline) == {"verified": verified}
+
+
+def test_what_was_verified_before_a_stop_was_opened_again_says_nothing_of_it():
+    timeline = [
+        TimelineEvent(at=START, event="requested", detail="kim: HALT", level=Level.HALT),
+        TimelineEvent(at=at(1), event="verified", engine_id="E1"),
+        TimelineEvent(at=at(2), event="released", detail="lee: over"),
+        TimelineEvent(at=at(3), event="reopened", engine_id="E1", detail="found in the latch", level=Level.HALT),
+        TimelineEvent(at=at(4), event="verified", engine_id="E1"),
+    ]
+    assert stages(timeline) == {"verified": 4000}
+
+
 def test_what_was_there_before_stands_beside_what_is_left():
     first, second = made().engines
     assert (first.before.orders, first.orders_remaining) == (3, 0)

@@ -259,6 +259,32 @@ def test_the_timeline_says_of_every_closed_gate_when_it_closed_and_what_had_left
     assert [e.event for e in book.view(stop).timeline].count("frozen") == 2
 
 
+def test_the_timeline_says_at_which_level_a_stop_is_after_every_decision_about_it_and_only_then(book, kit):
+    stop = take(book, kit, level=Level.HALT, reason="CANCEL: it").stop_id
+    book.acknowledged("E1", stop, 1, kit.at(1.5))
+    take(book, kit, now=2, level=Level.CANCEL)
+    take(book, kit, now=3, level=Level.HALT)
+    book.go_on(stop, "park", kit.at(4))
+    book.reassert(stop, "it was not written", kit.at(5))
+    plan = book.plan_release(stop, [], resume=False, user_id="lee", reason="FLATTEN", now=kit.at(6))
+    book.apply_release(plan, kit.at(6))
+    record = StopRecord(stop_id=stop, scope=Scope.everything(), level=Level.FLATTEN, stop_epoch=50)
+    book.link_up("E1", [attrs.evolve(record, proof=kit.prove(record))], LatchState.PRESENT, kit.at(7))
+    told = [(e.event, e.level) for e in book.view(stop).timeline if e.level or e.engine_id is None]
+    assert told == [
+        ("requested", Level.HALT),
+        ("raised", Level.CANCEL),
+        ("raised", Level.CANCEL),
+        ("continued", Level.CANCEL),
+        ("kept", Level.CANCEL),
+        ("released", None),
+        ("reopened", Level.FLATTEN),
+    ]
+    found = book.merge(Register(entries={"new": Entry(Scope.everything(), Level.HALT, 60)}), {}, kit.at(8))
+    assert found
+    assert [(e.event, e.level) for e in book.view("new").timeline if e.level] == [("recovered", Level.HALT)]
+
+
 def test_the_timeline_of_a_large_fleet_has_the_end_of_every_engine(kit):
     names = [f"E{n}" for n in range(300)]
     book = kit.book(engines=[(name, f"A-{name}") for name in names])

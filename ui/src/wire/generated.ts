@@ -764,11 +764,13 @@ export interface SystemPreferencesInput {
   updown?: "kr" | "us";
 }
 
+/** `level`: that of the stop from here on, where something was decided of the stop as a whole (`requested`, `raised`, `continued`, `kept`, `reopened`, `recovered`); null for what an engine did, and in what was written before there was this field. `detail`: words for people; nothing is to be read from them. */
 export interface TimelineEvent {
   at: string;
   event: string;
   engine_id: string | null;
   detail: string | null;
+  level: Level | null;
 }
 
 export interface TokenAnswer {
