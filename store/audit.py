@@ -10,7 +10,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,6 +99,12 @@ async def append(
         )
     assert stored is not None
     return _entry(stored)
+
+
+async def missing(conn: Connection, entry_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that no entry has."""
+    rows = await conn.fetch("select id from audit where id = any($1::text[])", list(entry_ids))
+    return set(entry_ids) - {row["id"] for row in rows}
 
 
 async def head(conn: Connection) -> Head:

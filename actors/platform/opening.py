@@ -18,11 +18,13 @@ import trio
 
 from actors.config import PlatformSettings
 from actors.errors import Refused
-from store import links, platform, releases, settings, stops
+from actors.stops.effects import AuditStop
+from actors.stops.untold import decisions
+from store import audit, links, platform, releases, settings, stops
 from store.database import Connection, Database
 from store.errors import JournalError, KeysError, MigrationError, StoreError, Unavailable
 from store.journal import StopJournal, read_journal
-from store.journal_records import JournalReading
+from store.journal_records import JournalReading, JournalState
 from store.keyring import KeyFile, KeyRing
 from store.links import LinkRow
 from store.migrate import migrate
@@ -49,7 +51,8 @@ class KeptStops:
 
 @attrs.define(kw_only=True)
 class Opened:
-    """``tenure`` None: the database could not be asked. ``links``: where the sessions of an earlier platform stood."""
+    """``tenure`` None: the database could not be asked. ``links``: where the sessions of an earlier platform stood.
+    ``untold``: decisions of the journal that the audit log may lack."""
 
     keyring: KeyRing
     journal: StopJournal
@@ -57,6 +60,7 @@ class Opened:
     platform_id: str
     tenure: Tenure | None
     kept: KeptStops | None
+    untold: list[AuditStop] = attrs.field(factory=list)
     links: list[LinkRow] = attrs.field(factory=list)
 
 
@@ -160,6 +164,7 @@ async def _opened(here: PlatformSettings, db: Database, keys: KeyFile, tenure: T
         platform_id=platform_id,
         tenure=tenure,
         kept=kept,
+        untold=await _untold(db, tenure, reading, now),
         links=await db.run(links.everyone) if tenure is not None else [],
     )
 
@@ -195,6 +200,15 @@ async def _keys(keys: KeyFile, db: Database, tenure: Tenure | None, *, journal_e
 async def _read(db: Database) -> tuple[DatabaseReading, KeptStops]:
     database = await db.run(read_database, tx={"isolation": "repeatable_read"})
     return database, await db.run(kept_stops)
+
+
+async def _untold(db: Database, tenure: Tenure | None, reading: JournalReading, now: datetime) -> list[AuditStop]:
+    """What an earlier platform decided and could not tell the audit log; without the database, whatever it decided."""
+    if reading.state is JournalState.FOREIGN:
+        return []
+    decided = decisions(reading.records, now)
+    missing = None if tenure is None else await db.run(audit.missing, [entry.id for entry in decided])
+    return [entry for entry in decided if missing is None or entry.id in missing]
 
 
 async def kept_stops(conn: Connection) -> KeptStops:

@@ -55,6 +55,7 @@ def begin(
         _newest_words(book, opened)
     first = book.recover({stop_id: words_of(s) for stop_id, s in opened.start.stops.items()}, now)
     first += book.fill_in(now)
+    first += opened.untold
     first += _unsealed_releases(book, opened, now)
     first += _lost_journal(opened, now)
     first += _left_stops(home, book, copies, now)

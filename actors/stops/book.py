@@ -16,7 +16,7 @@ from actors.stops.parts import Instant, contradicted, overdue, progressed, recei
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, alias
 from actors.stops.returns import Returns
-from actors.stops.run import PLATFORM, TRIGGERED, Run, alert, detail, named, unknown_words
+from actors.stops.run import PLATFORM, TRIGGERED, WAIVED, Run, alert, detail, named, unknown_words
 from wire.messages import REDUCED_RELEASES, LocalStop, Release, StopProgress
 from wire.parts import Reduced
 from wire.rest.stops import Stop, StopRequest

@@ -186,7 +186,9 @@ def progressed(part: Part, report: StopProgress, level: Level, now: Instant) -> 
     match phase:
         case StopPhase.VERIFIED:
             contradiction = contradicting(report, level)
-            return contradicted(part, contradiction, now) if contradiction else _verified(part, now)
+            if contradiction:
+                return contradicted(part, contradiction, now)
+            return _verified(part, now) if level > Level.HALT else _frozen_and_latched(part, level, now)
         case StopPhase.FAILED:
             return _failed(part, report, now)
         case StopPhase.SUPERSEDED | StopPhase.RELEASED:
@@ -261,6 +263,13 @@ def _verified_when_frozen_and_latched(part: Part, level: Level, now: Instant) ->
     """REDUCE_ONLY and HALT ask for no more than a closed gate that a restart cannot open."""
     done = level <= Level.HALT and part.frozen and part.latched
     return _verified(part, now) if done and not part.is_verified else part
+
+
+def _frozen_and_latched(part: Part, level: Level, now: Instant) -> Part:
+    """The engine says that a HALT is done and not that it is latched: its acknowledgement will say so."""
+    if not part.is_final:
+        part = attrs.evolve(part, phase=StopPhase.FROZEN)
+    return _verified_when_frozen_and_latched(part, level, now)
 
 
 def _verified(part: Part, now: Instant) -> Part:

@@ -21,6 +21,8 @@ OWN_EVENTS = 100
 """Beyond that, room for what is decided of the stop as a whole: that it was raised, released, by whom."""
 PLATFORM = "platform"
 CORRUPT_LATCH = "corrupt_latch"
+WAIVED = "waived"
+"""The cause of a stop that a release left to an engine it did without."""
 TRIGGERED = "trigger:"
 """How the causes begin that no person has: whatever such a stop repeats is not said again by anybody."""
 

@@ -233,7 +233,7 @@ class StopRun:
             return
         if self.phase is StopPhase.FROZEN:
             self.phase = StopPhase.CANCELLED
-        if self.level is Level.FLATTEN and (self._open or self._orders_left):
+        if self._orders_left or (self.level is Level.FLATTEN and self._open):  # an order that closes is one that works
             self._clean = None
             return
         if self.level is Level.FLATTEN:

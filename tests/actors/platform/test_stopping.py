@@ -244,6 +244,16 @@ def test_a_halt_is_done_when_frozen_and_latched(book, kit):
     assert book.view(stop).state is StopState.VERIFIED
 
 
+@pytest.mark.parametrize("level", [Level.REDUCE_ONLY, Level.HALT])
+def test_that_a_halt_is_verified_counts_only_with_its_latch(book, kit, level):
+    stop = take(book, kit, scope=Scope.of_engine("E1"), level=level).stop_id
+    book.progress("E1", report(stop, 1, StopPhase.VERIFIED, flatness=Flatness.UNKNOWN), kit.at(1.1))
+    assert (phases(book, stop)["E1"], book.view(stop).results[0].success) == (StopPhase.FROZEN, False)
+    book.acknowledged("E1", stop, 1, kit.at(1.2))
+    book.progress("E1", report(stop, 1, StopPhase.VERIFIED, flatness=Flatness.UNKNOWN), kit.at(1.3))
+    assert (phases(book, stop)["E1"], book.view(stop).results[0].success) == (StopPhase.VERIFIED, True)
+
+
 def test_the_timeline_says_of_every_closed_gate_when_it_closed_and_what_had_left_before(book, kit):
     stop = take(book, kit, level=Level.HALT).stop_id
     book.progress("E1", report(stop, 1, StopPhase.FROZEN, latched=False, in_flight=2), kit.at(1.1))

@@ -126,6 +126,19 @@ def test_one_clean_read_is_not_enough_and_a_dirty_one_starts_over():
     assert desk.report().phase is P.VERIFIED
 
 
+def test_cancel_is_not_done_while_an_order_works_that_closes_for_another_stop():
+    desk = Desk()
+    desk.begin(stop(scope="engine:E1"))
+    desk.begin(stop("y", level=Level.CANCEL, epoch=2))
+    for _ in range(3):
+        desk.see(orders=[working("c1", closing=True)], positions=[held()])
+    assert (desk.report("y").phase, desk.report("y").orders_remaining) == (P.CANCELLED, 1)
+    desk.see()
+    assert desk.report("y").phase is P.CANCELLED
+    desk.see()
+    assert (desk.report("y").phase, desk.report("y").orders_remaining) == (P.VERIFIED, 0)
+
+
 def test_a_fill_after_the_first_clean_read_makes_both_reads_anew():
     desk = Desk()
     desk.begin(stop())
