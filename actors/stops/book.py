@@ -31,9 +31,6 @@ INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 HOLD = "parameters_differ"
 """The cause of the one kind of stop that the platform opens and ends by itself."""
 
-WAIVED = "waived"
-"""The cause of a stop that a release left for an engine that was waived."""
-
 
 class StopBook(Returns):
     """Every decision about stops. Each method is one of them, complete when it returns."""

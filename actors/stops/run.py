@@ -22,7 +22,7 @@ OWN_EVENTS = 100
 PLATFORM = "platform"
 CORRUPT_LATCH = "corrupt_latch"
 WAIVED = "waived"
-"""The cause of a stop that a release left to an engine it did without."""
+"""The cause of a stop that a release left for an engine that was waived."""
 TRIGGERED = "trigger:"
 """How the causes begin that no person has: whatever such a stop repeats is not said again by anybody."""
 

@@ -25,7 +25,7 @@ def decisions(records: Iterable[Record], now: datetime) -> list[AuditStop]:
     found: dict[str, AuditStop] = {}
     for stop in _noted(records):
         before = highest.get(stop.stop_id)
-        if before is not None or stop.cause != WAIVED:
+        if stop.cause != WAIVED:
             told = _told(stop, before, now)
             found.setdefault(told.id, told)
         highest[stop.stop_id] = max(stop.level, before or stop.level)

@@ -25,6 +25,7 @@ from actors.errors import Refused
 from actors.links import listener
 from actors.links.listener import WhereEnginesConnect
 from actors.platform import opening
+from actors.platform.auditor import DatabaseChain
 from actors.platform.platform import run_platform
 from actors.requests import (
     ALERTS,
@@ -46,7 +47,7 @@ from actors.web import server
 from actors.web.engines import enrol_engine
 from store import audit, incidents, links, logs, platform, releases, stops
 from store.database import Database
-from store.errors import JournalError
+from store.errors import JournalError, Unavailable
 from store.keyring import KeyFile, KeyRing
 from tests.actors.links.engine import progress
 from wire.client import dial
@@ -249,6 +250,37 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
         assert (again.stop_id, again.level, again.released_at) == (stop.stop_id, Level.FLATTEN, None)
         (kept,) = await services.db.run(stops.open_stops)
         assert kept.stop_id == stop.stop_id
+
+
+async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_order_after_the_next_start(
+    settings, monkeypatch
+):
+    async def away(*_entry):
+        raise Unavailable("the audit log hangs")
+
+    async def audited(services):
+        page = await services.db.run(audit.page, None, 100)
+        return [(e.action, e.actor, e.target) for e in page.items if e.action.startswith("stop.")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseChain, "append", away)
+        async with running(settings) as services:
+            first = await take(services, level=Level.HALT)
+            await take(services, level=Level.FLATTEN, reason="worse")
+            second = await take(services, scope=Scope.parse("symbol:005930"))
+            await services.stops.wait_for(second.stop_id, lambda s: s.durable, timeout=10)
+            assert await audited(services) == []
+    for _ in range(2):
+        async with running(settings) as services:
+
+            async def complete(services=services):
+                return len(told := await audited(services)) >= 3 and told
+
+            assert await within(10, complete) == [
+                ("stop.taken", "kim", f"stop:{first.stop_id}"),
+                ("stop.raised", "kim", f"stop:{first.stop_id}"),
+                ("stop.taken", "kim", f"stop:{second.stop_id}"),
+            ]
 
 
 async def test_going_down_says_goodbye_to_the_engines_and_closes_with_4000(settings):
