@@ -181,6 +181,7 @@ class World:
                 stop_id=stop.stop_id,
                 stop_epoch=self.shelf.book.runs[stop.stop_id].epoch,
                 phase=StopPhase.VERIFIED,
+                latched=True,
                 orders_cancelled=1,
                 orders_remaining=0,
                 positions_liquidated=1,

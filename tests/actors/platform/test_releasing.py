@@ -44,6 +44,7 @@ def scene(kit):
                     stop_id=self.stop_id,
                     stop_epoch=self.run.epoch,
                     phase=StopPhase.VERIFIED,
+                    latched=True,
                     orders_cancelled=0,
                     orders_remaining=0,
                     positions_liquidated=0,
