@@ -36,6 +36,7 @@ from wire.values import ErrorCategory, LogCategory, Severity
 KST = timezone(timedelta(hours=9))
 PATIENCE = 1.0  # seconds a difference must last before it is acted upon
 SOONER = 1.2
+_EARLY_EVERY = 1.0
 PERIOD = 30.0
 _FAILURES = 3
 _STREAM_BACKOFF = Backoff(base=0.5, max_delay=15.0, jitter=0.5)
@@ -69,6 +70,11 @@ class ReadMarket(Request[SymbolState | None]):
     symbol: str
 
 
+@attrs.frozen
+class _ExpireEarly:
+    """Notices do not wait for ever for their order's number."""
+
+
 class Broker(Actor):
     """``publish`` gets every trade of the market; ``symbols`` are subscribed."""
 
@@ -95,8 +101,9 @@ class Broker(Actor):
         self._desk.withdraw = self._withdraw_soon
         self._desk.discard = self._discard
         self._desk.check = self._look_again
-        self._desk.gate.synced = False
+        self._desk.gate.doubt()
         self._desk.connection_lost()
+        self.context.every(_ExpireEarly(), period=_EARLY_EVERY)
         self.context.spawn(self._keep_stream)
         self.context.spawn(self._keep_reconciled)
 
@@ -175,6 +182,10 @@ class Broker(Actor):
         if accepted:
             self._look_again()
 
+    @handles(_ExpireEarly)
+    async def on_expire_early(self, _message: _ExpireEarly) -> None:
+        self._desk.expire_early()
+
     # --- reading ---
 
     @handles(ReadBroker)
@@ -208,10 +219,10 @@ class Broker(Actor):
             if self._stream_up:
                 with trio.move_on_after(3.0):
                     await self._day_known.wait()
-                ups = self._ups
+                doubts = self._desk.gate.doubts
                 outcome = await self._reconcile(patience)
                 failures = 0 if outcome.view.problem is None else failures + 1
-                self._judge(outcome, ups, failures)
+                self._judge(outcome, doubts, failures)
                 patience = PATIENCE if outcome.agreed else patience
                 with trio.move_on_after(SOONER if outcome.again or not outcome.agreed else PERIOD):
                     await self._check.wait()
@@ -220,16 +231,19 @@ class Broker(Actor):
                 patience = 0.0
                 await self._check.wait()
 
-    def _judge(self, outcome: Outcome, ups: int, failures: int) -> None:
-        """Synced is what two sides agree on while the notices flow; some failed reads do not end it, many do."""
-        gate, stream = self._desk.gate, self._stream_up and ups == self._ups
+    def _judge(self, outcome: Outcome, doubts: int, failures: int) -> None:
+        """Synced is what two sides agree on while the notices flow: a stream that ended is a doubt of its own. Some
+        failed reads do not end it, many do."""
+        gate = self._desk.gate
         was = gate.synced
-        gate.synced = stream and (outcome.agreed or (was and failures < _FAILURES))
+        if outcome.agreed:
+            gate.agreed(doubts)
+        elif was and failures >= _FAILURES:
+            gate.doubt()
+            self._report("error_not_reconciled", outcome.view.problem or "", Severity.ERROR)
         self._desk.was_in_step |= gate.synced
         if gate.synced and not was:
             self._desk.log(LogCategory.SYSTEM, "books and broker agree: in step", None)
-        if was and not gate.synced:
-            self._report("error_not_reconciled", outcome.view.problem or "the broker's stream ended", Severity.ERROR)
 
     async def _reconcile(self, patience: float) -> Outcome:
         async with self._reading:
@@ -306,8 +320,8 @@ class Broker(Actor):
         self._look_again()
 
     def _down(self, error: EngineError) -> None:
-        was = self._stream_up
-        self._stream_up = self._desk.gate.synced = False
+        was, self._stream_up = self._stream_up, False
+        self._desk.gate.doubt()
         self._look_again()
         if was or isinstance(error, BrokerRefused):
             self._report(error.code, error.reason, Severity.ERROR)

@@ -332,6 +332,13 @@ class Desk:
         said = format_trading_reason(words, order.side.value.upper(), order.symbol)
         self.log(LogCategory.TRADE, said, order.reason or words, order)
 
+    # --- the lease ---
+
+    def lease_expired(self, _words: str) -> None:
+        """No order leaves before the books were compared with the broker anew."""
+        self.gate.doubt()
+        self.check()
+
     # --- the market ---
 
     def quote(self, symbol: str, quote: Quote) -> None:

@@ -21,17 +21,16 @@ from actors.engine.configuring import Configuring, PlatformSettings
 from actors.engine.desk import Desk
 from actors.engine.freezing import DeskTrading
 from actors.engine.kis import KisAccount, KisClient
+from actors.engine.lanes import Lanes
 from actors.engine.link import Link, LinkParts
 from actors.engine.reporter import Reporter
 from actors.engine.risk.book import RiskBook
 from actors.engine.risk.watch import RiskWatch
-from actors.engine.scribe import Scribe
 from actors.engine.stop_executor import StopExecutor
 from actors.engine.strategy import Tick
 from actors.engine.strategy_actor import StrategyActor, StrategyPlan, TickSeen, hello_report
 from actors.engine.throttle import RateWindow, Throttle
 from actors.engine.tokens import TokenCache
-from actors.engine.watch import SentinelWatch, Watch
 from actors.errors import OK, REFUSED, Refused
 from actors.logs import set_up_logging
 from supervisor.backoff import Backoff
@@ -59,6 +58,7 @@ from wire.sdk.lease import Lease
 from wire.sdk.outlet import Outlet, SpoolLane, new_id
 from wire.sdk.platform import Credential, PlatformConfig, keys_in, needs_private_key, read_credential
 from wire.sdk.settings import Settings
+from wire.sdk.watching import Watch
 from wire.sdk.work import Work
 from wire.stops import Level
 from wire.values import LogCategory
@@ -99,7 +99,7 @@ class Engine:
         self.platform_settings = PlatformSettings(self.desk, keys=self._take_keys)
         self.client = _client(config, account, http)
         self.latch_keeper, self.settings_keeper, self.halting = self._halting(folder)
-        self.scribbling = self._scribbling()
+        self.scribbling, self.watching = self._scribbling(), self._watching()
 
     def _halting(self, folder: Path) -> tuple[Keeper, Keeper, Halting]:
         path = folder / "latch.json"
@@ -129,6 +129,18 @@ class Engine:
         self.outlet.failed = self.desk.ledger.failed = failed
         spool, ledger = SpoolLane(self.outlet, failed=failed), SpoolLane(self.desk.ledger, failed=failed)
         return Work([self.latch_keeper, self.settings_keeper, spool, ledger])
+
+    def _watching(self) -> Work:
+        desk = self.desk
+        watch = Watch(
+            lease=self.lease,
+            halting=self.halting,
+            outlet=self.outlet,
+            clock=self.clock,
+            folder=self.config.state_folder,
+            expired=desk.lease_expired,
+        )
+        return Work([watch])
 
     def take_up(self) -> None:
         """What an earlier process left: words unsaid, orders, positions, stops. Blocking, before anything runs."""
@@ -211,10 +223,9 @@ class Engine:
         plans = config.strategies
         publish = self.late.publisher(plans)
         return [
-            _child("scribe", lambda: Scribe(work=self.scribbling, clock=self.clock)),
+            _child("scribe", lambda: Lanes(work=self.scribbling, clock=self.clock)),
             _child("stops", lambda: StopExecutor(desk=desk, halting=halting, broker="broker")),
-            _child("watch", lambda: Watch(desk=desk, halting=halting)),
-            _child("sentinel", lambda: SentinelWatch(halting=halting, folder=config.state_folder)),
+            _child("watch", lambda: Lanes(work=self.watching, clock=self.clock)),
             _child("risk", lambda: RiskWatch(desk=desk, halting=halting)),
             _child("configuration", self._configuring),
             _child("link", lambda: Link(parts=parts, desk=desk, halting=halting)),

@@ -26,6 +26,12 @@ ORDER = Intent(order_id="o", purpose=Purpose.ORDER, strategy_id=None, symbol="00
 CUT = LinkClosed(1006)
 
 
+class SyncedGate(Gate):
+    """Its books always agree with the broker: this world is about stops."""
+
+    synced = True
+
+
 def nothing_reduces(_strategy, _symbol, _side):
     return 0
 
@@ -153,8 +159,9 @@ class Engine:
         self.lease = Lease()
         if "an engine boots halted" in self.world.without:
             self.lease.renew(self.world.now + LEASE_SECONDS, self.world.now)
-        self.gate = Gate(engine_id=self.engine_id, account_id=self.account, lease=self.lease, reducible=nothing_reduces)
-        self.gate.synced = True
+        self.gate = SyncedGate(
+            engine_id=self.engine_id, account_id=self.account, lease=self.lease, reducible=nothing_reduces
+        )
         self.keeper = Keeper(encode=self.encode, write=self.write, failed=ignore)
         settings = Keeper(encode=self.encode, write=ignore, failed=ignore)
         clock, outlet = EngineClock(self.world), self.outlet_class(self)

@@ -28,7 +28,6 @@ SPEAKERS = (
     "actors/engine/risk/book.py",
     "actors/engine/risk/triggers.py",
     "actors/engine/risk/watch.py",
-    "actors/engine/watch.py",
     "actors/engine/stop_executor.py",
     "actors/platform/health.py",
     "actors/stops/book.py",

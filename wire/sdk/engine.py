@@ -218,7 +218,6 @@ class Engine:
             clock=self.clock,
             folder=self._folder,
             expired=self._expired,
-            trading_changed=self.strategies.report,
         )
         spool = SpoolLane(self.outlet, failed=storage_failed(self.outlet))
         pulse = Pulse(self.telling.health, every=self.options.health_every)

@@ -79,8 +79,8 @@ class Executor(Lane):
         self._asked: set[str] = set()
         self._lost: dict[str, float] = {}
         self._due = 0.0
-        self._doubts = 0
         self._read_at: float | None = None
+        self._said_synced = False
         self._complained: set[str] = set()
         self.synced_changed: Callable[[], None] = lambda: None
         self.holdings = Holdings()
@@ -98,13 +98,13 @@ class Executor(Lane):
     def out_of_sync(self) -> None:
         """No order leaves before the books were compared with the broker again, from now on: what is being compared at
         this moment began too early."""
-        self._doubts += 1
-        self._set_synced(False)
+        self._gate.doubt()
+        self._say_synced()
         self.hurry()
 
     def reconciled(self) -> None:
         """The engine says that its books agree with the broker."""
-        self._set_synced(True)
+        self._agreed(self._gate.doubts)
 
     def begin_day(self, day: date | None) -> None:
         """The exchange's date where it is told, else the date in Seoul."""
@@ -132,9 +132,9 @@ class Executor(Lane):
         if now < self._due:
             return None
         if handlers.read_account is not None:
-            return self._job(handlers.read_account, then=partial(self._was_read, now, self._doubts))
+            return self._job(handlers.read_account, then=partial(self._was_read, now, self._gate.doubts))
         if handlers.reconcile is not None and not self._gate.synced:
-            return self._job(handlers.reconcile, then=partial(self._compared, self._doubts))
+            return self._job(handlers.reconcile, then=partial(self._compared, self._gate.doubts))
         return None
 
     def deadline(self) -> float | None:
@@ -164,7 +164,8 @@ class Executor(Lane):
         if reading is None:
             self._complain("read", "the account was not read", outcome.error)
             if self._read_at is None or now - self._read_at > _BELIEVED:
-                self._set_synced(False)
+                self._gate.doubt()
+                self._say_synced()
         else:
             self._good(view, reading, now, at, doubts)
         for report in self._stopping.observe(view):
@@ -197,8 +198,8 @@ class Executor(Lane):
         for order_id in self._asked - there:
             self._stopping.order_over(order_id, by_cancel=True)
         self._asked &= there
-        if self._handlers.reconcile is None and doubts == self._doubts:
-            self._set_synced(True)
+        if self._handlers.reconcile is None:
+            self._agreed(doubts)
         blocked = {r.symbol: r.reason for run in self._stopping.runs for r in run.report().residuals}
         self._outlet.send(positions_of(reading, synced=self._gate.synced, at=at, blocked=blocked))
         account = account_of(reading, at=at, today=at.astimezone(_KST).date())
@@ -238,16 +239,19 @@ class Executor(Lane):
         self._due = now + _RETRY_READ
         if outcome.error is None:
             self._complained.discard("reconcile")
-            if doubts == self._doubts:
-                self._set_synced(True)
+            self._agreed(doubts)
         else:
             self._complain("reconcile", "the books were not compared with the broker", outcome.error)
 
     # --- words ---
 
-    def _set_synced(self, synced: bool) -> None:
-        if self._gate.synced != synced:
-            self._gate.synced = synced
+    def _agreed(self, doubts: int) -> None:
+        self._gate.agreed(doubts)
+        self._say_synced()
+
+    def _say_synced(self) -> None:
+        if self._gate.synced != self._said_synced:
+            self._said_synced = self._gate.synced
             self.synced_changed()
 
     def _tell(self, report: StopProgress) -> None:

@@ -12,6 +12,8 @@ answer is booked; a stop reports how many there were.
     CANCEL          no                    no                in its scope        –
     FLATTEN         no                    no                in its scope        reduces, in its scope
 
+Synced says that the last comparison of the engine's books with its broker found them equal, and that it began after
+everything that gave reason to doubt them; an expiry of the lease is such a reason by itself.
 Caution is not a stop: it holds while something the engine must know is not known, and ends by itself.
 For a while after a release with reduced limits a strategy's order that does not reduce may be worth only so much.
 A cancel of a stop's own order (UNWIND) always passes: it can only take away what the engine itself put there.
@@ -73,11 +75,33 @@ class Gate:
         self._reducible = reducible
         self._in_flight: dict[str, Intent] = {}
         self.register = Register()
-        self.synced = False
+        self._doubts = 0
+        self._agreed: int | None = None
         self.fenced: str | None = None  # why nothing may open whatever the register says, e.g. a foreign platform
         self.caution: str | None = None  # why only reducing orders may leave whatever the register says
         self.paused: set[str] = set()
         self.reduced: dict[str, Reduction] = {}
+
+    # --- the books ---
+
+    @property
+    def doubts(self) -> int:
+        """Asked for when a comparison of the books with the broker begins, and handed to ``agreed`` at its end."""
+        return self._doubts + self._lease.lapses
+
+    @property
+    def synced(self) -> bool:
+        return self._agreed == self.doubts
+
+    def doubt(self) -> None:
+        """The books may be wrong: nothing opens before a comparison that begins from now on."""
+        self._doubts += 1
+
+    def agreed(self, doubts: int) -> None:
+        """Books and broker show the same, by a comparison that began when this was the count of doubts. One that began
+        before the last doubt changes nothing."""
+        if doubts == self.doubts:
+            self._agreed = doubts
 
     # --- the stops ---
 

@@ -27,6 +27,9 @@ class Lease:
         self._policy: LeaseExpiry | None = None
         self._told: set[LeaseEvent] = set()
         self._alone_since: float | None = None
+        self._untold_lapse = False
+        self.lapses = 0
+        """How often it has run out, as far as anybody looked; a renewal looks too."""
 
     def adopt(self, policy: LeaseExpiry) -> None:
         """The platform's wish for what follows an expiry, of its welcome or as an earlier process has kept it."""
@@ -44,6 +47,9 @@ class Lease:
         was_alive = self.alive(now)
         if expires_at <= now or (self.expires_at is not None and expires_at <= self.expires_at):
             return False
+        if self.expires_at is not None and not was_alive and LeaseEvent.EXPIRED not in self._told:
+            self.lapses += 1
+            self._untold_lapse = True
         self.expires_at = expires_at
         self._told.clear()
         return not was_alive
@@ -57,10 +63,13 @@ class Lease:
         return max(0.0, self.expires_at - now) if self.expires_at is not None else 0.0
 
     def tick(self, now: float) -> list[LeaseEvent]:
-        """What has become due since the last call, each told once per expiry, in order."""
+        """What has become due since the last call, each told once per expiry, in order. An expiry that was over before
+        anybody looked is told all the same."""
         due = [event for event, at in self._schedule() if now >= at and event not in self._told]
         self._told.update(due)
-        return due
+        self.lapses += LeaseEvent.EXPIRED in due
+        untold, self._untold_lapse = self._untold_lapse, False
+        return [LeaseEvent.EXPIRED, *due] if untold else due
 
     def deadline(self) -> float | None:
         """When ``tick`` will next have something to tell; None: never without a renewal."""

@@ -22,8 +22,8 @@ _LOST = "the lease from the platform ran out: no order leaves before it is renew
 
 
 class Watch(Lane):
-    """``folder``: where the STOP file is looked for. ``expired`` is called when the lease has run out,
-    ``trading_changed`` also when it came back."""
+    """``folder``: where the STOP file is looked for. ``expired`` is called with the words for it when the lease has run
+    out."""
 
     def __init__(
         self,
@@ -34,7 +34,6 @@ class Watch(Lane):
         clock: Clock,
         folder: Path,
         expired: Callable[[str], None],
-        trading_changed: Callable[[], None],
     ) -> None:
         super().__init__()
         self._lease = lease
@@ -43,7 +42,6 @@ class Watch(Lane):
         self._clock = clock
         self._sentinel = folder / SENTINEL
         self._expired = expired
-        self._trading_changed = trading_changed
         self._was_alive = False
         self._taken: tuple[str, Level] | None = None
         self._look_at = 0.0
@@ -55,7 +53,7 @@ class Watch(Lane):
             self._outlet.send(report)
         if self._lease.alive(now) != self._was_alive:
             self._was_alive = not self._was_alive
-            self._trading_changed()
+            self._halting.trading_changed()
 
     def next(self, now: float) -> Job | None:
         """The file is put away only when its stop is latched: until then it is the only memory of it."""

@@ -207,7 +207,7 @@ async def run_case(folder, case, make_client):
         )
         async with open_system(name="engine", children=[broker]):
             lease.renew(desk.clock.now() + 1000, desk.clock.now())
-            desk.gate.synced = True
+            desk.gate.agreed(desk.gate.doubts)
             for symbol in ("A00001", "B00001"):
                 desk.books.apply("s1", symbol, Side.BUY, HELD, 1000)
             for decision in case["decisions"]:

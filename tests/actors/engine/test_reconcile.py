@@ -56,7 +56,7 @@ def make_desk(tmp_path_factory):
         )
         desk.restore()
         desk.lease.renew(1e9, 0.0)
-        desk.gate.synced = True
+        desk.gate.agreed(desk.gate.doubts)
         desk.begin_day("20261120")
         made.append(desk)
         return desk

@@ -18,7 +18,8 @@ def make_gate(*, room=10, lease_until=NOW + 10, synced=True):
     if lease_until is not None:
         lease.renew(lease_until, NOW)
     gate = Gate(engine_id="E1", account_id="A1", lease=lease, reducible=lambda _s, _c, _d: room)
-    gate.synced = synced
+    if synced:
+        gate.agreed(gate.doubts)
     return gate
 
 
@@ -214,3 +215,33 @@ def test_reduced_limits_never_let_anything_through_that_would_not_pass_without(l
         assert passes(plain, asked) >= passes(reduced, asked)
         if purpose is not Purpose.ORDER:
             assert passes(plain, asked) == passes(reduced, asked)
+
+
+# --- the books ---
+
+
+@given(st.lists(st.sampled_from(["begin", "end", "doubt", "expire", "look", "renew"]), max_size=20))
+def test_only_a_comparison_that_began_after_every_doubt_opens_the_gate(steps):
+    """An expiry is a doubt when somebody sees it, at the latest when the lease is renewed."""
+    lease, now, begun, last_doubt, agreed, unseen = Lease(), 0.0, [], 0.0, 0.0, False
+    lease.renew(1e6, 0.0)
+    gate = Gate(engine_id="E1", account_id="A1", lease=lease, reducible=lambda _s, _c, _d: 0)
+    for step in steps:
+        now += 1.0
+        match step:
+            case "begin":
+                begun.append((now, gate.doubts))
+            case "end" if begun:
+                since, doubts = begun.pop(0)
+                gate.agreed(doubts)
+                agreed = max(agreed, since)
+            case "doubt":
+                gate.doubt()
+                last_doubt = now
+            case "expire" if lease.alive(now):
+                lease.expires_at, unseen = now, True
+            case "look" | "renew":
+                lease.tick(now) if step == "look" else lease.renew(now + 1e6, now)
+                last_doubt, unseen = now if unseen else last_doubt, False
+        assert gate.synced == (agreed > last_doubt)
+        assert passes(gate, intent(order_id=f"o{now}", quantity=0), now) == (gate.synced and lease.alive(now))

@@ -90,3 +90,23 @@ def test_a_lease_is_alive_exactly_until_the_highest_expiry_it_was_given(grants, 
     for sent_at, length in grants:
         lease.renew(sent_at + length, sent_at)
     assert lease.alive(now) is any(now < sent + length for sent, length in grants if sent + length > sent)
+
+
+def test_an_expiry_counts_once_whoever_sees_it_first_and_is_told_in_any_case():
+    lease = Lease()
+    lease.renew(10.0, 0.0)
+    assert (lease.lapses, lease.tick(10.0), lease.lapses) == (0, [LeaseEvent.EXPIRED], 1)
+    assert lease.renew(30.0, 15.0)
+    assert lease.lapses == 1
+    assert lease.renew(50.0, 35.0)  # nobody looked between 30 and 35
+    assert lease.lapses == 2
+    assert lease.tick(36.0) == [LeaseEvent.EXPIRED]
+    assert lease.tick(50.0) == [LeaseEvent.EXPIRED]
+    assert lease.lapses == 3
+
+
+def test_a_first_grant_and_a_renewal_in_time_are_no_lapse():
+    lease = Lease()
+    lease.renew(10.0, 5.0)
+    lease.renew(20.0, 9.9)
+    assert (lease.lapses, lease.tick(19.0)) == (0, [])

@@ -12,14 +12,13 @@ from actors.engine.desk import Desk
 from actors.engine.errors import BrokerRefused, BrokerUnavailable
 from actors.engine.freezing import DeskTrading
 from actors.engine.kis import Balance, KisAccount
+from actors.engine.lanes import Lanes
 from actors.engine.risk.book import RiskBook
 from actors.engine.risk.limits import Limits
 from actors.engine.risk.plan import RiskPlan
 from actors.engine.risk.watch import RiskWatch
-from actors.engine.scribe import Scribe
 from actors.engine.stop_executor import StopExecutor
 from actors.engine.strategy import Place
-from actors.engine.watch import Watch
 from actors.simulator import feed, replies, views
 from actors.simulator.customers import Customer
 from supervisor.spec import ChildSpec
@@ -44,6 +43,7 @@ from wire.sdk.outlet import Outlet, new_id
 from wire.sdk.settings import Settings
 from wire.sdk.trio_clock import TrioClock
 from wire.sdk.trio_driver import carry_on
+from wire.sdk.watching import Watch
 from wire.sdk.work import Work
 from wire.stops import Level, Scope
 from wire.values import LatchState, Side
@@ -66,11 +66,14 @@ class Tokens:
 
 @attrs.define
 class FloorClient:
-    """Answers as the broker's REST API does. ``failing``: calls that get no answer; ``sent``: what was written."""
+    """Answers as the broker's REST API does. ``failing``: calls that get no answer; ``slow``: seconds that others take;
+    ``asked``: when which call began; ``sent``: what was written."""
 
     exchange: Exchange
     flush: object = None
     failing: set = attrs.field(factory=set)
+    slow: dict = attrs.field(factory=dict)
+    asked: list = attrs.field(factory=list)
     limit_only: bool = False
     lot: int = 1
     sent: list = attrs.field(factory=list)
@@ -139,7 +142,8 @@ class FloorClient:
         return views.depth(self.exchange, symbol)
 
     async def _call(self, name):
-        await trio.sleep(LATENCY)
+        self.asked.append((trio.current_time(), name))
+        await trio.sleep(self.slow.get(name, LATENCY))
         if name in self.failing:
             raise BrokerUnavailable(f"{name} is not answered")
 
@@ -267,7 +271,7 @@ async def _inline(work):
     return work()
 
 
-class InlineScribe(Scribe):
+class InlineLanes(Lanes):
     """Without threads, which virtual time does not wait for."""
 
     async def started(self):
@@ -326,12 +330,18 @@ def open_world(tmp_path, make_exchange):
         world = World(exchange=exchange, client=FloorClient(exchange), desk=desk, halting=halting)
         world.epoch = desk.gate.register.epoch
         world.lend(lease)
+        watch = Watch(
+            lease=desk.lease,
+            halting=halting,
+            outlet=outlet,
+            clock=desk.clock,
+            folder=folder,
+            expired=desk.lease_expired,
+        )
         children = [
-            ChildSpec(
-                id="scribe", factory=lambda: InlineScribe(work=Work([keeper, settings_keeper]), clock=desk.clock)
-            ),
+            ChildSpec(id="scribe", factory=lambda: InlineLanes(work=Work([keeper, settings_keeper]), clock=desk.clock)),
             ChildSpec(id="stops", factory=lambda: StopExecutor(desk=desk, halting=halting, broker="broker")),
-            ChildSpec(id="watch", factory=lambda: Watch(desk=desk, halting=halting)),
+            ChildSpec(id="watch", factory=lambda: InlineLanes(work=Work([watch]), clock=desk.clock)),
             ChildSpec(id="risk", factory=lambda: RiskWatch(desk=desk, halting=halting)),
             ChildSpec(
                 id="broker",

@@ -28,6 +28,11 @@ def sold_elsewhere(world, symbol, quantity):
     world.exchange.drain()
 
 
+def reads(world):
+    """When the broker was read."""
+    return [at for at, call in world.client.asked if call == "open_orders"]
+
+
 # --- the lease ---
 
 
@@ -44,6 +49,46 @@ async def test_an_expired_lease_halts_and_the_next_one_trades_again_after_reconc
         await world.until(lambda: world.desk.gate.synced)
         assert world.buy() is not None
         assert world.desk.orders.get(working.order_id).is_working
+
+
+async def test_a_read_begun_before_the_lease_ran_out_opens_nothing(open_world, autojump_clock):
+    async with open_world(lease=20.0) as world:
+        await world.hold(A, 10)
+        desk, lease = world.desk, world.desk.lease
+        world.client.slow["balance"] = 3.0
+        await trio.sleep(lease.expires_at - desk.clock.now() - 1.0)
+        before = len(reads(world))
+        desk.check()
+        await world.until(lambda: len(reads(world)) == before + 1)
+        assert lease.alive(reads(world)[before])
+        await world.until(lambda: not lease.alive(desk.clock.now()))
+        await trio.sleep(0.5)
+        world.lend(1e6)
+        assert len(reads(world)) == before + 1  # that read is still under way
+        await world.until(lambda: len(reads(world)) == before + 2)
+        assert lease.alive(desk.clock.now())
+        assert not desk.gate.synced
+        assert world.buy() is None
+        await world.until(lambda: desk.gate.synced)
+        assert world.buy() is not None
+
+
+async def test_a_lease_that_was_renewed_before_anybody_saw_it_end_still_asks_for_a_comparison(
+    open_world, autojump_clock
+):
+    async with open_world(lease=20.0) as world:
+        await world.hold(A, 10)
+        world.client.failing.add("balance")
+        desk, lease = world.desk, world.desk.lease
+        lease.renew(desk.clock.now() + 20.0, desk.clock.now())
+        lease.expires_at = desk.clock.now() - 0.001
+        world.lend(1e6)
+        assert lease.alive(desk.clock.now())
+        assert not desk.gate.synced
+        assert world.buy() is None
+        world.client.failing.clear()
+        await world.until(lambda: desk.gate.synced)
+        assert world.buy() is not None
 
 
 async def test_a_lease_that_stays_expired_cancels_then_flattens_and_only_a_release_ends_that(

@@ -48,7 +48,7 @@ def make_desk(tmp_path):
         )
         desk.restore()
         desk.lease.renew(1e9, 0.0)
-        desk.gate.synced = True
+        desk.gate.agreed(desk.gate.doubts)
         desk.begin_day("20261120")
         desk.books.cash = 1_000_000
         desk.quote("A00001", Quote(price=1_000, bid=999, ask=1_001, at=100.0))

@@ -1,4 +1,4 @@
-"""Makes the latch, the settings, the spool and the ledger safe, on threads, without ever making the engine wait."""
+"""The SDK's lanes as an actor: they make files safe and watch the clocks, and never make the engine wait."""
 
 from supervisor.actor import Actor
 from wire.sdk.clock import Clock
@@ -6,7 +6,7 @@ from wire.sdk.trio_driver import carry_on
 from wire.sdk.work import Work
 
 
-class Scribe(Actor):
+class Lanes(Actor):
     def __init__(self, *, work: Work, clock: Clock) -> None:
         self._work = work
         self._clock = clock
