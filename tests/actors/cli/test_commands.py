@@ -28,7 +28,7 @@ def watchkeeper(tmp_path):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
 
     return run
@@ -98,8 +98,8 @@ def test_a_stop_of_a_scope_that_is_none_is_refused_before_anything_is_asked(watc
 def test_a_stop_that_reaches_no_platform_says_how_to_do_without_it(watchkeeper):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    done = watchkeeper("stop", "--yes", "--url", url, environ={"WATCHKEEPER_PASSWORD": "x"})
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"  # nobody else gets this port meanwhile
+        done = watchkeeper("stop", "--yes", "--url", url, environ={"WATCHKEEPER_PASSWORD": "x"})
     refused(done, "watchkeeper stop --local")
 
 
@@ -199,7 +199,7 @@ def test_a_stop_that_was_sent_and_not_answered_is_not_said_to_be_refused(watchke
         listener.start()
         SessionFile(tmp_path, url, "admin").save(Session(token="t", expires=time.time() + 600))
         done = watchkeeper("stop", "--yes", "--url", url)
-        listener.join(10)
+        listener.join(60)
     assert heard[0].startswith(b"POST /api/engines/emergency-stop ")
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()

@@ -57,7 +57,7 @@ class Customer:
             body = rest.encode_body(shape)
         tr_id = tr_id or codes.on_profile(entry.real, self.profile)
         answer = await self.simulator.http.request(
-            entry.method, url, headers=self.headers(tr_id, **headers), body=body, timeout=5
+            entry.method, url, headers=self.headers(tr_id, **headers), body=body, timeout=60
         )
         return rest.read_reply(answer.status, answer.headers, answer.body)
 
@@ -132,7 +132,7 @@ class Wire:
                 return answer
 
     async def hear(self):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 message = stream.decode_server_message(await self.connection.get_message())
                 if not isinstance(message, stream.Ping):
@@ -163,7 +163,7 @@ class Simulator:
             self.url(path),
             headers={"content-type": "application/json", **headers},
             body=json.dumps(body).encode(),
-            timeout=5,
+            timeout=60,
         )
 
     async def admin(self, path, body):
@@ -172,7 +172,7 @@ class Simulator:
         return answer.json()
 
     async def log(self):
-        answer = await self.http.request("GET", self.url("/sim/orders"), headers=ADMIN, body=b"", timeout=5)
+        answer = await self.http.request("GET", self.url("/sim/orders"), headers=ADMIN, body=b"", timeout=60)
         return answer.json()["items"]
 
     async def customer(self, account="1234567801", **more):

@@ -184,7 +184,7 @@ async def test_a_body_that_is_no_order_is_refused_and_the_connection_lives(simul
     path = codes.TRANSACTIONS[Call.BUY].path
     for _ in range(2):
         answer = await simulator.http.request(
-            "POST", simulator.url(path), headers=customer.headers("TTTC0012U"), body=body, timeout=5
+            "POST", simulator.url(path), headers=customer.headers("TTTC0012U"), body=body, timeout=60
         )
         assert answer.json()["msg_cd"] == "OPSQ2002"
 

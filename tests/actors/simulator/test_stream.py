@@ -113,7 +113,7 @@ async def test_a_second_connection_of_an_app_key_is_refused_and_closed(customer)
 
 
 async def _finds_the_key_free(customer):
-    with trio.move_on_after(5):
+    with trio.move_on_after(60):
         while True:
             async with customer.connected() as again:
                 if (await again.say(stream.TRADES, CODE)).succeeded:

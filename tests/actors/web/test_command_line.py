@@ -42,7 +42,7 @@ async def watchkeeper(real, tmp_path):
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=120,
             )
 
         return await trio.to_thread.run_sync(command)

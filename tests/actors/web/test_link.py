@@ -338,7 +338,7 @@ async def test_every_browser_is_a_supervised_actor_that_ends_with_its_socket(des
         await hear(socket, "welcome")
         [name] = [n for n in desk.services.system.names() if n.startswith("ui-clients/")]
         client = desk.services.system.ref(name)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await client.wait_ended()
     assert desk.services.system.find(name) is None
 

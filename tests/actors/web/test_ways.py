@@ -26,6 +26,7 @@ from wsproto.events import TextMessage
 from actors.config import Address, TlsFiles
 from actors.live import client, session
 from actors.live.frames import Frame, Frames
+from actors.web import sockets
 from actors.web.bounded import GUESTS
 from actors.web.server import _config
 from actors.web.sockets import listen
@@ -33,6 +34,13 @@ from actors.web.ways import Straight, way_out
 from wire.messages import TradeLog
 from wire.ui import SUBPROTOCOL, Topic
 from wire.values import LogCategory
+
+
+@pytest.fixture(autouse=True)
+def _a_machine_that_stands_still_for_seconds_cuts_nobody(monkeypatch):
+    """Both ends are in this process: while it gets no time, nobody reads."""
+    monkeypatch.setattr(sockets, "STALLED_MS", 60_000)
+
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 LARGE = "x" * 3_000_000
@@ -146,7 +154,7 @@ async def open_link(tls=None):
     prepared = listen(Address("127.0.0.1", 0), "X")
     port = prepared.getsockname()[1]
     config = _config(SimpleNamespace(settings=SimpleNamespace(http_tls=tls)), prepared)
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: serve(app, config, shutdown_trigger=ending.wait, mode="asgi"))
             trusting = None if tls is None else ssl.create_default_context(cafile=str(tls.certificate))
@@ -321,7 +329,7 @@ async def test_a_slow_browser_gets_it_all_whole_and_in_order_and_a_quick_one_bes
     monkeypatch.setattr(client, "TICK", 0.02)
     hub, token = served.services.hub, served.token("viewer")
     line = TradeLog(id="t", category=LogCategory.SYSTEM, message="x" * 1900, timestamp=datetime.now(UTC))
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with dial(served.address.port) as one, dial(served.address.port) as other:
             slow, quick = Browser(one), Browser(other)
             for browser in (slow, quick):
@@ -343,7 +351,7 @@ async def test_a_slow_browser_gets_it_all_whole_and_in_order_and_a_quick_one_bes
 async def test_connections_that_stay_after_their_answer_take_no_place_from_who_asks(served, monkeypatch):
     monkeypatch.setattr(GUESTS, "limit", GUESTS.count + 3)
     asked = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
-    with trio.fail_after(10):
+    with trio.fail_after(120):
         async with AsyncExitStack() as stack:
             for _ in range(8):
                 stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", served.address.port))
@@ -355,7 +363,7 @@ async def test_connections_that_stay_after_their_answer_take_no_place_from_who_a
 async def test_who_never_ends_a_request_takes_no_place_from_who_asks(served, monkeypatch):
     monkeypatch.setattr(GUESTS, "limit", GUESTS.count + 3)
     begun = b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n "
-    with trio.fail_after(10):
+    with trio.fail_after(120):
         async with AsyncExitStack() as stack:
             for _ in range(8):
                 stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", served.address.port))
@@ -372,7 +380,7 @@ async def test_a_browser_that_only_pretends_to_read_is_put_out_whatever_its_sock
     monkeypatch.setattr(client, "TICK", 0.02)
     line = TradeLog(id="t", category=LogCategory.SYSTEM, message="x" * 1900, timestamp=datetime.now(UTC))
     before = GUESTS.count
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with dial(served.address.port) as peer:
             await Browser(peer).hello(served.token("viewer"))
             assert GUESTS.count == before + 1
