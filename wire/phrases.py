@@ -238,6 +238,37 @@ KOREAN: Mapping[str, str] = {
         "플랫폼의 설정을 쓸 수 없어 알던 값을 계속 씀: {said}"
     ),
     "{n} messages of the broker unreadable: {said}": "증권사 메시지 {n}건을 읽지 못함: {said}",
+    # --- the emergency page
+    "recorded; engines halt by lease within 15 s": (
+        "기록됨: 플랫폼 본체가 응답하지 않아 연결을 모두 끊었고, 엔진은 가동 허가가 끝나는 15초 안에 스스로 멈춥니다"
+    ),
+    "the main loop of the platform does not answer: no drill was taken; a real stop works without it": (
+        "플랫폼 본체가 응답하지 않아 훈련은 하지 않았습니다. 실제 정지는 본체 없이도 됩니다"
+    ),
+    "{n} engines were cut off and halt by lease within 15 s; not recorded: {said}": (
+        "엔진 {n}개의 연결을 끊었고 15초 안에 스스로 멈춥니다. 그러나 기록하지 못함: {said}"
+    ),
+    "the disk does not answer": "디스크가 응답하지 않음",
+    "taken, and under way: {n} of {n2} engines have it": "접수되어 정지하는 중: 엔진 {n2}개 중 {n}개가 받음",
+    "stopped: each of {n2} engines is verified": "정지됨: 엔진 {n2}개 모두 검증 완료",
+    "taken, but there is no engine that it concerns": "접수됨: 해당하는 엔진이 없음",
+    "taken, but not every engine is verified: {n} of {n2} engines have it": (
+        "접수되었으나 모두 검증되지는 않음: 엔진 {n2}개 중 {n}개가 받음"
+    ),
+    "not on the disk yet": "아직 디스크에 저장되지 않음",
+    "look after these on the broker's own screen: {engines}": "증권사 화면에서 직접 확인할 엔진: {engines}",
+    "look after orders and positions on the broker's own screen": "주문과 보유는 증권사 화면에서 직접 확인하세요",
+    "and {n} more engines": "그 밖에 엔진 {n}개",
+    "that is not the emergency code: it is in the file emergency.code of the home folder": (
+        "비상 코드가 다릅니다. 홈 폴더의 emergency.code 파일에 있는 그대로 입력하세요"
+    ),
+    "the emergency code, or an operator's token, is needed": "비상 코드나 담당자의 토큰이 필요합니다",
+    "this session has ended": "로그인이 끝났습니다",
+    "this needs the role operator": "담당자 권한이 필요합니다",
+    "the token has expired": "토큰이 만료되었습니다",
+    "the token is not valid": "토큰이 올바르지 않습니다",
+    "there is only the page, and POST /stop": "여기에는 긴급 정지 페이지와 POST /stop만 있습니다",
+    "not a sound request": "요청 형식이 올바르지 않습니다",
     # --- who did something to a stop, and what
     "{who}: {level} {said}": "{who}: {level} {said}",
     "{who}: {level}": "{who}: {level}",

@@ -28,6 +28,7 @@ HUNG = (
     "the platform does not answer: the stop is on the disk, and holds as soon as it lives again, or from its next start"
 )
 LOCAL = "local"
+AGAIN_SECONDS = 0.1
 
 
 @message
@@ -95,16 +96,20 @@ async def stop_locally(
 
 
 async def _ask(path: Path, request: LocalRequest) -> LocalAnswer | None:
-    """None when nobody listens, or went away without an answer."""
-    try:
-        stream = await trio.open_unix_socket(str(path))
-    except OSError:
-        return None
-    async with stream:
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, WireError):
-            await stream.send_all(encode(request).encode() + b"\n")
-            return decode(await read_line(stream, MAX_ANSWER), LocalAnswer)
-    return None
+    """None when nobody listens, or says what is no answer. Whoever is sent away by a crowd comes again."""
+    while True:
+        try:
+            stream = await trio.open_unix_socket(str(path))
+        except OSError:
+            return None
+        async with stream:
+            try:
+                await stream.send_all(encode(request).encode() + b"\n")
+                return decode(await read_line(stream, MAX_ANSWER), LocalAnswer)
+            except WireError:
+                return None
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await trio.sleep(AGAIN_SECONDS)
 
 
 async def read_line(stream: trio.abc.ReceiveStream, limit: int) -> bytes:

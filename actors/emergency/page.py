@@ -1,54 +1,102 @@
-"""The emergency page: one static document that stops everything, for when nothing else answers."""
+"""The emergency page: one document that stops everything, for when nothing else answers.
+
+Korean and English stand beside each other, so that nobody has to choose. Without its script it is a plain form.
+"""
 
 import base64
 import hashlib
+import html
+
+from actors.emergency.words import Said
 
 _SCRIPT = """
-const form = document.querySelector('form'), out = document.querySelector('output'), code = form.code;
+const form = document.querySelector('form'), out = document.querySelector('output');
+const other = ['서버에서: watchkeeper stop --local, 아니면 증권사 화면에서 직접',
+  'on the server: watchkeeper stop --local; or on the broker\\'s own screen'];
+const wait = ['정지하는 중, 최대 45초', 'stopping, at most 45 s'];
+const slow = [`아직 답이 없습니다. 급하면 ${other[0]}`, `no answer yet. In a hurry, ${other[1]}`];
+const gone = [
+  `답이 없어 정지 여부를 알 수 없습니다. ${other[0]}`, `no answer: nobody knows whether it stopped; ${other[1]}`,
+];
+let latest = 0;
+function show(mark, ko, en) {
+  out.replaceChildren(...[['ko', ko], ['en', en]].map(([lang, lines]) => {
+    const part = document.createElement('p');
+    part.lang = lang;
+    part.textContent = `${mark} ${lines.join('\\n')}`;
+    return part;
+  }));
+  out.scrollIntoView({block: 'nearest'});
+}
 form.addEventListener('submit', async event => {
   event.preventDefault();
-  out.textContent = '정지하는 중… / stopping…';
-  const headers = {'Content-Type': 'application/json', 'X-Emergency-Code': code.value};
+  const mine = ++latest;
+  const tell = (mark, ko, en) => mine === latest && show(mark, ko, en);
+  tell('…', [wait[0]], [wait[1]]);
+  const late = setTimeout(() => tell('…', [wait[0], slow[0]], [wait[1], slow[1]]), 5000);
   try {
-    const body = JSON.stringify({reason: form.reason.value});
-    const answer = await fetch('/stop', {method: 'POST', headers, body});
-    const said = await answer.json();
-    out.textContent = said.words || said.reason || answer.status;
+    const answer = await fetch('/stop', {
+      method: 'POST',
+      headers: {'Content-Type': 'application/json'},
+      body: JSON.stringify({code: form.code.value, reason: form.reason.value}),
+      signal: AbortSignal.timeout(45000),
+    });
+    const {said} = await answer.json();
+    tell(said.mark, said.ko, said.en);
   } catch (error) {
-    out.textContent = '응답 없음: watchkeeper stop --local / no answer: use watchkeeper stop --local';
+    tell('✕', [gone[0]], [gone[1]]);
+  } finally {
+    clearTimeout(late);
   }
 });
 """
 _STYLE = """
-body{background:#111;color:#eee;font:18px/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem}
-button{background:#c00;color:#fff;border:0;font-size:2rem;padding:1.5rem;width:100%;margin:1rem 0;cursor:pointer}
-input{width:100%;font-size:1rem;padding:.6rem;margin:.3rem 0 1rem;background:#222;color:#eee;border:1px solid #555;
+body{background:#111;color:#eee;font:18px/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:1rem;
+overflow-wrap:anywhere;word-break:keep-all}
+h1{font-size:1.5rem;margin:0}
+button{background:#ffc93c;color:#14110a;border:0;border-radius:6px;padding:1rem;width:100%;
+font:800 1.6rem/1.3 system-ui,sans-serif;margin:.5rem 0 1rem;cursor:pointer}
+input{width:100%;font-size:1rem;padding:.6rem;margin:.2rem 0 .8rem;background:#222;color:#eee;border:1px solid #888;
 box-sizing:border-box}
-output{display:block;font-size:1.2rem;white-space:pre-wrap}
-button:focus-visible,input:focus-visible{outline:3px solid #fc0}
+output p{font-size:1.1rem;white-space:pre-wrap;border:2px solid #888;padding:.6rem;margin:0 0 .6rem}
+button:focus-visible,input:focus-visible{outline:3px solid #9fc3ff;outline-offset:2px}
 """
+_PAGE = """<!doctype html><html lang="ko"><meta charset="utf-8"><title>긴급 정지 · Emergency stop</title>
+<meta name="viewport" content="width=device-width"><style>{style}</style>
+<h1>긴급 정지 · <span lang="en">Emergency stop</span></h1>
+<p>모든 엔진을 멈추고 주문을 취소하며 포지션을 청산합니다.<br>
+<span lang="en">Stops every engine, cancels orders and closes positions.</span></p>
+<form method="post" action="/stop">
+<label>비상 코드 · <span lang="en">emergency code</span> <small>(emergency.code)</small>
+<input name="code" type="password" autocomplete="off" autocapitalize="none" spellcheck="false" required
+autofocus></label>
+<label>사유(없어도 됨) · <span lang="en">reason (optional)</span> <input name="reason" maxlength="500"></label>
+<button>모두 정지<br><span lang="en">STOP EVERYTHING</span></button></form>
+<output aria-live="assertive">{output}</output>
+<script>{script}</script></html>
+"""
+
+
+def page(said: Said | None = None) -> bytes:
+    """With what became of a stop, for a browser that runs no script."""
+    output = "" if said is None else _part("ko", said.mark, said.ko) + _part("en", said.mark, said.en)
+    return _PAGE.format(style=_STYLE, script=_SCRIPT, output=output).encode()
+
+
+def _part(language: str, mark: str, lines: tuple[str, ...]) -> str:
+    text = html.escape(f"{mark} " + "\n".join(lines))
+    return f'<p lang="{language}">{text}</p>'
 
 
 def _csp_hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-PAGE = f"""<!doctype html><html lang="ko"><meta charset="utf-8"><title>긴급 정지 · Emergency stop</title>
-<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>
-<h1>긴급 정지 · Emergency stop</h1>
-<p>모든 엔진을 멈추고 주문을 취소하며 포지션을 청산합니다.<br>
-Stops every engine, cancels orders and closes positions.</p>
-<form><label>비상 코드 · emergency code <small>(emergency.code)</small>
-<input name="code" type="password" autocomplete="off" required></label>
-<label>이유 · reason <input name="reason" maxlength="500"></label>
-<button>모두 정지 · STOP EVERYTHING</button></form><output aria-live="assertive"></output>
-<script>{_SCRIPT}</script></html>
-"""
 HEADERS = {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": (
         f"default-src 'none'; script-src {_csp_hash(_SCRIPT)}; style-src {_csp_hash(_STYLE)}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

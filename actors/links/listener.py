@@ -9,11 +9,13 @@ from typing import Any
 import trio
 
 from actors.config import Address, PlatformSettings
-from actors.emergency.emergency import EngineSockets, port_of
+from actors.emergency.doors import port_of
+from actors.emergency.glass import EngineSockets
 from actors.errors import Refused
 from actors.links.engine_link import EngineLink
 from actors.links.messages import Drain
 from actors.links.places import LinkDesk
+from actors.platform.descriptors import for_a_listener
 from actors.platform.services import Services
 from actors.requests import LINKS
 from actors.web.engines import read_configuration
@@ -85,7 +87,7 @@ class EngineDoor(Actor):
             authorize=self.authorize,
             handler=self._serve_link,
             http=self._answer,
-            limits=ServerLimits(connections=CONNECTIONS, handshakes_per_address=256),
+            limits=ServerLimits(connections=for_a_listener(CONNECTIONS), handshakes_per_address=256),
         )
         self.context.spawn(door.serve, listeners, name="accept")
         self.context.log.info("engines connect to %s", self._address)

@@ -15,7 +15,6 @@ nothing of them is lost with one.
 """
 
 import os
-import resource
 import secrets
 import signal
 import uuid
@@ -31,7 +30,8 @@ from actors.alarms.alerts import LIMIT, Alerts, DatabaseAlerts
 from actors.alarms.watch import LAST_WORDS, Watch
 from actors.alarms.webhook import DatabaseTellings, WebhookTeller
 from actors.config import PlatformSettings
-from actors.emergency.emergency import EmergencyThread, EngineSockets, WhereIsThePage
+from actors.emergency.emergency import EmergencyThread, WhereIsThePage
+from actors.emergency.glass import EngineSockets
 from actors.errors import Failed, Refused
 from actors.fleet.enrolled import ENGINES_FILE
 from actors.fleet.fleet import Fleet, FleetBoard, StopsChanged
@@ -40,6 +40,7 @@ from actors.links.listener import EngineDoor, authorized
 from actors.links.places import UNKNOWN_INSTANCE, LinkDesk, Office, Place, inherited
 from actors.parameters.parameters import ParameterDesk
 from actors.parameters.store import DatabaseParameters
+from actors.platform import descriptors
 from actors.platform.auditor import Auditor, DatabaseChain
 from actors.platform.database_office import DatabaseOffice, ReadVersions, Standing, know_engines, make_admin
 from actors.platform.health import DATABASE, Health
@@ -96,8 +97,6 @@ DATABASE_OFFICE = "database"
 DRAIN_SECONDS = 9.0
 START_SECONDS = 15.0
 MAX_LINKS = 4096
-DESCRIPTORS = 16_384
-"""Both listeners full, and room for files and the database."""
 MAX_UI_CLIENTS = 1000
 RESTARTS = Backoff(base=0.05, max_delay=1.0)
 INTENSITY, PERIOD = 30, 60.0
@@ -114,7 +113,7 @@ async def run_platform(
 
     ``task_status`` gets the services when everything listens. Raises Refused and Failed, each with one clear line.
     """
-    _allow_descriptors()
+    descriptors.allow()
     with home_of_one(settings.home):
         # Asked before anything is made: a refusal leaves nothing behind, and is one line.
         for address, name in ((settings.http, "WATCHKEEPER_HTTP"), (settings.engines, "WATCHKEEPER_ENGINES")):
@@ -128,14 +127,6 @@ async def run_platform(
             if embedded is not None:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(embedded.stop)
-
-
-def _allow_descriptors() -> None:
-    """As many connections as the listeners may hold, where the system lets this account: often 1024 by default."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _start(embedded: EmbeddedPostgres | None) -> str:

@@ -1,9 +1,9 @@
 """Hypercorn's connection with the bounds it lacks: how many, and how long one may take to say what it wants.
 
 A connection that has asked for nothing yet has 5 s to do so. Of such connections only so many are kept; one more puts
-out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once;
-and when the house is full, so does one that had its answer and stays without asking again, and then one that has
-announced a body and is still saying it.
+out the oldest, so that somebody who opens thousands and says nothing takes no place from a client that asks at once.
+When the house is full, one more puts out whoever had its answer and stays longest without asking again; where there is
+none, whoever has asked for nothing yet, and then whoever has announced a body and is still saying it.
 
 And with a way out that costs little more than the system call. Everything that goes out passes one queue, in which the
 library's bytes and whole WebSocket frames that were finished elsewhere follow each other and never mix; the state of
@@ -55,12 +55,17 @@ class Guests:
     resting: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
     speaking: OrderedDict[trio.CancelScope, None] = attrs.field(factory=OrderedDict)
 
+    def bound(self, limit: int) -> None:
+        """A small house keeps room for those who ask: whoever comes anew is put out only for many others."""
+        self.limit = limit
+        self.silent_limit = min(SILENT, limit // 2)
+
     def enter(self, scope: trio.CancelScope) -> bool:
         """False when the house is full of guests that are being served."""
         if len(self.silent) >= self.silent_limit:
             self._put_out(self.silent)
         elif self.count >= self.limit:
-            idle = self.silent or self.resting or self.speaking
+            idle = self.resting or self.silent or self.speaking
             if not idle:
                 return False
             self._put_out(idle)

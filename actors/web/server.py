@@ -19,6 +19,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from actors.config import Address
 from actors.live.client import Drain
+from actors.platform.descriptors import for_a_listener
 from actors.platform.services import Services
 from actors.requests import UI_CLIENTS
 from actors.web import bounded, verdicts
@@ -63,6 +64,7 @@ class WebServer(Actor):
 
     async def started(self) -> None:
         settings = self._services.settings
+        bounded.GUESTS.bound(for_a_listener(bounded.CONNECTIONS))
         prepared = listen(settings.http, "WATCHKEEPER_HTTP")
         self._address = settings.http.at(prepared.getsockname()[1])
         self._face.doors.origins = own_origins(settings, self._address)

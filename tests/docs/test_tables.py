@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from actors.alarms.watch import LAST_WORDS
 from actors.config import FILE_NAME
-from actors.emergency.emergency import CODE_FILE
+from actors.emergency.doors import CODE_FILE
 from actors.emergency.local_socket import SOCKET_FILE
 from actors.engine.config import read_config
 from actors.fleet.enrolled import ENGINES_FILE

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS
+from actors.emergency.doors import CODE_FILE
+from actors.emergency.glass import FROZEN_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
 from tests.ports import free_port
 from wire.client import dial

@@ -24,6 +24,8 @@ SPEAKERS = (
     "actors/alarms/conditions.py",
     "actors/alarms/triggers.py",
     "actors/alarms/watch.py",
+    "actors/emergency/glass.py",
+    "actors/emergency/words.py",
     "actors/engine/risk/day.py",
     "actors/engine/risk/book.py",
     "actors/engine/risk/triggers.py",
@@ -59,6 +61,7 @@ ELSEWHERE = {
     "REDUCED for {} min: orders of at most {} won",
     "loop lag",
     "emergency page",
+    "stop of an emergency door",
     "late note",
 }
 """Lines of an engine's own log, and names of tasks."""

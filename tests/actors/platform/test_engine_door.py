@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.emergency.emergency import EngineSockets
+from actors.emergency.glass import EngineSockets
 from actors.links.listener import CuttableListener
 from wire.client import dial_over
 from wire.server import ServerLimits

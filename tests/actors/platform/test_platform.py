@@ -18,8 +18,10 @@ import pytest
 import trio
 
 from actors.config import Address
-from actors.emergency import emergency
-from actors.emergency.emergency import CODE_FILE, FROZEN_WORDS, WhereIsThePage
+from actors.emergency import doors, emergency, glass
+from actors.emergency.doors import CODE_FILE
+from actors.emergency.emergency import WhereIsThePage
+from actors.emergency.glass import FROZEN_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
 from actors.errors import Refused
 from actors.links import listener
@@ -750,14 +752,14 @@ async def test_the_local_socket_says_which_field_of_a_request_is_wrong(settings,
 
 
 async def test_the_emergency_doors_open_again_after_whatever_failed_there(settings, home, monkeypatch):
-    failing, forget_left = [OSError("once"), RuntimeError("twice")], emergency.collect
+    failing, forget_left = [OSError("once"), RuntimeError("twice")], glass.collect
 
     def failing_at_first(*asked):
         if failing:
             raise failing.pop()
         return forget_left(*asked)
 
-    monkeypatch.setattr(emergency, "collect", failing_at_first)
+    monkeypatch.setattr(glass, "collect", failing_at_first)
     monkeypatch.setattr(emergency, "AGAIN_SECONDS", 0.1)
     async with running(settings) as services:
 
@@ -842,7 +844,7 @@ async def test_the_first_record_is_in_journal_and_database_before_anybody_can_co
 
     looking(listener, "_listen")
     looking(server, "listen")
-    looking(emergency, "_unix_listener")
+    looking(doors, "_unix_listener")
     note = platform.note_journal
 
     async def noting(conn, term, number):

@@ -54,6 +54,22 @@ async def test_a_full_house_puts_out_who_rests_longest_before_it_turns_anybody_a
     assert (guests.count, len(guests.resting)) == (3, 0)
 
 
+async def test_a_crowd_that_stays_after_its_answers_takes_no_place_from_who_has_just_come():
+    guests = Guests()
+    guests.bound(8)
+    resting, coming = ([trio.CancelScope() for _ in range(count)] for count in (8, 4))
+    for scope in resting:
+        assert guests.enter(scope)
+        guests.asked(scope)
+        guests.answered(scope)
+    for scope, out in zip(coming, resting, strict=False):
+        assert guests.enter(scope)
+        guests.leave(out)
+    assert [s.cancel_called for s in (*resting, *coming)] == [True] * 4 + [False] * 8
+    assert guests.enter(trio.CancelScope())
+    assert [s.cancel_called for s in coming] == [True, False, False, False]
+
+
 async def test_a_full_house_puts_out_who_has_spoken_longest_and_is_not_done_before_it_turns_anybody_away():
     guests = Guests(silent_limit=10, limit=3)
     served, first, second, *late = (trio.CancelScope() for _ in range(6))
