@@ -21,8 +21,8 @@ _MOST_LINES = 20_000
 
 
 class Ledger:
-    """``restore``, ``rewrite`` and ``make_whole`` block and raise OSError; of any other failure of the disk ``failed``
-    hears."""
+    """``restore``, ``rewrite`` and ``make_whole`` block; the first raises OSError when the file cannot be read, the
+    last when it cannot be written. Of any other failure of the disk ``failed`` hears."""
 
     def __init__(self, journal: Journal, orders: OrderBook, books: Books) -> None:
         self._journal = journal
@@ -77,6 +77,12 @@ class Ledger:
 
     def rewrite(self) -> None:
         """Makes the file as short as it can be."""
+        try:
+            self._rewrite()
+        except OSError as error:
+            self._fell_behind(error)
+
+    def _rewrite(self) -> None:
         lines = list(self._lines())
         self._journal.rewrite(lines)
         self._shortest, self._behind = len(lines), False
@@ -121,7 +127,7 @@ class Ledger:
     def make_whole(self) -> None:
         """Blocking, at the end: the file has everything that memory has, on stable storage. Raises OSError."""
         if self._behind:
-            self.rewrite()
+            self._rewrite()
         else:
             self._journal.sync()
 

@@ -155,6 +155,7 @@ class Engine:
         if (policy := self.halting.on_lease_expiry) is not None:
             self.lease.adopt(policy)
         self.halting.resume(knows_paused=intact)
+        self.halting.prove()
 
     def put_away(self) -> None:
         """Everything to disk, at the end. Blocking."""

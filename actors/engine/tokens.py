@@ -60,6 +60,7 @@ class TokenCache:
         self._lock = folder / f"{name}.lock"
         self._wall = wall
         self._known: Issued | None = None
+        self._unwritten = False  # the file lacks what is known
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def state(self) -> BrokerToken:
@@ -77,7 +78,7 @@ class TokenCache:
         if self._known is not None and self._valid(self._known):
             return self._known.token
         async with self._locked():
-            self._known = self._read()
+            self._known = self._newest()
             if self._known is not None and self._valid(self._known):
                 return self._known.token
             if self._known is not None and (wait := self._known.issued_at + ISSUE_PERIOD - self._wall()) > 0:
@@ -86,23 +87,22 @@ class TokenCache:
 
     def invalidate(self, token: str) -> None:
         """The broker refused this token. Another one, issued meanwhile by somebody else, is left alone."""
-        known = self._read() or self._known
+        known = self._newest() or self._known
         if known is not None and known.token == token:
-            known = attrs.evolve(known, token="")
-            self._write(known)
-        self._known = known
+            self._keep(attrs.evolve(known, token=""))
+        else:
+            self._known = known
 
     async def _issue(self, issue: Issue) -> str:
-        asked, before = self._wall(), self._read()
-        self._write(Issued(token="", expires_at=0.0, issued_at=asked))  # a lost answer uses up the minute too
+        asked, before = self._wall(), self._known
+        self._keep(Issued(token="", expires_at=0.0, issued_at=asked))  # a lost answer uses up the minute too
         try:
             token, lifetime = await issue()
         except EngineError as error:
             if _certainly_not_issued(error):
-                self._write(before or Issued(token="", expires_at=0.0, issued_at=0.0))
+                self._keep(before or Issued(token="", expires_at=0.0, issued_at=0.0))
             raise
-        self._known = Issued(token=token, expires_at=asked + lifetime, issued_at=asked)
-        self._write(self._known)
+        self._keep(Issued(token=token, expires_at=asked + lifetime, issued_at=asked))
         return token
 
     def _valid(self, issued: Issued) -> bool:
@@ -119,8 +119,19 @@ class TokenCache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _write(self, issued: Issued) -> None:
-        write_durably(self._path, json.dumps(attrs.asdict(issued)).encode())
+    def _newest(self) -> Issued | None:
+        """What the file says. What it could not be told counts more, unless another process wrote a later issue."""
+        found, kept = self._read(), self._known if self._unwritten else None
+        return kept if kept is not None and (found is None or found.issued_at <= kept.issued_at) else found
+
+    def _keep(self, issued: Issued) -> None:
+        """A full disk takes no broker away from a stop: the token is then known to this process alone."""
+        self._known = issued
+        try:
+            write_durably(self._path, json.dumps(attrs.asdict(issued)).encode())
+            self._unwritten = False
+        except OSError:
+            self._unwritten = True
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:

@@ -152,6 +152,7 @@ class Engine:
         if (policy := self.halting.on_lease_expiry) is not None:
             self.lease.adopt(policy)
         self.halting.resume(knows_paused=intact)
+        self.halting.prove()
         if self.handlers.read_account is None:  # else the first read tells the exchange's own date
             self.executor.begin_day(None)
         self._told = EngineState.STARTING

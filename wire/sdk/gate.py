@@ -78,6 +78,7 @@ class Gate:
         self._doubts = 0
         self._agreed: int | None = None
         self.fenced: str | None = None  # why nothing may open whatever the register says, e.g. a foreign platform
+        self.unlatched: str | None = None  # likewise: a stop could not be remembered
         self.caution: str | None = None  # why only reducing orders may leave whatever the register says
         self.paused: set[str] = set()
         self.reduced: dict[str, Reduction] = {}
@@ -128,6 +129,8 @@ class Gate:
         """Why no strategy order may leave now, stops apart; None when they may."""
         if self.fenced is not None:
             return self.fenced
+        if self.unlatched is not None:
+            return self.unlatched
         if not self._lease.alive(now):
             return "no live lease from the platform"
         return None if self.synced else "not reconciled with the broker"

@@ -90,6 +90,7 @@ class Halting:
         self._settings_keeper = settings_keeper
         self._strategies = tuple(strategies)
         self._unsafe: dict[str, int] = {}
+        self._unproven: int | None = None  # the version of the latch that no disk has taken yet
         self._damage: str | None = None  # the stop that says that the latch could not be read
         keeper.listeners["stops"] = self._saved
         self.wake: Callable[[], None] = lambda: None
@@ -118,6 +119,23 @@ class Halting:
         if self.latch_state is LatchState.CORRUPT:
             words = "the file that remembers this engine's stops is damaged"
             self._damage = self.stop_here(Level.HALT, LocalStopCause.RISK, words)
+
+    def prove(self) -> None:
+        """Blocking, at the start, when everything is resumed: the latch is written once. Where the disk refuses, the
+        engine is there, halted: it obeys stops, and nothing opens before its latch can be written."""
+        try:
+            self.keeper.write_now()
+        except OSError as error:
+            self._unproven, self._gate.unlatched = self.keeper.version, "the latch cannot be written"
+            why = error.strerror or type(error).__name__
+            words = f"the latch cannot be written, and no order leaves before it can: {why}"
+            self._outlet.send(_storage_report(words))
+            self._log(f"HALTED: {words}", words, severity=Severity.CRITICAL)
+
+    def _proven(self) -> None:
+        self._unproven, self._gate.unlatched = None, None
+        self._log("the latch is written: orders may leave again", None)
+        self.trading_changed()
 
     @property
     def on_lease_expiry(self) -> LeaseExpiry | None:
@@ -216,6 +234,8 @@ class Halting:
 
     def _saved(self) -> None:
         """The latch is on stable storage up to a version: the stops in it are reported as latched."""
+        if self._unproven is not None and self._unproven <= self.keeper.safe:
+            self._proven()
         for stop_id in [i for i, version in self._unsafe.items() if version <= self.keeper.safe]:
             del self._unsafe[stop_id]
             self._noted(stop_id)
@@ -409,14 +429,16 @@ def storage_failed(outlet: Outlet) -> Callable[[Exception], None]:
 
     def tell(error: Exception) -> None:
         what = getattr(error, "strerror", None) or type(error).__name__
-        outlet.send(
-            ErrorReport(
-                code="error_storage",
-                category=ErrorCategory.SYSTEM,
-                reason=f"a file of this engine's state cannot be made safe: {what}",
-                severity=Severity.CRITICAL,
-                degraded=True,
-            )
-        )
+        outlet.send(_storage_report(f"a file of this engine's state cannot be made safe: {what}"))
 
     return tell
+
+
+def _storage_report(words: str) -> ErrorReport:
+    return ErrorReport(
+        code="error_storage",
+        category=ErrorCategory.SYSTEM,
+        reason=words,
+        severity=Severity.CRITICAL,
+        degraded=True,
+    )

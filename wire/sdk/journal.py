@@ -9,6 +9,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,19 @@ class Journal:
         self.length = 0
 
     def load(self) -> tuple[list[Line], bool]:
-        """Reads what is there, then cuts a torn tail off so that appending goes on behind the last whole line."""
+        """Reads what is there, then cuts a torn tail off so that appending goes on behind the last whole line. Where
+        the disk refuses that, every ``append`` raises until the file has been written anew. Raises OSError when it
+        cannot be read."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
             data = b""
         lines, torn = decode_lines(data)
-        if torn:
-            write_durably(self.path, b"".join(encode_line(line) for line in lines))
         self.length = len(lines)
-        self._open()
+        with suppress(OSError):
+            if torn:
+                write_durably(self.path, b"".join(encode_line(line) for line in lines))
+            self._open()
         return lines, torn
 
     def append(self, line: Line) -> None:

@@ -35,6 +35,17 @@ class Keeper(Lane):
         self.wake()
         return self.version
 
+    def write_now(self) -> None:
+        """Blocking, before any driver runs. Raises OSError when the disk refuses; then the lane tries again, and says
+        no more about it."""
+        try:
+            self._write(self._encode())
+        except OSError:
+            self._pause *= 2
+            self.changed()
+            raise
+        self._is_safe(self.version)
+
     @property
     def is_safe(self) -> bool:
         return self.safe == self.version
@@ -54,6 +65,9 @@ class Keeper(Lane):
                 self._failed(outcome.error)
             self._pause = min(_LONGEST_PAUSE, self._pause * 2)
             return
+        self._is_safe(version)
+
+    def _is_safe(self, version: int) -> None:
         self.safe, self._pause, self._not_before = version, _FIRST_PAUSE, None
         for listener in list(self.listeners.values()):
             listener()

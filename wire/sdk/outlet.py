@@ -67,12 +67,15 @@ class Outlet:
         self.failed: Callable[[OSError], None] = lambda _error: None
 
     def open(self) -> bool:
-        """Reads what an earlier process left. False when the tail was torn."""
+        """Reads what an earlier process left. False when the tail was torn. Raises OSError when it cannot be read."""
         lines, torn = self._journal.load()
         for line in lines:
             self._replay(line)
         self.rewind()
-        self._journal.rewrite(self._lines())
+        try:
+            self._journal.rewrite(self._lines())
+        except OSError as error:
+            self._fell_behind(error)
         return not torn
 
     def send(self, message: object) -> str | None:
@@ -141,9 +144,12 @@ class Outlet:
             if self._fsync is Fsync.ALWAYS:
                 self._journal.sync()
         except OSError as error:
-            # What stands there now may end in half a line: nothing more is appended before the file is whole again.
-            self._behind = True
-            self.failed(error)
+            self._fell_behind(error)
+
+    def _fell_behind(self, error: OSError) -> None:
+        """What stands there now may end in half a line: nothing more is appended before the file is whole again."""
+        self._behind = True
+        self.failed(error)
 
     @property
     def is_behind(self) -> bool:
@@ -169,8 +175,7 @@ class Outlet:
             self._journal.adopt(delta)
             self._behind = False
         except OSError as error:
-            self._behind = True
-            self.failed(error)
+            self._fell_behind(error)
 
     @property
     def unsynced(self) -> bool:

@@ -1,6 +1,7 @@
 """The throttle, the shared token and the KIS client, in virtual time over a broker in memory."""
 
 import json
+import os
 import stat
 from collections import deque
 
@@ -269,6 +270,32 @@ async def test_an_issue_that_certainly_did_not_happen_does_not_use_up_the_minute
         await cache.get(issuer(answers))
     with pytest.raises(TokenTooSoon):
         await cache.get(issuer(answers))
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """The same disk, without room; ``undo`` makes some."""
+
+    def refuse(_descriptor, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    return monkeypatch
+
+
+async def test_a_full_disk_takes_no_token_away_and_the_minute_counts_without_it(tmp_path, full_disk):
+    wall = [1_000_000.0]
+    one, two = (TokenCache(tmp_path, host="h", app_key="k", wall=lambda: wall[0]) for _ in range(2))
+    answers = deque([("tok", 86_400.0), ("new", 86_400.0)])
+    assert await one.get(issuer(answers)) == "tok"
+    one.invalidate("tok")
+    assert one.state() is BrokerToken.INVALID
+    with pytest.raises(TokenTooSoon):
+        await one.get(issuer(answers))
+    full_disk.undo()
+    wall[0] += 60
+    assert await two.get(issuer(answers)) == "new"
+    assert await one.get(issuer(answers)) == "new"
 
 
 # --- the throttle ---

@@ -1,6 +1,7 @@
 """A whole engine against the simulated broker and a platform that speaks the link: real sockets, real time."""
 
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -35,10 +36,12 @@ from wire.values import (
     LogCategory,
     OrderStatus,
     ResultStatus,
+    Severity,
     Side,
     StopPhase,
     StrategyAction,
     StrategyState,
+    TradingState,
 )
 from wire.vocabulary import EngineUpdate, UpdateType
 
@@ -391,6 +394,37 @@ async def test_a_killed_engine_with_a_latched_stop_returns_stopped_and_finishes_
         assert hello.latch is LatchState.PRESENT
         assert [(s.stop_id, s.level) for s in hello.stops] == [("x", Level.FLATTEN)]
         await platform.hears_phase(P.VERIFIED, since=0)
+
+
+async def test_an_engine_that_starts_on_a_full_disk_is_there_opens_nothing_and_closes_what_it_holds(
+    platform, broker, engine_process, write_files
+):
+    config = write_files(f"http://{platform.address}", broker)
+    async with engine_process(config):
+        await hears_fills(platform, 3)
+    since, before = len(platform.heard), len(await orders_sent(broker))
+    async with engine_process(config) as process:
+        none, hard = 0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (none, hard))  # long before it has written anything
+        report = await platform.hears(lambda m: isinstance(m, ErrorReport) and "latch" in m.reason, since=since)
+        assert (report.code, report.severity) == ("error_storage", Severity.CRITICAL)
+        await platform.hears(lambda m: isinstance(m, Positions) and m.synced, since=since)
+        held = await platform.hears(
+            lambda m: isinstance(m, StrategyStatusReport) and m.trading_state is TradingState.HALTED, since=since
+        )
+        assert held.id == "cross"
+        await trio.sleep(3.0)
+        assert len(await orders_sent(broker)) == before
+        platform.stop()
+        frozen = await platform.hears_phase(P.FROZEN)
+        assert not frozen.latched
+        await platform.hears(lambda m: isinstance(m, Positions) and not m.items and not m.open_orders, since=since)
+        assert P.VERIFIED not in platform.phases()
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        await platform.hears_phase(P.VERIFIED)
+        count = sum(filled(m) for m in platform.heard)
+        platform.release("x")
+        await hears_fills(platform, count + 1)
 
 
 async def test_a_wrong_secret_is_one_clear_line_and_the_engine_stays_halted(

@@ -1,16 +1,19 @@
 """What a read of the account means: which lets orders leave again, and what it says to an engine without a lease."""
 
+import os
 from datetime import UTC, date, datetime
 
 import attrs
 import pytest
 
+from wire.messages import EmergencyStop, ErrorReport, Release
 from wire.parts import LeaseExpiry
 from wire.sdk.account import Position, Reading, WorkingAtBroker
 from wire.sdk.engine import Engine, Options
+from wire.sdk.errors import GateClosed
 from wire.sdk.platform import Credential
 from wire.sdk.work import Outcome
-from wire.stops import Level
+from wire.stops import Level, Scope
 
 HELD = [Position(symbol="005930", quantity=10)]
 
@@ -125,3 +128,66 @@ def test_a_restart_without_the_platform_does_not_leave_working_orders_to_themsel
     engine.work.jobs(engine.clock.at)
     wished = policy is not None and policy.cancel_after_ms is not None
     assert engine.gate.engine_level() is (Level.CANCEL if wished else Level.NORMAL)
+
+
+# --- a full disk at the start ---
+
+
+def finish_jobs(engine):
+    """Everything that lies before the driver but the reads."""
+    for lane, job in engine.work.jobs(engine.clock.at):
+        if job.blocking:
+            try:
+                outcome = Outcome(value=job.work())
+            except OSError as error:
+                outcome = Outcome(error=error)
+            engine.work.finished(lane, job, outcome, engine.clock.at)
+
+
+def say_stop(engine, level):
+    stop = EmergencyStop(
+        stop_id="x", stop_epoch=1, scope=Scope.everything(), level=level, proof="", timeout_ms=30_000,
+        reason="r", user_id="u",
+    )  # fmt: skip
+    engine.halting.stop(stop)
+
+
+def test_an_engine_whose_latch_no_disk_takes_is_there_obeys_stops_and_opens_nothing_before_one_does(
+    make_engine, monkeypatch
+):
+    first = make_engine()
+    first.stop(Level.HALT, "kept")
+    finish_jobs(first)
+    write = os.write
+
+    def refuse(_descriptor, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    engine = make_engine()
+    engine.handlers.flatten = lambda _closings: None
+    engine.lease.renew(1e6, engine.clock.at)
+    (kept,) = engine.halting.latch.open_stops()
+    engine.halting.release(Release(stop_ids=[kept.record.stop_id], epoch=9, effective=[], resume=True))
+    end(engine, begin(engine), Reading())
+    finish_jobs(engine)
+    assert engine.orders.why_closed("ma", "005930") == "the latch cannot be written"
+    reports = [s.message for s in engine.outlet.waiting() if isinstance(s.message, ErrorReport)]
+    assert {r.code for r in reports} == {"error_storage"}
+    assert "the latch cannot be written, and no order leaves before it can: No space left on device" in {
+        r.reason for r in reports
+    }
+    say_stop(engine, Level.FLATTEN)
+    end(engine, begin(engine), Reading(positions=HELD))
+    assert engine.executor._closings
+    with pytest.raises(GateClosed):
+        engine.orders.check("o1", symbol="005930", side="buy", quantity=1)
+    engine.orders.check("c1", symbol="005930", side="sell", quantity=10, closing=True)
+    assert not engine.halting.is_safe("x")
+    monkeypatch.setattr(os, "write", write)
+    engine.clock.at += 60.0
+    finish_jobs(engine)
+    assert engine.halting.is_safe("x")
+    engine.halting.release(Release(stop_ids=["x"], epoch=20, effective=[], resume=True))
+    end(engine, begin(engine), Reading())
+    assert engine.orders.why_closed("ma", "005930") is None

@@ -1,5 +1,6 @@
 """What must survive: the journal, the way out, the settings, and the keeper that makes them safe."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,54 @@ def test_a_torn_tail_is_cut_off_and_appending_goes_on(tmp_path):
     journal.sync()
     journal.close()
     assert decode_lines(path.read_bytes()) == ([{"n": 1}, {"n": 2}], False)
+
+
+class Disk:
+    """Takes nothing while it is full."""
+
+    def __init__(self, monkeypatch):
+        self.full, self._write = False, os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, descriptor, data):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return self._write(descriptor, data)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    return Disk(monkeypatch)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_disk_that_is_full_at_the_start_takes_nothing_from_what_was_there(tmp_path, disk, torn):
+    path = tmp_path / "outbox"
+    first = Outlet(path, new_id=new_id)
+    first.open()
+    first.send(log(1))
+    first.close()
+    if torn:
+        with path.open("ab") as file:
+            file.write(b"12345678 {half")
+    before = path.read_bytes()
+    disk.full, told = True, []
+    outlet = Outlet(path, new_id=new_id)
+    outlet.failed = told.append
+    assert outlet.open() is not torn
+    outlet.send(log(2))
+    assert [s.id for s in outlet.waiting()] == ["log-1", "log-2"]
+    assert (len(told), outlet.is_behind, path.read_bytes()) == (1, True, before)
+    disk.full = False
+    work = Work([SpoolLane(outlet, failed=told.append)])
+    ((lane, job),) = work.jobs(1.0)
+    work.finished(lane, job, Outcome(value=job.work()), 1.0)
+    outlet.send(log(3))
+    outlet.close()
+    again = Outlet(path, new_id=new_id)
+    again.open()
+    assert [s.id for s in again.waiting()] == ["log-1", "log-2", "log-3"]
+    again.close()
 
 
 def test_text_that_is_no_utf_8_is_kept_too(tmp_path):
