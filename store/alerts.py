@@ -46,14 +46,6 @@ async def acknowledge(
     return _alert(row) if row else None
 
 
-async def resolve(conn: Connection, alert_id: str, at: datetime) -> Alert | None:
-    """Its cause is over. It was still never acknowledged, if it was not."""
-    row = await conn.fetchrow(
-        f"update alerts set state = 'resolved', resolved_at = $2 where id = $1 returning {_COLUMNS}", alert_id, at
-    )
-    return _alert(row) if row else None
-
-
 async def told(conn: Connection, alert_id: str, at: datetime) -> None:
     """The outside has taken it."""
     await conn.execute("update alerts set told_at = coalesce(told_at, $2) where id = $1", alert_id, at)

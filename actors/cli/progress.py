@@ -33,12 +33,14 @@ def report(stop: dict[str, Any]) -> int:
     if rows:
         show(("engine", "phase", "cancelled", "closed", "left", "flatness", "why"), rows)
     for result in stop["results"]:
+        if result["orders_remaining"]:
+            line(f"left at {result['engine_id']}: {result['orders_remaining']} working orders")
         for each in result["residuals"]:
             until = f" (until {each['until']})" if each.get("until") else ""
             line(f"left at {result['engine_id']}: {each['symbol']} {each['quantity']:,}, {each['reason']}{until}")
     if not stop["durable"]:
-        line("not yet on stable storage")
+        line("not recorded yet: it is not on stable storage")
     if stop["state"] == StopState.VERIFIED.value:
         return OK
-    line("recorded, but not verified: watch it with `watchkeeper status`")
+    line(f"{'recorded' if stop['durable'] else 'taken'}, but not verified: watch it with `watchkeeper status`")
     return FAILED

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from actors.cli.flags import settings_of
+from actors.cli.tables import complain
 from actors.errors import Failed, Refused
 from wire.codec import decode, encode
 from wire.errors import Malformed, WireError
@@ -115,13 +116,15 @@ class Platform:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
+        late: bool = False,
     ) -> Answer:
-        """Whatever it answers, signed in. A token that counts no more is replaced once."""
-        fresh = time.time() < self._session.expires - MARGIN
-        if not fresh:
+        """Whatever it answers, signed in. A token that counts no more is replaced once. ``late``: one past its end goes
+        first all the same, since a platform whose database is away takes a stop with it, and signs nobody in."""
+        tried = time.time() < self._session.expires - MARGIN or (late and bool(self._session.token))
+        if not tried:
             await self._sign_in()
         answer = await self._send(method, path, body, headers, timeout)
-        if answer.status == 401 and fresh:
+        if answer.status == 401 and tried:
             await self._sign_in()
             answer = await self._send(method, path, body, headers, timeout)
         return answer
@@ -140,6 +143,8 @@ class Platform:
             if answer.status == 200:
                 self._keep(answer)
                 return
+            if answer.status >= 500:
+                raise refusal(answer)  # a password would be answered the same
         credentials = {"username": self.user, "password": read_password(self.user)}
         answer = await self._send("POST", "/api/auth/login", credentials, None, TIMEOUT, signed=False)
         if answer.status != 200:
@@ -153,7 +158,10 @@ class Platform:
             expires=time.time() + float(answer.body["expires_in"]),
             cookie=self._session.cookie if cookie is None else cookie.split(";")[0],
         )
-        self._file.save(self._session)
+        try:
+            self._file.save(self._session)
+        except Refused as error:  # a full disk keeps nobody from what was asked for
+            complain(f"the session is not kept: {error.message}")
 
     async def _send(
         self,

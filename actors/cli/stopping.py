@@ -110,11 +110,13 @@ async def _stop(args: argparse.Namespace, request: dict[str, Any]) -> int:
 async def _asked(platform: Platform, request: dict[str, Any]) -> Answer:
     """Raises Refused where nobody was asked, and Failed where nobody knows."""
     try:
-        return await platform.ask("POST", "/api/engines/emergency-stop", request, timeout=PATIENCE)
+        return await platform.ask("POST", "/api/engines/emergency-stop", request, timeout=PATIENCE, late=True)
     except Unanswered:
         raise Failed(f"no answer: whether the stop was taken is not known; {BESIDES}") from None
     except Unreachable as away:
         raise Refused(f"{away.message}; without it: watchkeeper stop --local") from None
+    except Failed as away:  # nobody can be signed in, so nothing was asked
+        raise Refused(f"{away.message}: nothing was stopped; {BESIDES}") from None
 
 
 async def _tell_besides() -> None:

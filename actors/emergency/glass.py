@@ -38,7 +38,7 @@ EPOCH_GAP = 1000
 LEFT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
-FROZEN_WORDS = "recorded; engines halt by lease within 15 s"
+RECORDED_WORDS = "recorded; engines halt by lease within 15 s"
 NO_DRILL_WORDS = "the main loop of the platform does not answer: no drill was taken; a real stop works without it"
 HUNG_DISK = "the disk does not answer"
 TOLD = {
@@ -166,7 +166,7 @@ class BreakGlass:
         try:
             with trio.move_on_after(DISK_SECONDS):
                 await trio.to_thread.run_sync(self._write, noted, abandon_on_cancel=True)
-                return LocalAnswer(recorded=True, durable=True, stop_id=stop_id, engines=cut, words=FROZEN_WORDS)
+                return LocalAnswer(recorded=True, durable=True, stop_id=stop_id, engines=cut, words=RECORDED_WORDS)
         except OSError as error:
             why = error.strerror or str(error)
         words = f"{cut} engines were cut off and halt by lease within 15 s; not recorded: {why}"

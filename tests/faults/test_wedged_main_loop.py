@@ -22,7 +22,7 @@ import pytest
 import trio
 
 from actors.emergency.doors import CODE_FILE
-from actors.emergency.glass import FROZEN_WORDS
+from actors.emergency.glass import RECORDED_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
 from tests.ports import free_port
 from wire.client import dial
@@ -215,7 +215,7 @@ async def stop_while_wedged(platform, http, engine, symbol, proof):
     began = time.monotonic()
     local = await stop_locally(platform.home, new_request(scope, Level.CANCEL, "wedged"))
     took = time.monotonic() - began
-    assert (local.recorded, local.durable, local.words) == (True, True, FROZEN_WORDS)
+    assert (local.recorded, local.durable, local.words) == (True, True, RECORDED_WORDS)
     assert local.engines == 1
     assert took < ANSWER_WITHIN
     with trio.fail_after(1.0):
@@ -227,7 +227,7 @@ async def stop_while_wedged(platform, http, engine, symbol, proof):
     began = time.monotonic()
     page = await platform.ask(http, "POST", "/stop", {"reason": symbol}, proof, at=platform.page)
     took = time.monotonic() - began
-    assert (page.status, page.json()["durable"], page.json()["words"]) == (200, True, FROZEN_WORDS)
+    assert (page.status, page.json()["durable"], page.json()["words"]) == (200, True, RECORDED_WORDS)
     assert took < PAGE_WITHIN
     return local.stop_id, page.json()["stop_id"]
 
@@ -275,7 +275,7 @@ async def test_a_stop_is_recorded_and_enforced_while_the_main_loop_stands_still(
             drill = await stop_locally(home, new_request(Scope.everything(), Level.HALT, "exercise", drill=True))
             assert not drill.recorded
             last = await stop_locally(home, new_request(Scope.of_engine("alpha"), Level.HALT, "never came back"))
-            assert last.words == FROZEN_WORDS
+            assert last.words == RECORDED_WORDS
             platform.kill()
             await platform.start()
             assert last.stop_id in await platform.open_stops(http, await platform.signed_in(http))

@@ -9,7 +9,7 @@ import trio
 
 from actors.config import Address
 from actors.emergency.doors import EmergencyDoor
-from actors.emergency.glass import FROZEN_WORDS
+from actors.emergency.glass import RECORDED_WORDS
 from actors.emergency.local_socket import LocalAnswer
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ class Platform:
     async def stop(self, request, who, waiting):
         self.reasons.append(request.reason)
         await trio.sleep(1000.0 if self.says_nothing else 0.0)
-        return LocalAnswer(recorded=True, durable=True, stop_id="s1", words=FROZEN_WORDS)
+        return LocalAnswer(recorded=True, durable=True, stop_id="s1", words=RECORDED_WORDS)
 
     def end(self):
         with suppress(trio.RunFinishedError):
@@ -77,6 +77,20 @@ def press(tab, code=CODE):
     tab.locator("button").click()
 
 
+def test_the_button_looks_like_the_stop_and_stays_in_view_and_the_other_ways_stand_below(tab):
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    box = tab.locator("button").bounding_box()
+    assert box["height"] >= 48
+    assert 0 <= box["y"] < 40
+    drawn = "getComputedStyle(document.querySelector('button'))"
+    background, frame = tab.evaluate(f"[{drawn}.backgroundColor, {drawn}.borderImageSource]")
+    assert background == "rgb(255, 201, 60)"  # not red: that is a rising price
+    assert frame.startswith("repeating-linear-gradient")
+    assert tab.locator("button svg").count() == 1
+    ways = tab.locator("ol li").all_inner_texts()
+    assert [way for way, word in zip(ways, ("--local", "STOP", "증권사"), strict=True) if word in way] == ways
+
+
 def test_what_became_of_the_stop_stands_there_in_korean_and_in_english(tab, platform):
     from playwright.sync_api import expect
 
@@ -87,7 +101,7 @@ def test_what_became_of_the_stop_stands_there_in_korean_and_in_english(tab, plat
     tab.locator("input[name=reason]").fill("시세 이상")
     press(tab)
     expect(tab.locator("output [lang=ko]")).to_contain_text("▲ 기록됨: 플랫폼 본체가 응답하지 않아")
-    expect(tab.locator("output [lang=en]")).to_contain_text(FROZEN_WORDS)
+    expect(tab.locator("output [lang=en]")).to_contain_text(RECORDED_WORDS)
     assert platform.reasons == ["시세 이상"]
     assert CODE not in tab.url
     assert tab.evaluate("document.documentElement.scrollWidth") <= 320

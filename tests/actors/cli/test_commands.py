@@ -1,5 +1,7 @@
 """The command line as real processes: one clear line and the right exit code for what can go wrong."""
 
+import contextlib
+import http.server
 import json
 import os
 import socket
@@ -183,6 +185,82 @@ def test_a_foreign_distribution_called_supervisor_is_named(monkeypatch):
     assert clash.clashing() == "supervisor"
     with pytest.raises(Refused, match="pip uninstall supervisor"):
         clash.refuse_clash()
+
+
+STOP = "/api/engines/emergency-stop"
+VERIFIED = {
+    "stop_id": "s1", "scope": "all", "level": "FLATTEN", "epoch": 1, "drill": False, "durable": True, "results": [],
+    "state": "verified",
+}  # fmt: skip
+AWAY = {"error": "error_unavailable", "reason": "the database does not answer"}
+LATE = {"error": "error_token_expired", "reason": "the token has expired"}
+
+
+@contextlib.contextmanager
+def platform_that_answers(answers):
+    """A platform of a few fixed answers, by path; ``asked`` has the path and the token of every request."""
+    asked = []
+
+    class Web(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            asked.append((self.path, self.headers["authorization"]))
+            status, body = answers[self.path].pop(0)
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_a_session_past_its_end_stops_while_the_database_is_away_and_nobody_can_sign_in(watchkeeper, tmp_path):
+    with platform_that_answers({STOP: [(200, VERIFIED)]}) as (url, asked):
+        SessionFile(tmp_path, url, "admin").save(Session(token="old", expires=time.time() - 3600, cookie="c=1"))
+        done = watchkeeper("stop", "--yes", "--url", url)
+    assert (done.returncode, asked) == (0, [(STOP, "Bearer old")])
+
+
+def test_a_session_past_its_end_is_renewed_while_the_database_is_there(watchkeeper, tmp_path):
+    fresh = {"access_token": "new", "expires_in": 900}
+    with platform_that_answers({STOP: [(401, LATE), (200, VERIFIED)], "/api/auth/refresh": [(200, fresh)]}) as (
+        url,
+        asked,
+    ):
+        SessionFile(tmp_path, url, "admin").save(Session(token="old", expires=time.time() - 3600, cookie="c=1"))
+        assert watchkeeper("stop", "--yes", "--url", url).returncode == 0
+    assert asked == [(STOP, "Bearer old"), ("/api/auth/refresh", None), (STOP, "Bearer new")]
+
+
+@pytest.mark.parametrize("session", [None, Session(token="old", expires=0.0, cookie="c=1")])
+def test_who_cannot_be_signed_in_has_stopped_nothing_and_is_told_the_other_ways(watchkeeper, tmp_path, session):
+    away = [(503, AWAY)]
+    answers = {STOP: [(401, LATE)], "/api/auth/refresh": away, "/api/auth/login": away}
+    with platform_that_answers(answers) as (url, _asked):
+        if session is not None:
+            SessionFile(tmp_path, url, "admin").save(session)
+        done = watchkeeper("stop", "--yes", "--url", url, environ={"WATCHKEEPER_PASSWORD": "x"})
+    refused(
+        done, "the database does not answer [error_unavailable]: nothing was stopped; on the platform's own machine"
+    )
+    assert "watchkeeper stop --local" in done.stderr
+
+
+def test_a_session_that_cannot_be_kept_keeps_nobody_from_stopping(watchkeeper, tmp_path):
+    (tmp_path / "sessions").touch()  # as good as a full disk
+    fresh = {"access_token": "new", "expires_in": 900}
+    with platform_that_answers({STOP: [(200, VERIFIED)], "/api/auth/login": [(200, fresh)]}) as (url, _asked):
+        done = watchkeeper("stop", "--yes", "--url", url, environ={"WATCHKEEPER_PASSWORD": "x"})
+    assert done.returncode == 0
+    assert "the session is not kept" in done.stderr
 
 
 def test_a_stop_that_was_sent_and_not_answered_is_not_said_to_be_refused(watchkeeper, tmp_path):

@@ -6,9 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from actors.alarms.triggers import CLOCK_SKEW, ENGINE_LOST, NOT_JUDGED
+from actors.emergency.local_socket import LOCAL
 from actors.incidents.document import blocks, markdown, page
 from actors.incidents.report import Before, RunningStrategy, Slice, compose, mentioned, pictures, window
 from actors.incidents.words import EN, KO
+from actors.stops.book import HOLD
+from actors.stops.run import CORRUPT_LATCH, TRIGGERED, WAIVED
+from store.left_stops import UNREADABLE
+from store.start import LOST_JOURNAL
 from wire.codec import decode, encode
 from wire.parts import Residual
 from wire.rest.engines import Connection
@@ -16,7 +22,7 @@ from wire.rest.records import LogRow
 from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.schema import changed
 from wire.stops import Level, Scope
-from wire.values import Flatness, LogCategory, StopPhase
+from wire.values import Flatness, LocalStopCause, LogCategory, StopPhase
 
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> | [x](http://e) `c` **b**\nnext\x1b[31m line"
@@ -325,8 +331,10 @@ def test_a_korean_report_holds_no_english_but_what_others_wrote():
     assert "미확인: 증권사 잔고를 아직 읽지 못함" in text
 
 
-@pytest.mark.parametrize(
-    "cause", ["operator", "recovered", "reopened", "waived", "corrupt_latch", "lost_journal", "sentinel"]
-)
-def test_every_cause_has_its_words(cause):
-    assert f"cause.{cause}" in KO
+CAUSES = {"operator", "recovered", "reopened", LOCAL, HOLD, WAIVED, CORRUPT_LATCH, LOST_JOURNAL, UNREADABLE}
+CAUSES |= {cause.value for cause in LocalStopCause}
+CAUSES |= {f"{TRIGGERED}{name}" for name in (ENGINE_LOST, CLOCK_SKEW, NOT_JUDGED)}
+
+
+def test_every_cause_has_its_words():
+    assert {cause for cause in CAUSES if f"cause.{cause}" not in KO or f"cause.{cause}" not in EN} == set()

@@ -15,7 +15,7 @@ from actors.config import Address
 from actors.emergency import crowd, glass
 from actors.emergency.crowd import Crowd, Guest
 from actors.emergency.doors import EmergencyDoor, emergency_code
-from actors.emergency.glass import FROZEN_WORDS, HUNG_DISK, TOLD, TOLD_UNPROVED, BreakGlass, local_operator
+from actors.emergency.glass import HUNG_DISK, RECORDED_WORDS, TOLD, TOLD_UNPROVED, BreakGlass, local_operator
 from actors.emergency.local_socket import LocalAnswer, LocalRequest, new_request, socket_path, stop_locally
 from actors.emergency.page import HEADERS, page
 from actors.emergency.words import BAD, CARE, GOOD, said
@@ -273,7 +273,7 @@ def test_engines_that_are_not_verified_are_named_with_what_they_lack_and_where_t
     assert len(shown.en) == len(shown.ko)
 
 
-@pytest.mark.parametrize("words", [FROZEN_WORDS, HUNG_DISK, TOLD_UNPROVED, *TOLD.values()])
+@pytest.mark.parametrize("words", [RECORDED_WORDS, HUNG_DISK, TOLD_UNPROVED, *TOLD.values()])
 def test_what_the_thread_says_has_its_korean(words):
     english = words.format(n=1, n2=2)
     assert put(english, "ko") != english
@@ -341,7 +341,7 @@ async def test_a_loop_that_stands_still_may_be_asked_any_number_of_times_and_eve
         async with trio.open_nursery() as nursery:
             for n in range(300):
                 nursery.start_soon(ask, n)
-    assert {(a.recorded, a.words) for a in answers} == {(True, FROZEN_WORDS)}
+    assert {(a.recorded, a.words) for a in answers} == {(True, RECORDED_WORDS)}
     assert len({a.stop_id for a in answers}) == 1
     assert {record.request_id for record in beside.written} == {f"r{n}" for n in range(300)}
     assert threading.active_count() <= before + 45  # what trio keeps for writes; none waits for the main loop

@@ -21,7 +21,7 @@ from actors.config import Address
 from actors.emergency import doors, emergency, glass
 from actors.emergency.doors import CODE_FILE
 from actors.emergency.emergency import WhereIsThePage
-from actors.emergency.glass import FROZEN_WORDS
+from actors.emergency.glass import RECORDED_WORDS
 from actors.emergency.local_socket import new_request, stop_locally
 from actors.errors import Refused
 from actors.links import listener
@@ -47,7 +47,7 @@ from actors.requests import (
 from actors.stops.effects import RaiseAlert
 from actors.web import server
 from actors.web.engines import enrol_engine
-from store import audit, incidents, links, logs, platform, releases, stops
+from store import alerts, audit, incidents, links, logs, platform, releases, stops
 from store.database import Database
 from store.errors import JournalError, Unavailable
 from store.keyring import KeyFile, KeyRing
@@ -482,7 +482,7 @@ async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engine
         time.sleep(3.0)  # noqa: ASYNC251 - the loop is meant to hang
         await trio.to_thread.run_sync(asking.join)
         (answer,) = answers
-        assert (answer.recorded, answer.durable, answer.words) == (True, True, FROZEN_WORDS)
+        assert (answer.recorded, answer.durable, answer.words) == (True, True, RECORDED_WORDS)
         found = await services.stops.wait_for(answer.stop_id, lambda s: True, timeout=5)
         assert (found.level, found.cause) == (Level.FLATTEN, "local")
         nursery.cancel_scope.cancel()
@@ -506,7 +506,7 @@ async def test_a_stop_recorded_beside_a_hanging_loop_is_the_open_one_of_its_scop
         asking.start()
         time.sleep(3.5)  # noqa: ASYNC251 - the loop is meant to hang
         await trio.to_thread.run_sync(asking.join)
-        assert {a.words for a in answers} == {FROZEN_WORDS}
+        assert {a.words for a in answers} == {RECORDED_WORDS}
         assert {a.stop_id for a in answers} == {first.stop_id}
         found = await services.stops.wait_for(first.stop_id, lambda s: s.epoch > first.epoch, timeout=5)
         assert found.level is Level.FLATTEN
@@ -715,6 +715,12 @@ async def test_a_journal_that_the_database_had_not_heard_of_when_the_first_start
         (halt,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (halt.cause, halt.level, halt.scope) == ("lost_journal", Level.HALT, Scope.everything())
 
+        async def alarmed():
+            return [a for a, _told in await services.db.run(alerts.open_alerts) if a.code == "error_lost_journal"]
+
+        (alert,) = await within(10, alarmed)
+        assert (alert.severity, alert.stop_id) == ("critical", halt.stop_id)
+
 
 async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(settings, home):
     async with running(settings) as services:
@@ -817,6 +823,18 @@ async def test_every_stop_writes_its_own_report_and_who_vanished_is_remembered(s
         report = json.loads(text)
         assert (report["stop"]["reason"], report["complete"], report["log"]) == ("a test", True, [])
         assert (settings.home / "last_words.json").exists() is False  # no engine was ever heard
+
+
+async def test_an_emergency_page_whose_address_is_busy_is_a_warning_and_no_more(settings, home, caplog):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = attrs.evolve(settings, emergency=Address("127.0.0.1", taken.getsockname()[1]))
+        async with running(busy) as services:
+            assert await services.system.ref(EMERGENCY).ask(WhereIsThePage()) is None
+            assert (await stop_locally(home, new_request(Scope.everything(), Level.HALT, "x"))).recorded
+    (said,) = [r for r in caplog.records if "no emergency page" in r.getMessage()]
+    assert said.levelname == "WARNING"
 
 
 async def test_the_emergency_page_is_where_the_platform_says(settings):
