@@ -4,7 +4,7 @@ Links tell this actor what they hear. Every change is published in the handler t
 changes by itself, because time passes, is found twice a second.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import cast
@@ -126,6 +126,11 @@ class FleetBoard:
         """Whether the engine's books agree with its broker; None: not connected, or it never said."""
         row = self.rows.get(engine_id)
         return row.synced if row is not None else None
+
+    def versions(self, engine_id: str) -> Mapping[str, int]:
+        """Of the parameters in force, by strategy."""
+        row = self.rows.get(engine_id)
+        return {s.report.id: s.report.version for s in row.strategies.values()} if row is not None else {}
 
     def add(self, engine_id: str, name: str, account_id: str) -> EngineRow:
         row = self.rows.get(engine_id)

@@ -87,7 +87,9 @@ class Coordinator(Actor):
         self._wall = wall
         self._lifting: set[tuple[str, str]] = set()
         self._first = first if first is not None else []
-        self._releases = Releases(shelf, keeping, records, board.synced, self._carry_out, self._now)
+        self._releases = Releases(
+            shelf, keeping, records, board.synced, self._carry_out, self._now, versions=board.versions
+        )
 
     async def started(self) -> None:
         self._pulse()

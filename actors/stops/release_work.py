@@ -17,7 +17,7 @@ from actors.stops.keeping import StopKeeping
 from actors.stops.parts import Instant
 from actors.stops.plans import ReleasePlan
 from actors.stops.records import NotKept, ReleaseNote, StopRecords
-from actors.stops.releasing import Synced, checklist
+from actors.stops.releasing import Synced, Versions, checklist, no_versions
 from actors.stops.run import PLATFORM
 from actors.stops.shelf import StopShelf
 from supervisor.actor import Reply
@@ -42,11 +42,14 @@ class Releases:
         synced: Synced,
         carry_out: Callable[[Iterable[Effect]], object],
         now: Callable[[], Instant],
+        *,
+        versions: Versions = no_versions,
     ) -> None:
         self._shelf = shelf
         self._keeping = keeping
         self._records = records
         self._synced = synced
+        self._versions = versions
         self._carry_out = carry_out
         self._now = now
         self._releasing: set[str] = set()
@@ -77,6 +80,7 @@ class Releases:
             self._now(),
             seen_epoch=book.register.epoch,
             unreduced=book.roster.incapable(REDUCED_RELEASES, book.connected),
+            versions=self._versions,
         )
         if isinstance(case, Refusal):
             return case
@@ -116,7 +120,8 @@ class Releases:
         """The request that waits, with its checklist as it is now; else how the last one ended, while that is known."""
         case, run = self._shelf.desk.waiting(stop_id), self._shelf.book.runs.get(stop_id)
         if case is not None and run is not None:
-            return attrs.evolve(case, checklist=checklist(run, case.waive, case.reason, self._synced)).view()
+            items = checklist(run, case.waive, case.reason, self._synced, self._versions)
+            return attrs.evolve(case, checklist=items).view()
         ended = self._shelf.desk.ended(stop_id)
         return ended.view() if ended is not None else None
 
@@ -151,6 +156,7 @@ class Releases:
             self._synced,
             now,
             release_id=msg.release_id,
+            versions=self._versions,
         )
         if isinstance(case, Refusal):
             return case

@@ -7,7 +7,7 @@ or a new matching stop voids whatever was asked before it.
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 
 import attrs
@@ -25,6 +25,12 @@ ENDED_REMEMBERED = 1000
 
 Synced = Callable[[str], bool | None]
 """Whether an engine's own books agree with its broker; None: not known."""
+Versions = Callable[[str], Mapping[str, int]]
+"""The version of the parameters that are in force in an engine, by strategy; of an engine that never told none."""
+
+
+def no_versions(_engine_id: str) -> Mapping[str, int]:
+    return {}
 
 
 class ReleaseDesk:
@@ -58,6 +64,7 @@ class ReleaseDesk:
         *,
         seen_epoch: int = 0,
         unreduced: Collection[str] = (),
+        versions: Versions = no_versions,
     ) -> Case | Refusal:
         """``desk``: the ids of all enabled users who may release. The same person asking the same again waits on.
         ``seen_epoch``: the register's highest one at this moment; ``unreduced``: engines that cannot keep to reduced
@@ -74,7 +81,7 @@ class ReleaseDesk:
             )
         if request.reduced is not None and (unable := _unwaived(unreduced, run, request.waive)):
             return refuse_reduced(unable)
-        items = checklist(run, request.waive, request.reason, synced)
+        items = checklist(run, request.waive, request.reason, synced, versions)
         if (failed := failing(items)) is not None:
             return failed
         fresh = Case(
@@ -109,6 +116,7 @@ class ReleaseDesk:
         now: Instant,
         *,
         release_id: str | None = None,
+        versions: Versions = no_versions,
     ) -> Case | Refusal:
         """The case may now be carried out. It stays where it is until ``done`` or ``void_touched``. ``release_id``:
         which request the person has looked at."""
@@ -124,7 +132,7 @@ class ReleaseDesk:
             reason = "another request waits for this stop than the one you looked at"
             return Refusal(status=412, error="error_release_changed", reason=reason, field="release_id")
         refusal = _second_person(case, who, set(desk), now)
-        items = checklist(run, case.waive, case.reason, synced)
+        items = checklist(run, case.waive, case.reason, synced, versions)
         refusal = refusal or failing(items)
         return refusal or attrs.evolve(case, checklist=items).stepped(ReleaseState.APPROVED, now.wall, who)
 
@@ -155,8 +163,10 @@ def touches(one: Run, other: Run) -> bool:
     return not one.parts.keys().isdisjoint(other.parts) or _same_engine(one.scope, other.scope)
 
 
-def checklist(run: Run, waive: Iterable[Waiver], reason: str, synced: Synced) -> list[ChecklistItem]:
-    """What must be true before the stop may end."""
+def checklist(
+    run: Run, waive: Iterable[Waiver], reason: str, synced: Synced, versions: Versions = no_versions
+) -> list[ChecklistItem]:
+    """What must be true before the stop may end, and with which parameters trading would go on."""
     waived = {w.engine_id for w in waive}
     rest = [p for p in run.parts.values() if p.engine_id not in waived]
     open_parts = [p.engine_id for p in rest if not p.is_verified]
@@ -175,7 +185,15 @@ def checklist(run: Run, waive: Iterable[Waiver], reason: str, synced: Synced) ->
             detail=f"books not reconciled with the broker: {named(unsure)}" if unsure else "all unwaived engines",
         ),
         ChecklistItem(name="cause_noted", ok=bool(reason.strip()), detail=reason.strip() or "no reason was given"),
+        ChecklistItem(name="parameters", ok=True, detail=_in_force([p.engine_id for p in rest], run.scope, versions)),
     ]
+
+
+def _in_force(engine_ids: Iterable[str], scope: Scope, versions: Versions) -> str:
+    """``alpha/ma v3, …``: nothing holds the release here, the person sees what will run."""
+    only = scope.name if scope.kind is ScopeKind.STRATEGY else None
+    told = [f"{e}/{s} v{version}" for e in engine_ids for s, version in versions(e).items() if only in (None, s)]
+    return named(told) or "–"
 
 
 def failing(items: Iterable[ChecklistItem]) -> Refusal | None:

@@ -65,6 +65,9 @@ class BoardOfSynced(FleetBoard):
     def synced(self, engine_id):
         return True
 
+    def versions(self, engine_id):
+        return {"ma": 3}
+
 
 class Records:
     """Journal and database as the coordinator sees them; every part can be away, hang or be slow."""
@@ -461,6 +464,7 @@ async def test_the_second_person_sees_what_waits_and_everybody_how_it_ended(open
             "looked",
             True,
         )
+        assert [(i.name, i.detail) for i in seen.checklist][-1] == ("parameters", "E1/ma v3")
         await world.approve(stop)
         done = await world.ref.ask(show)
         assert [step.state for step in done.history] == [

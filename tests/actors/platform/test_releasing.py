@@ -9,7 +9,7 @@ from actors.requests import Principal, Refusal
 from actors.stops.cases import row_of
 from actors.stops.parts import Instant
 from actors.stops.recalling import recall
-from actors.stops.releasing import ReleaseDesk, touches
+from actors.stops.releasing import ReleaseDesk, checklist, touches
 from wire.messages import StopProgress
 from wire.rest.access import Role
 from wire.rest.releases import ReleaseRequest, ReleaseState, Waiver
@@ -124,6 +124,19 @@ def test_books_that_are_not_reconciled_hold_the_release(scene):
     scene.verify("E1", "E2")
     scene.synced["E2"] = None
     refused(scene.request(), 409, "error_checklist")
+
+
+def test_the_checklist_names_the_parameters_with_which_trading_would_go_on(scene):
+    scene.verify("E1")
+    running = {"E1": {"ma": 3, "vwap": 1}, "E2": {"ma": 2}}
+    waived = [Waiver(engine_id="E2", reason="unplugged")]
+
+    def shown(versions):
+        items = checklist(scene.run, waived, "looked", scene.synced.get, versions)
+        return next((item.ok, item.detail) for item in items if item.name == "parameters")
+
+    assert shown(running.__getitem__) == (True, "E1/ma v3, E1/vwap v1")
+    assert shown(lambda _engine: {}) == (True, "–")
 
 
 def test_what_stopped_being_true_between_request_and_approval_holds_it_too(scene):
