@@ -769,49 +769,150 @@ def test_the_report_of_a_stop_is_saved_in_the_language_of_the_page(signed_in, de
 
 
 SPY = """
-window.tones = [];
-window.AudioContext = class {
-  state = "running"; currentTime = 0; destination = {};
-};
-window.OscillatorNode = class {
-  constructor(_, { frequency }) { this.frequency = frequency; }
-  connect(next) { return next; }
-  start() { window.tones.push(this.frequency); }
-  stop() {}
-};
-window.GainNode = class {
-  gain = { setValueAtTime() {}, linearRampToValueAtTime() {} };
-  connect(next) { return next; }
+window.sources = [];
+window.AudioContext = class extends AudioContext {
+  createBufferSource() {
+    const source = super.createBufferSource(), told = {source, starts: 0, stops: 0, at: this.state};
+    for (const [name, count] of [['start', 'starts'], ['stop', 'stops']]) {
+      const real = source[name].bind(source);
+      source[name] = (...asked) => { told[count] += 1; real(...asked); };
+    }
+    window.sources.push(told);
+    return source;
+  }
+  get destination() {
+    if (!this.tap) {
+      this.tap = this.createAnalyser();
+      this.tap.connect(super.destination);
+    }
+    window.audio = this;
+    return this.tap;
+  }
 };
 """
+"""Everything is real and really sounds; it only tells what is played, and how loud it is at this moment."""
+BLOCKED = """
+let touched = false;
+addEventListener('pointerdown', () => { touched = true; }, true);
+window.AudioContext = class extends AudioContext {
+  constructor() { super(); super.suspend(); }
+  resume() { return touched ? super.resume() : new Promise(() => {}); }
+};
+"""
+"""As of a page that nobody has touched: whatever a test asks the page itself counts as a touch for the browser."""
+RINGING = "window.sources.filter(s => s.source.loop && s.starts === 1 && s.stops === 0).length"
+STOP_TONES = "window.sources.filter(s => !s.source.loop && s.starts === 1).length"
+LOUD = """() => {
+  const samples = new Float32Array(2048);
+  window.audio?.tap.getFloatTimeDomainData(samples);
+  return Math.max(...samples.map(Math.abs)) > 0.05;
+}"""
 
 
-def heard(page, count):
-    for _ in range(150):
-        if page.evaluate("window.tones.length") >= count:
-            return
-        page.wait_for_timeout(100)
-    pytest.fail(f"fewer than {count} tones")
-
-
-def test_a_new_stop_is_heard_and_a_critical_alert_until_it_is_acknowledged(page, desk, expect):
+@pytest.fixture
+def heard(page, desk, expect):
+    """The dashboard, signed in, and what can be heard of it."""
     page.add_init_script(SPY)
     page.goto(desk.url)
     page.get_by_test_id("login-username").fill("admin")
     page.get_by_test_id("login-password").fill("correct horse")
     page.get_by_test_id("login-submit").click()
     expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    return page
+
+
+def critical(desk, name):
+    desk.call(lambda: desk.desk.publish("alerts", name, desk.desk.alert(name, severity="critical")))
+
+
+def until(page, what, wanted):
+    for _ in range(100):
+        if page.evaluate(what) == wanted:
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"{what} is never {wanted}")
+
+
+def test_a_new_stop_is_heard_and_a_critical_alert_until_it_is_acknowledged(heard, desk, expect):
     desk.call(desk.desk.take_stop, {"level": "HALT"})
-    expect(page.get_by_test_id("stop-banner")).to_be_visible()
-    heard(page, 2)
-    desk.call(desk.desk.publish, "alerts", "c1", desk.desk.alert("c1", severity="critical"))
-    heard(page, 5)
-    page.get_by_test_id("sound-toggle").click()
-    page.evaluate("window.tones.length = 0")
-    page.wait_for_timeout(7_000)
-    assert page.evaluate("window.tones.length") == 0
-    page.get_by_test_id("sound-toggle").click()
-    heard(page, 2)
+    expect(heard.get_by_test_id("stop-banner")).to_be_visible()
+    until(heard, STOP_TONES, 1)
+    assert heard.evaluate(RINGING) == 0
+    critical(desk, "c1")
+    until(heard, RINGING, 1)
+    until(heard, LOUD, True)
+    until(heard, LOUD, False)
+    until(heard, LOUD, True)  # again
+    (seconds, loop) = heard.evaluate("(({source}) => [source.buffer.duration, source.loop])(window.sources.at(-1))")
+    assert (seconds, loop) == (6, True)
+    critical(desk, "c2")
+    heard.get_by_test_id("alert-ack-c1").click()
+    expect(heard.get_by_test_id("alert-c1")).to_have_count(0)
+    assert heard.evaluate(RINGING) == 1
+    heard.get_by_test_id("alert-ack-c2").click()
+    until(heard, RINGING, 0)
+    expect(heard.get_by_test_id("sound-banner")).to_have_count(0)
+
+
+def test_a_mute_is_seen_and_ends_with_the_next_alarm_or_after_a_while(heard, desk, expect):
+    critical(desk, "c1")
+    until(heard, RINGING, 1)
+    heard.get_by_test_id("sound-toggle").click()
+    until(heard, RINGING, 0)
+    expect(heard.get_by_test_id("sound-banner")).to_contain_text("15분이 지나면 다시 울립니다")
+    expect(heard.get_by_test_id("sound-toggle")).to_have_attribute("aria-pressed", "true")
+    expect(heard.get_by_test_id("sound-toggle")).to_have_text("15분")
+    critical(desk, "c2")
+    until(heard, RINGING, 1)
+    expect(heard.get_by_test_id("sound-banner")).to_have_count(0)
+    heard.get_by_test_id("sound-toggle").click()
+    until(heard, RINGING, 0)
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    until(heard, RINGING, 1)
+    heard.get_by_test_id("sound-toggle").click()
+    heard.get_by_test_id("sound-wake").click()
+    until(heard, RINGING, 1)
+    heard.get_by_test_id("sound-toggle").click()
+    until(heard, RINGING, 0)
+    heard.clock.install(time=time.time() + 15 * 60)
+    until(heard, RINGING, 1)
+
+
+@pytest.mark.parametrize("stored", ["9999999999999", "nonsense", "Infinity", "-1"])
+def test_no_stored_mute_is_for_good(heard, desk, expect, stored):
+    critical(desk, "c1")
+    heard.evaluate("stored => localStorage.setItem('watchkeeper.muted_until', stored)", stored)
+    heard.reload()
+    expect(heard.get_by_test_id("alert-c1")).to_be_visible()
+    until(heard, RINGING, 1)
+    expect(heard.get_by_test_id("sound-toggle")).to_have_attribute("aria-pressed", "false")
+
+
+def test_sound_that_the_browser_blocks_is_said_and_the_alarm_begins_with_a_touch(heard, desk, expect):
+    critical(desk, "c1")
+    heard.add_init_script(BLOCKED)
+    heard.reload()
+    expect(heard.get_by_test_id("sound-banner")).to_contain_text("화면을 한 번 누르면 켜집니다")
+    assert heard.evaluate("window.audio.state") == "suspended"
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    expect(heard.get_by_test_id("stop-banner")).to_be_visible()
+    heard.get_by_test_id("sound-wake").click()
+    until(heard, "window.audio.state", "running")
+    expect(heard.get_by_test_id("sound-banner")).to_have_count(0)
+    until(heard, LOUD, True)
+    assert (heard.evaluate(RINGING), heard.evaluate(STOP_TONES)) == (1, 0)  # nothing has piled up
+
+
+def test_a_browser_without_sound_says_so_where_something_waits(page, desk, expect):
+    page.add_init_script("delete window.AudioContext")
+    page.goto(desk.url)
+    page.get_by_test_id("login-username").fill("admin")
+    page.get_by_test_id("login-password").fill("correct horse")
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("link-badge")).to_have_attribute("data-liveness", "live")
+    expect(page.get_by_test_id("sound-banner")).to_have_count(0)
+    critical(desk, "c1")
+    expect(page.get_by_test_id("sound-banner")).to_contain_text("소리를 낼 수 없습니다")
 
 
 def test_an_unfinished_stop_waits_for_a_person_in_another_session(signed_in, desk, expect):

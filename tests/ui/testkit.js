@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 2e8157299eb7932f4576fa77e10e810e4bd7d5865476ba214f910f0f001989aa */
+/* built from ui/src by `npm run build`; sources 9aa9226e14d6e90cc8e577ab4106c462156bc927fa0813bebb5dcebdd290a763 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -597,9 +597,12 @@ var TK = (function(exports) {
 			"release.paused": "해제 뒤 전략은 일시정지 상태로 남습니다.",
 			"report.what": "이 정지의 보고서 (경과, 엔진별 전후, 기록)",
 			"report.save": "{kind} 저장",
-			"sound.on": "소리 켜짐",
-			"sound.off": "소리 꺼짐",
-			"sound.test": "소리를 켜고 들어 봅니다",
+			"sound.mute": "{n}분 동안 소리 끄기",
+			"sound.left": "{n}분",
+			"sound.muted": "경보음을 껐습니다. 새 경보가 오거나 {n}분이 지나면 다시 울립니다.",
+			"sound.blocked": "브라우저가 소리를 막고 있어 경보음이 들리지 않습니다. 화면을 한 번 누르면 켜집니다.",
+			"sound.none": "이 브라우저는 소리를 낼 수 없습니다. 심각한 알림이 처리를 기다립니다.",
+			"sound.wake": "소리 켜기",
 			"drill.overdue": "훈련 기한이 지났습니다",
 			"drill.never": "훈련한 적 없음",
 			"drill.last": "마지막 훈련 {time}",
@@ -1144,9 +1147,12 @@ var TK = (function(exports) {
 			"release.paused": "After the release the strategies stay paused.",
 			"report.what": "Report of this stop (timeline, engines before and after, log)",
 			"report.save": "Save {kind}",
-			"sound.on": "Sound on",
-			"sound.off": "Sound off",
-			"sound.test": "Turn the sound on and hear it",
+			"sound.mute": "Mute for {n} min",
+			"sound.left": "{n} min",
+			"sound.muted": "The alarm is muted. It sounds again at a new alarm, or in {n} min.",
+			"sound.blocked": "The browser blocks sound: no alarm is heard. Click anywhere to turn it on.",
+			"sound.none": "This browser can make no sound. A critical alert waits.",
+			"sound.wake": "Turn on",
 			"drill.overdue": "A drill is overdue",
 			"drill.never": "never drilled",
 			"drill.last": "last drill {time}",

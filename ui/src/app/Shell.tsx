@@ -16,7 +16,7 @@ import { StopBanner, useOpenStops } from "../panels/stop/StopBanner";
 import { StopDialogHost } from "../panels/stop/StopDialog";
 import { useNow } from "../store/clock";
 import { useNotifications } from "./notify";
-import { play, useSounds } from "./sound";
+import { SoundButton, Sounds } from "./Sounds";
 import { useLink, useTopic } from "../store/live";
 import { hasOwnLook, setLook, useLook, useT } from "../store/preferences";
 import { toast } from "../store/toasts";
@@ -40,7 +40,6 @@ export function Shell({ session, children }: { session: Signed; children: ReactN
   useTitle();
   useAccountLook(session);
   useNotifications();
-  useSounds();
   return (
     <>
       <a className="skip" href="#main">
@@ -51,6 +50,7 @@ export function Shell({ session, children }: { session: Signed; children: ReactN
         <LinkBanner />
         <StopBanner />
         <DegradedBanner />
+        <Sounds />
       </div>
       <div className="frame">
         <Nav />
@@ -67,7 +67,7 @@ export function Shell({ session, children }: { session: Signed; children: ReactN
 
 function Header({ session }: { session: Signed }) {
   const t = useT();
-  const { language, theme, sound } = useLook();
+  const { language, theme } = useLook();
   return (
     <header className="header">
       <Link href="/" className="brand" data-testid="brand">
@@ -82,20 +82,7 @@ function Header({ session }: { session: Signed }) {
         <Button kind="quiet" small testId="theme-toggle" onClick={() => setLook({ theme: theme === "light" ? "dark" : "light" })}>
           {theme === "light" ? t("theme.dark") : t("theme.light")}
         </Button>
-        <Button
-          kind="quiet"
-          small
-          testId="sound-toggle"
-          aria-pressed={sound}
-          aria-label={sound ? t("sound.on") : t("sound.off")}
-          title={t("sound.test")}
-          onClick={() => {
-            setLook({ sound: !sound });
-            if (!sound) void play("stop");
-          }}
-        >
-          <Icon shape={sound ? "sound" : "mute"} size={14} />
-        </Button>
+        <SoundButton />
         <span className="who" data-testid="user">
           <b>{session.user.username}</b>
           <small>{t(`role.${session.user.role}`)}</small>

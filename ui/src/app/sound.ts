@@ -1,52 +1,128 @@
-/** Two tones when a stop begins, and again and again while something critical waits for a person. */
-import { useEffect, useRef } from "react";
-import { useOpenStops } from "../panels/stop/StopBanner";
-import { useItems, useTopic } from "../store/live";
-import { useLook } from "../store/preferences";
+/**
+ * What is heard. The alarm is one endless piece of sound and needs no timer: browsers slow the timers of a page that
+ * nobody looks at. Sound that cannot be heard is a state of its own, and nobody can mute it for good.
+ */
+import { useSyncExternalStore } from "react";
 
-const REPEAT_MS = 6_000;
+/** `blocked`: the browser waits for a touch of the page; `none`: it has no sound at all. */
+export type Sound = "starting" | "ready" | "blocked" | "none";
+
+export const MUTE_MS = 15 * 60_000;
+const REPEAT_SECONDS = 6;
 const TONES = { stop: [660, 440], alarm: [880, 660, 880] } as const;
 const TONE_SECONDS = 0.18;
-let context: AudioContext | null = null;
+const GAP_SECONDS = 0.04;
+const LOUDNESS = 0.25;
+/** A context takes a moment to run, even where it may. */
+const SETTLE_MS = 1_000;
+const KEY = "watchkeeper.muted_until";
 
-/** Browsers make no sound before a person has touched the page; without a device there is none at all. */
-export async function play(kind: keyof typeof TONES): Promise<void> {
+const listeners = new Set<() => void>();
+let context: AudioContext | null = null;
+let sound: Sound = "starting";
+let alarm: AudioBufferSourceNode | null = null;
+let until = storedMute();
+
+function tell(): void {
+  for (const listener of listeners) listener();
+}
+
+function look(): void {
+  const next = context === null ? "none" : context.state === "running" ? "ready" : "blocked";
+  if (next === sound) return;
+  sound = next;
+  tell();
+}
+
+/** Asks for sound: at the start, and at every touch of the page for as long as there is none. */
+export function wake(): void {
+  if (context?.state === "running") return;
   try {
-    context ??= new AudioContext();
-    if (context.state === "suspended") await context.resume();
-    const start = context.currentTime;
-    TONES[kind].forEach((frequency, i) => tone(context!, frequency, start + i * (TONE_SECONDS + 0.04)));
+    if (context === null || context.state === "closed") {
+      alarm = null;
+      context = new AudioContext();
+      context.addEventListener("statechange", look);
+    }
+    // Without a touch this neither succeeds nor fails; the change of state tells.
+    context.resume().catch(() => undefined);
+    setTimeout(look, SETTLE_MS);
   } catch {
-    // What is heard is always on the screen too.
+    context = null; // no device, or no such thing in this browser
+    look();
   }
 }
 
-function tone(audio: AudioContext, frequency: number, at: number): void {
-  const oscillator = new OscillatorNode(audio, { frequency, type: "triangle" });
-  const volume = new GainNode(audio, { gain: 0 });
-  volume.gain.setValueAtTime(0, at);
-  volume.gain.linearRampToValueAtTime(0.25, at + 0.02);
-  volume.gain.linearRampToValueAtTime(0, at + TONE_SECONDS);
-  oscillator.connect(volume).connect(audio.destination);
-  oscillator.start(at);
-  oscillator.stop(at + TONE_SECONDS);
+/** The tones once, then silence to the end of `seconds`. */
+function piece(audio: AudioContext, kind: keyof typeof TONES, seconds: number): AudioBufferSourceNode {
+  const buffer = audio.createBuffer(1, Math.ceil(seconds * audio.sampleRate), audio.sampleRate);
+  const samples = buffer.getChannelData(0);
+  TONES[kind].forEach((frequency, i) => {
+    const start = Math.round(i * (TONE_SECONDS + GAP_SECONDS) * audio.sampleRate);
+    const length = Math.round(TONE_SECONDS * audio.sampleRate);
+    for (let n = 0; n < length; n++) {
+      const shape = Math.min(1, (n / length) * 9) * (1 - n / length);
+      const phase = (n * frequency) / audio.sampleRate;
+      samples[start + n] = LOUDNESS * shape * (4 * Math.abs(phase - Math.floor(phase + 0.5)) - 1);
+    }
+  });
+  const source = audio.createBufferSource();
+  source.buffer = buffer;
+  source.connect(audio.destination);
+  return source;
 }
 
-export function useSounds(): void {
-  const { sound } = useLook();
-  const loaded = useTopic("stops").loaded;
-  const stops = useOpenStops();
-  const waiting = useItems("alerts").some((alert) => alert.state === "open" && alert.severity === "critical");
-  const known = useRef<Set<string> | null>(null);
-  useEffect(() => {
-    if (!loaded) return;
-    const before = known.current;
-    known.current = new Set(stops.map((stop) => stop.stop_id));
-    if (sound && before && stops.some((stop) => !before.has(stop.stop_id))) void play("stop");
-  });
-  useEffect(() => {
-    if (!sound || !waiting) return;
-    const timer = setInterval(() => void play("alarm"), REPEAT_MS);
-    return () => clearInterval(timer);
-  }, [sound, waiting]);
+/** Once, and only if it is heard now: nothing piles up for later. */
+export function playStop(): void {
+  if (context?.state === "running") piece(context, "stop", 1).start();
+}
+
+/** Again and again until it is turned off; where sound is blocked it begins with the touch that frees it. */
+export function ring(on: boolean): void {
+  if (!on) {
+    alarm?.stop();
+    alarm = null;
+  } else if (context !== null && alarm === null) {
+    alarm = piece(context, "alarm", REPEAT_SECONDS);
+    alarm.loop = true;
+    alarm.start();
+  }
+}
+
+function storedMute(): number {
+  try {
+    return Number(localStorage.getItem(KEY) ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Until when, in this machine's milliseconds; 0: not at all. */
+export function mute(at: number): void {
+  until = at;
+  try {
+    localStorage.setItem(KEY, String(at));
+  } catch {
+    // It is forgotten at the next load, which is the safe side.
+  }
+  tell();
+}
+
+/** What is left of it; a stored time that lies further ahead than a mute may last is none. */
+export function mutedFor(now: number): number {
+  const left = until - now;
+  return left > 0 && left <= MUTE_MS ? left : 0;
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function useSound(): Sound {
+  return useSyncExternalStore(subscribe, () => sound);
+}
+
+export function useMuted(now: number): number {
+  useSyncExternalStore(subscribe, () => until);
+  return mutedFor(now);
 }

@@ -8,7 +8,6 @@ export interface Look {
   readonly language: Language;
   readonly theme: (typeof THEMES)[number];
   readonly updown: "kr" | "us";
-  readonly sound: boolean;
 }
 
 const KEY = "watchkeeper.look";
@@ -17,7 +16,7 @@ let look = read();
 let t = translator(look.language);
 
 function read(): Look {
-  const fallback: Look = { language: "ko", theme: "dark", updown: "kr", sound: true };
+  const fallback: Look = { language: "ko", theme: "dark", updown: "kr" };
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
     return typeof stored === "object" && stored !== null ? sane({ ...fallback, ...stored }) : fallback;
@@ -31,7 +30,6 @@ function sane(wish: Record<keyof Look, unknown>): Look {
     language: wish.language === "en" ? "en" : "ko",
     theme: THEMES.find((theme) => theme === wish.theme) ?? "dark",
     updown: wish.updown === "us" ? "us" : "kr",
-    sound: wish.sound !== false,
   };
 }
 
