@@ -39,13 +39,15 @@ class DatabaseChain:
         self._noted: bytes | None = None
 
     async def append(self, entry: AuditStop) -> None:
+        detail = {"stop": entry.detail, "epoch": entry.epoch, "degraded": entry.degraded, "drill": entry.drill}
+
         async def appended(conn: Connection) -> None:  # asyncio flavour
             await audit.append(
                 conn,
                 actor=entry.actor,
                 action=entry.action,
                 target=f"stop:{entry.stop_id}",
-                detail={"stop": entry.detail, "epoch": entry.epoch, "degraded": entry.degraded},
+                detail=detail,
                 at=entry.at,
                 entry_id=entry.id,
             )

@@ -61,6 +61,7 @@ class AuditStop:
     detail: str
     degraded: bool = False
     """The person's token had expired, and was taken because the database was away."""
+    drill: bool = False
 
     @property
     def id(self) -> str:

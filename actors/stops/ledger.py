@@ -129,6 +129,7 @@ class StopLedger:
             actor=actor,
             at=now.wall,
             detail=f"{run.scope} {run.level.value} {run.words.reason}".strip(),
+            drill=run.words.drill,
         )
         effects: list[Effect] = [
             RecordStop(stop_id=run.stop_id, entry=self.register.entries[run.stop_id], words=run.words),

@@ -48,6 +48,7 @@ def _told(stop: StopNoted, before: Level | None, now: datetime) -> AuditStop:
         actor=stop.user_id,
         at=stop.at,
         detail=f"{stop.scope} {stop.level.value} {stop.reason}".strip(),
+        drill=stop.drill,
     )
     if before is None:
         return first

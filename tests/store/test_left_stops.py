@@ -40,6 +40,24 @@ def test_what_was_left_is_collected_until_it_is_forgotten(tmp_path):
     assert [stop for _, stop in collect(tmp_path, NOW)] == [a_stop("B", Level.HALT)]
 
 
+def test_a_stop_that_is_left_is_on_the_disk_before_anybody_is_told(tmp_path, monkeypatch):
+    """Its text before its name, then its folder, and the home that holds that folder."""
+    steps, sync, rename = [], os.fsync, type(tmp_path).rename
+
+    def synced(descriptor):
+        steps.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    def renamed(path, target):
+        steps.append("renamed")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(type(tmp_path), "rename", renamed)
+    path = leave(tmp_path, a_stop("A"))
+    assert steps == [str(path.with_suffix(".new")), "renamed", str(tmp_path / FOLDER), str(tmp_path)]
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b'{"stop_id": "A"}', b"\xff", b"[" * 10_000])
 def test_a_file_that_cannot_be_read_halts_everything(tmp_path, text):
     path = leave(tmp_path, a_stop("A")).rename(tmp_path / FOLDER / "- odd name.json")

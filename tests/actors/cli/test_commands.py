@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from actors.cli import clash, home
+from actors.cli import clash, home, main, stopping
 from actors.cli.remote import Session, SessionFile
 from actors.errors import Refused
 from actors.platform import opening
@@ -91,6 +92,16 @@ def test_the_lock_is_the_platforms(tmp_path):
 
 def test_a_stop_nobody_confirms_is_refused(watchkeeper):
     refused(watchkeeper("stop"), "add --yes")
+
+
+@pytest.mark.parametrize(("said", "code"), [("y", 0), ("YES ", 0), ("", 3), ("n", 3), ("yeah", 3)])
+def test_a_person_at_a_terminal_is_asked_once_what_will_be_stopped(monkeypatch, tmp_path, said, code):
+    asked = []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or said)
+    monkeypatch.setattr(stopping, "stop_locally", lambda home, request: 0)
+    assert main(["stop", "--local", "--home", str(tmp_path)]) == code
+    assert asked == ["Stop everything, level FLATTEN? [y/N] "]
 
 
 def test_a_stop_of_a_scope_that_is_none_is_refused_before_anything_is_asked(watchkeeper):

@@ -55,6 +55,12 @@ def test_an_open_address_without_tls_is_refused_unless_asked_for(load, host):
     assert load({"engines": f"{host}:8701"}, {"WATCHKEEPER_PLAINTEXT": "yes"}).engines.port == 8701
 
 
+@pytest.mark.parametrize("listener", ["http", "engines", "emergency"])
+def test_every_listener_is_behind_tls_where_others_could_reach_it(load, listener):
+    with pytest.raises(Refused, match=f"WATCHKEEPER_{listener.upper()}_TLS_CERT"):
+        load({listener: "192.0.2.1:8700"})
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
 def test_loopback_needs_no_tls(load, host):
     assert load({"http": f"{host}:8700"}).http.is_loopback

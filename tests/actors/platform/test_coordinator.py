@@ -32,6 +32,7 @@ from store.journal_records import StopNoted
 from supervisor.actor import Actor, handles
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
+from tests.actors.links.engine import progress
 from wire.codec import decode, encode
 from wire.messages import REDUCED_RELEASES, Hello, LocalStop, StopProgress
 from wire.parts import Reduced
@@ -390,6 +391,22 @@ async def test_with_journal_and_database_gone_every_engine_is_stopped_and_durabl
         assert stops_in(world.inboxes["E1"]) == [stop.stop_id]
         assert not world.board.get(stop.stop_id).durable
         assert {d.part for d in world.degraded.parts()} == {"journal", "database"}
+
+
+async def test_every_operator_sees_a_stop_and_each_step_of_it_within_a_second_while_nothing_can_be_written(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        world.records.journal_hangs = trio.Event()
+        world.records.database_fails = True
+        stop = await world.stop()
+        await trio.sleep(1.0)
+        assert world.shown[-1].stop_id == stop.stop_id
+        for phase in (StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED, StopPhase.VERIFIED):
+            world.ref.tell(Progressed(engine_id="E1", report=progress(world.shelf.book.message(stop.stop_id), phase)))
+            await trio.sleep(1.0)
+            assert world.shown[-1].results[0].phase is phase
 
 
 async def test_a_crash_of_the_coordinator_loses_neither_stops_nor_links(open_world, autojump_clock):

@@ -262,14 +262,15 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
 
     async def audited(services):
         page = await services.db.run(audit.page, None, 100)
-        return [(e.action, e.actor, e.target) for e in page.items if e.action.startswith("stop.")]
+        told = [e for e in page.items if e.action.startswith("stop.")]
+        return [(e.action, e.actor, e.target, e.detail["drill"]) for e in told]
 
     with monkeypatch.context() as patch:
         patch.setattr(DatabaseChain, "append", away)
         async with running(settings) as services:
             first = await take(services, level=Level.HALT)
             await take(services, level=Level.FLATTEN, reason="worse")
-            second = await take(services, scope=Scope.parse("symbol:005930"))
+            second = await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT, drill=True)
             await services.stops.wait_for(second.stop_id, lambda s: s.durable, timeout=10)
             assert await audited(services) == []
     for _ in range(2):
@@ -279,9 +280,9 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
                 return len(told := await audited(services)) >= 3 and told
 
             assert await within(10, complete) == [
-                ("stop.taken", "kim", f"stop:{first.stop_id}"),
-                ("stop.raised", "kim", f"stop:{first.stop_id}"),
-                ("stop.taken", "kim", f"stop:{second.stop_id}"),
+                ("stop.taken", "kim", f"stop:{first.stop_id}", False),
+                ("stop.raised", "kim", f"stop:{first.stop_id}", False),
+                ("stop.taken", "kim", f"stop:{second.stop_id}", True),
             ]
 
 

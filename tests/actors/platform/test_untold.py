@@ -36,6 +36,7 @@ def test_what_was_taken_and_raised_is_told_in_its_order():
         ("s1@3", "stop.raised", "lee", NOW),
     ]
     assert decisions([noted()], NOW)[0].detail == "all HALT fire"
+    assert [e.drill for e in decisions([noted(), noted("s2", 2, drill=True)], NOW)] == [False, True]
 
 
 def test_who_repeated_a_stop_is_not_known_and_nobody_is_made_up():

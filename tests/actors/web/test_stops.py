@@ -167,6 +167,14 @@ async def test_an_expired_token_stops_only_while_the_database_is_away(desk, monk
     assert desk.asked[0].principal.degraded
 
 
+async def test_a_forged_token_takes_no_stop_while_the_database_is_away_either(desk):
+    head, claims, _ = desk.token("operator").split(".")
+    desk.db.fall()
+    for token in (f"{head}.{claims}.{'A' * 43}", f"{head}.{claims}.", desk.engine_token()):
+        assert (await desk.call("POST", STOP, token=token)).status_code in (401, 403)
+    assert desk.asked == []
+
+
 async def test_an_expired_token_takes_no_stop_after_twelve_hours(desk, monkeypatch):
     token = desk.token("operator")
     clock = desk.services.tokens._clock
