@@ -3,18 +3,14 @@
 The wording is our own. A row names tests by file (below ``tests``) and name; all of them run in the default suite.
 """
 
-import ast
-import re
 import time
-from pathlib import Path
 
 import pytest
 
 from actors.links.places import LEASE_SECONDS
+from tests.stops.sentences import rows_of, unshown
 from wire.parts import LeaseExpiry
 from wire.sdk.clock import BootClock
-
-TESTS = Path(__file__).resolve().parents[1]
 
 SHOWN_BY = """
 # Scope and level
@@ -160,29 +156,27 @@ a raise or a new matching stop voids it | actors/platform/test_releasing::a_rais
 running while a connected engine is not through, else as good as the worst | actors/platform/test_stopping::a_stop_is_running_while_anyone_is_not_through_and_else_as_good_as_its_worst
 success only for verified work | actors/platform/test_stopping::verified_with_evidence_against_it_is_a_failure_with_an_alert properties/test_property_10_11_actors::every_connected_engine_cancels_closes_and_reports
 durable is stable storage of journal or database | actors/platform/test_coordinator::a_stop_is_durable_as_soon_as_the_journal_has_it_while_the_database_is_away actors/platform/test_coordinator::a_stop_is_durable_as_soon_as_the_database_has_it_while_the_journal_hangs actors/platform/test_platform::a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable
+# The command line
+stop is everything, FLATTEN, and asks once unless told yes | actors/cli/test_commands::a_person_at_a_terminal_is_asked_once_what_will_be_stopped actors/cli/test_commands::a_stop_nobody_confirms_is_refused
+exit 0 only when all is verified, 1 recorded but not yet verified, 3 refused | actors/web/test_command_line::a_stop_exits_0_only_when_everything_is_verified actors/cli/test_commands::who_cannot_be_signed_in_has_stopped_nothing_and_is_told_the_other_ways actors/cli/test_commands::a_stop_that_was_sent_and_not_answered_is_not_said_to_be_refused
+the password comes from a prompt or the environment, the session stays in the home folder, 0600 | actors/web/test_command_line::the_password_is_needed_once_and_the_session_is_kept_private actors/cli/test_commands::without_a_password_nothing_is_asked_in_a_pipe
+a session past its end stops while the database is away | actors/cli/test_commands::a_session_past_its_end_stops_while_the_database_is_away_and_nobody_can_sign_in actors/cli/test_commands::a_session_past_its_end_is_renewed_while_the_database_is_there
+a disk that keeps no session keeps nobody from stopping | actors/cli/test_commands::a_session_that_cannot_be_kept_keeps_nobody_from_stopping
+stop --local needs no password and no database: a socket in the home folder, 0600 | actors/platform/test_platform::the_local_socket_is_private_and_answers_without_a_password actors/platform/test_platform::stop_local_prints_the_id_and_how_far_each_engine_is_like_the_remote_one
+with no platform running it is left, synced, where the next start reads it, says so, exit 1 | actors/cli/test_commands::a_local_stop_without_a_platform_is_left_for_the_next_start store/test_left_stops::a_stop_that_is_left_is_on_the_disk_before_anybody_is_told actors/platform/test_platform::with_no_platform_a_stop_is_left_for_the_next_start
+release asks, shows and approves | actors/web/test_command_line::a_release_is_asked_for_and_then_approved actors/web/test_command_line::a_release_is_either_asked_for_or_approved
+a demo that is started while stopped prints the stop and the release command first | actors/demo/test_greeting::a_demo_that_starts_while_stopped_says_so_first_and_how_to_release_it
+# Where it listens, and who may
+the emergency page may be off, and a busy address is a warning | actors/cli/test_config::the_emergency_page_can_be_switched_off actors/platform/test_platform::an_emergency_page_whose_address_is_busy_is_a_warning_and_no_more
+without TLS no listener is open to others unless it is said | actors/cli/test_config::every_listener_is_behind_tls_where_others_could_reach_it actors/cli/test_config::an_open_address_without_tls_is_refused_unless_asked_for
+one platform per home and per database, the other one is refused | actors/platform/test_platform::a_second_platform_in_the_same_home_or_on_the_same_database_is_refused actors/platform/test_platform::a_second_platform_migrates_nothing_under_the_first
+readyz is 200 whenever a stop can be taken, and 503 while draining | actors/web/test_routes::the_platform_is_ready_while_the_database_is_away_and_says_what_is_missing actors/web/test_routes::the_platform_is_not_ready_while_it_goes_down
 """  # noqa: E501
 
 
-def rows():
-    lines = [line for line in SHOWN_BY.strip().splitlines() if not line.startswith("#")]
-    return [(sentence.strip(), shown.split()) for sentence, _, shown in (line.partition("|") for line in lines)]
-
-
-def collected_in(path):
-    """The names that pytest collects in a file by default: what only `make test-deep` runs shows nothing here."""
-    tests = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    marks = {n.name: " ".join(ast.unparse(mark) for mark in n.decorator_list) for n in tests}
-    return {name for name, mark in marks.items() if name.startswith("test_") and "deep" not in mark}
-
-
 def test_every_sentence_about_stops_is_shown_by_tests_that_exist_and_run():
-    files = {shown.partition("::")[0] for _, names in rows() for shown in names}
-    assert all(re.fullmatch(r"test_\w+", file.rpartition("/")[2]) for file in files)
-    collected = {f"{file}::{name[5:]}" for file in files for name in collected_in(TESTS / f"{file}.py")}
-    missing = {sentence: [n for n in names if n not in collected] for sentence, names in rows()}
-    assert {sentence: lost for sentence, lost in missing.items() if lost} == {}
-    assert all(names for _, names in rows())
-    assert len({sentence for sentence, _ in rows()}) == len(rows()) > 100
+    assert unshown(SHOWN_BY) == {}
+    assert len(rows_of(SHOWN_BY)) > 125
 
 
 def test_the_numbers_of_the_lease():
