@@ -200,7 +200,7 @@ class BreakGlass:
                 answer = await self._by_main_loop(asked[path], request.wait_s, trio.CancelScope())
                 if asked[path].over.is_set():
                     del asked[path]
-                if answer is None:
+                if answer is None or (answer.recorded and not answer.durable):  # its file is its one copy on a disk
                     continue
                 if not answer.recorded:
                     log.warning("a stop that was left stops nothing: %s", answer.words)

@@ -68,7 +68,8 @@ async def stop_locally(
     """Asks the platform of this home; where none runs, leaves the stop for its next start.
 
     Where one runs and says nothing for ``silence`` seconds the stop is left too, so that it is on the disk whoever
-    gives up first; an answer takes it away again. Raises OSError when neither can be done.
+    gives up first; an answer that it is recorded, or refused, takes it away again. Raises OSError when neither can be
+    done.
     """
     stop, left, answer = _noted(request), list[Path](), None
 
@@ -84,7 +85,8 @@ async def stop_locally(
             answer = await _ask(socket_path(home), request)
         nursery.cancel_scope.cancel()
     if answer is not None:
-        for path in left:
+        is_one_copy = answer.stop_id is not None and not answer.durable
+        for path in () if is_one_copy else left:
             with contextlib.suppress(OSError):  # it stays, and is the same request when it is taken up
                 await trio.to_thread.run_sync(forget, path)
         return answer

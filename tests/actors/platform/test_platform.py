@@ -44,7 +44,9 @@ from actors.requests import (
     ShowRelease,
     TakeStop,
 )
+from actors.stops.copies import StopCopies
 from actors.stops.effects import RaiseAlert
+from actors.stops.records import NotKept
 from actors.web import server
 from actors.web.engines import enrol_engine
 from store import alerts, audit, incidents, links, logs, platform, releases, stops
@@ -731,6 +733,29 @@ async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(
         (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.CANCEL, "left beside")
         await within(5, lambda: nothing_left(home))
+
+
+async def test_a_stop_that_was_left_stays_on_the_disk_until_another_copy_is_there(settings, home, monkeypatch):
+    async def away(*_asked):
+        raise NotKept("nothing can be written")
+
+    async with running(settings) as services:
+        (home / "stop.sock").unlink()
+        with monkeypatch.context() as patch:
+            for write in ("write_journal", "save_stop"):
+                patch.setattr(StopCopies, write, away)
+            await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "left beside"))
+
+            async def open_in_memory():
+                return [s for s in services.stops.values() if s.reason == "left beside"]
+
+            (taken,) = await within(10, open_in_memory)
+            await trio.sleep(2.5)  # looked at again and again
+            assert not services.stops.get(taken.stop_id).durable
+            assert not await nothing_left(home)
+        await within(15, lambda: nothing_left(home))
+        assert services.stops.get(taken.stop_id).durable
+        assert len(services.stops.values()) == 1
 
 
 async def test_what_was_left_and_cannot_be_taken_away_stops_everything_and_closes_no_door(settings, home):
