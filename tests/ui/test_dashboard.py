@@ -1144,6 +1144,62 @@ def test_no_page_scrolls_sideways_and_the_stop_is_always_in_view(signed_in, desk
     expect(signed_in.get_by_test_id("stop-confirm")).to_be_in_viewport(ratio=1)
 
 
+SCREENS = [(390, 844), (844, 390), (320, 568)]
+CONTROLS = "button, input, select, textarea"
+
+
+def usable(page, dialog):
+    """Whatever can be done there is reached by the keyboard, is seen whole, and nothing lies over it."""
+    controls = dialog.locator(CONTROLS).locator("visible=true")
+    assert controls.count() > 1
+    for n in range(controls.count()):
+        control = controls.nth(n)
+        control.scroll_into_view_if_needed()
+        if control.is_enabled():
+            control.focus()
+        in_view(page, control)
+    inside = "part => part.scrollWidth <= part.clientWidth && part.getBoundingClientRect().width <= innerWidth"
+    assert dialog.evaluate(inside)
+
+
+@pytest.mark.parametrize("width, height", SCREENS)
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_on_a_phone_a_stop_and_its_release_can_be_used_whichever_way_it_is_held(
+    signed_in, desk, expect, language, width, height
+):
+    if language == "en":
+        signed_in.get_by_test_id("language-toggle").click()
+    signed_in.set_viewport_size({"width": width, "height": height})
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-reach-age")).to_be_visible()
+    in_view(signed_in, signed_in.get_by_test_id("stop-level-FLATTEN"))  # the one that is chosen, without scrolling
+    usable(signed_in, signed_in.get_by_test_id("stop-dialog"))
+    signed_in.get_by_test_id("stop-confirm").click()
+    signed_in.get_by_test_id("stop-board").wait_for()
+    for part in ("stop-banner", "stop-banner-open", "stop-open", "sound-toggle", "logout"):
+        in_view(signed_in, signed_in.get_by_test_id(part))
+    desk.call(desk.desk.progress, stop_id(desk), "alpha", "failed", error="error_stop_failed")
+    desk.call(lambda: desk.desk.publish("alerts", "c1", desk.desk.alert("c1", severity="critical")))
+    result = signed_in.get_by_test_id("stop-result-gamma")
+    result.scroll_into_view_if_needed()
+    assert result.evaluate("row => [...row.cells].every(c => c.getBoundingClientRect().right <= innerWidth)") or (
+        width > 720
+    )
+    signed_in.get_by_test_id("sound-toggle").click()
+    signed_in.get_by_test_id("release-open").click()
+    signed_in.get_by_test_id("release-waive-beta").check()
+    usable(signed_in, signed_in.get_by_test_id("release-dialog"))
+    signed_in.keyboard.press("Escape")
+    signed_in.get_by_test_id("nav-overview").click()
+    for part in ("stop-open", "sound-toggle"):
+        in_view(signed_in, signed_in.get_by_test_id(part))
+    assert signed_in.get_by_test_id("stop-open").bounding_box()["height"] <= 60
+    acknowledge = signed_in.get_by_test_id("alert-ack-c1")
+    acknowledge.scroll_into_view_if_needed()
+    in_view(signed_in, acknowledge)
+    assert signed_in.evaluate("document.documentElement.scrollWidth") <= width
+
+
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 

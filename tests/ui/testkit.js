@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 9aa9226e14d6e90cc8e577ab4106c462156bc927fa0813bebb5dcebdd290a763 */
+/* built from ui/src by `npm run build`; sources 5d94df772aed98c78fd4ae649094be7ac9cf08d72e0f25d7c13bf059d53d709d */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

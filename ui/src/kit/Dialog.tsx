@@ -22,7 +22,9 @@ export function Dialog({ title, role = "dialog", onClose, closable = true, child
     const dialog = ref.current;
     if (!dialog) return;
     if (!dialog.open) dialog.showModal();
-    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    // The buttons stick to the bottom, and the browser would scroll to where they stand without that.
+    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus({ preventScroll: true });
+    dialog.scrollTop = 0;
     return () => dialog.close();
   }, []);
   return (

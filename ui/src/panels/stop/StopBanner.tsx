@@ -40,7 +40,7 @@ export function StopBanner() {
         </span>
       </p>
       <Link href={`/stops/${first.stop_id}`} className="button banner-link" data-testid="stop-banner-open">
-        {t("stop.banner.open")}
+        <span>{t("stop.banner.open")}</span>
         <Icon shape="arrow" size={12} />
       </Link>
     </div>

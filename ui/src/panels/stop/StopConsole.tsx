@@ -28,6 +28,16 @@ const REPORTS = [
   ["json", "application/json"],
 ] as const;
 
+const COLUMNS = [
+  ["health.engine", ""],
+  ["stop.phase", ""],
+  ["stop.steps", ""],
+  ["stop.ms_to_frozen", "num"],
+  ["stop.orders", "num"],
+  ["stop.positions", "num"],
+  ["stop.flatness", ""],
+] as const;
+
 /** The platform gives an engine this long before it calls the stop timed out. */
 const DEADLINE_MS = 30_000;
 
@@ -149,25 +159,17 @@ function StopBoard({ stop }: { stop: Stop }) {
       )}
       {results.length > 0 && (
         <div className="table-scroll" tabIndex={0} role="region" aria-label={t("stop.board")}>
-          <table className="table stop-table">
-            <thead>
-              <tr>
-                <th scope="col">{t("health.engine")}</th>
-                <th scope="col">{t("stop.phase")}</th>
-                <th scope="col">{t("stop.steps")}</th>
-                <th scope="col" className="num">
-                  {t("stop.ms_to_frozen")}
-                </th>
-                <th scope="col" className="num">
-                  {t("stop.orders")}
-                </th>
-                <th scope="col" className="num">
-                  {t("stop.positions")}
-                </th>
-                <th scope="col">{t("stop.flatness")}</th>
+          <table className="table stop-table" role="table">
+            <thead role="rowgroup">
+              <tr role="row">
+                {COLUMNS.map(([name, kind]) => (
+                  <th key={name} scope="col" role="columnheader" className={kind}>
+                    {t(name)}
+                  </th>
+                ))}
               </tr>
             </thead>
-            <tbody>
+            <tbody role="rowgroup">
               {results.map((result) => (
                 <ResultRow key={result.engine_id} result={result} steps={steps} flattens={stop.level === "FLATTEN"} />
               ))}
@@ -243,12 +245,14 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
   ];
   return (
     <>
-      <tr data-testid={`stop-result-${result.engine_id}`}>
-        <td className="nowrap">{result.engine_id}</td>
-        <td>
+      <tr role="row" data-testid={`stop-result-${result.engine_id}`}>
+        <td role="cell" className="nowrap">
+          {result.engine_id}
+        </td>
+        <td role="cell">
           <Status look={phaseLook(result.phase, t)} testId={`stop-phase-${result.engine_id}`} />
         </td>
-        <td>
+        <td role="cell">
           <ol className="steps">
             {steps.map((step) => (
               <li key={step} data-done={reached(result, step) || undefined}>
@@ -259,18 +263,22 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
             ))}
           </ol>
         </td>
-        <td className="num" data-testid={`stop-frozen-${result.engine_id}`}>
+        <td role="cell" className="num" data-label={t("stop.ms_to_frozen")} data-testid={`stop-frozen-${result.engine_id}`}>
           {result.ms_to_frozen === null ? "–" : `${grouped(result.ms_to_frozen)} ms`}
         </td>
-        <td className="num">{counts(result.orders_cancelled, result.orders_remaining)}</td>
-        <td className="num">{flattens ? counts(result.positions_liquidated, result.positions_remaining) : "–"}</td>
-        <td className="nowrap">
+        <td role="cell" className="num" data-label={t("stop.orders")}>
+          {counts(result.orders_cancelled, result.orders_remaining)}
+        </td>
+        <td role="cell" className="num" data-label={t("stop.positions")}>
+          {flattens ? counts(result.positions_liquidated, result.positions_remaining) : "–"}
+        </td>
+        <td role="cell" className="nowrap" data-label={t("stop.flatness")}>
           <Flatness result={result} />
         </td>
       </tr>
       {details.length > 0 && (
-        <tr className="stop-detail" data-testid={`stop-residuals-${result.engine_id}`}>
-          <td colSpan={7}>
+        <tr role="row" className="stop-detail" data-testid={`stop-residuals-${result.engine_id}`}>
+          <td role="cell" colSpan={COLUMNS.length}>
             <ul>
               {details.map((detail) => (
                 <li key={detail}>{detail}</li>
