@@ -9,7 +9,7 @@ import trio
 
 from actors.engine.broker import Broker
 from actors.engine.desk import Desk
-from actors.engine.errors import BrokerRefused, BrokerUnavailable
+from actors.engine.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown
 from actors.engine.freezing import DeskTrading
 from actors.engine.kis import Balance, KisAccount
 from actors.engine.lanes import Lanes
@@ -66,8 +66,9 @@ class Tokens:
 
 @attrs.define
 class FloorClient:
-    """Answers as the broker's REST API does. ``failing``: calls that get no answer; ``slow``: seconds that others take;
-    ``asked``: when which call began; ``sent``: what was written."""
+    """Answers as the broker's REST API does. ``failing``: calls that get no answer, ``answer``: of an order that was
+    taken, ``notice``: what the stream says of it; ``slow``: seconds that others take; ``asked``: when which call began;
+    ``sent``: what was written."""
 
     exchange: Exchange
     flush: object = None
@@ -112,6 +113,8 @@ class FloorClient:
 
     def _answer(self, placed):
         self.flush()
+        if "answer" in self.failing:
+            raise OutcomeUnknown("the answer is lost")
         if isinstance(placed, Refusal):
             answer = replies.refused(placed, Profile.REAL).body
             raise BrokerRefused(answer["msg1"], broker_code=answer["msg_cd"])
@@ -168,6 +171,8 @@ class FloorBroker(Broker):
         for event in exchange.drain():
             if isinstance(event, Traded):
                 self._trades([feed.trade(event, exchange.now)])
+            elif "notice" in self._world.client.failing:
+                continue
             elif isinstance(event, feed.OrderEvent) and (notice := feed.notice(event, CUSTOMER)) is not None:
                 self._notice(notice)
 
@@ -280,9 +285,9 @@ class InlineLanes(Lanes):
 
 @pytest.fixture
 def make_exchange():
-    def make(*, seed=1, at=TEN):
+    def make(*, seed=1, at=TEN, cash=CASH):
         exchange = Exchange(Market(seed, first_day=MONDAY, symbols=SYMBOLS, trades_per_day=6_000))
-        exchange.open_account(CUSTOMER.account, CASH)
+        exchange.open_account(CUSTOMER.account, cash)
         exchange.move_to(MarketTime(MONDAY, at))
         exchange.drain()
         return exchange
