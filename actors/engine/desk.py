@@ -13,8 +13,8 @@ from actors.engine import reports
 from actors.engine.books import Books
 from actors.engine.inbox import Inbox
 from actors.engine.ledger import Ledger
-from actors.engine.market import market_is_closed
-from actors.engine.orders import Order, OrderBook
+from actors.engine.market import market_is_closed, says_closed
+from actors.engine.orders import UNOWNED, Order, OrderBook
 from actors.engine.prices import Prices, Quote
 from actors.engine.risk.book import RiskBook
 from actors.engine.risk.pretrade import RiskRefused
@@ -111,13 +111,27 @@ class Desk:
     def restore(self) -> None:
         """Takes up what an earlier process left. Orders that were under way are unknown until reconciled."""
         self.ledger.restore()
-        self.risk.triggers.restore(self.ledger.risk)
+        self._recount()
         if self.ledger.limits is not None:
             self.risk.take(self.ledger.limits)
         for order in self.orders:
             if order.status is OrderStatus.PENDING:
                 self._lost_with_the_process(order)
         self.ledger.rewrite()
+
+    def _recount(self) -> None:
+        """What an earlier process sent within the last minute counts in this one. Times are of one clock, unless the
+        machine was restarted: those that are still to come are another machine's life."""
+        now, ledger = self.clock.now(), self.ledger
+        sent = [o for o in self.orders if o.purpose is Purpose.ORDER and o.written and o.strategy_id != UNOWNED]
+        sent = [o for o in sent if o.placed_at <= now]
+        refused = [o for o in sent if o.status is OrderStatus.REJECTED and not says_closed(o.reason)]
+        self.risk.triggers.restore(
+            ledger.risk,
+            mismatches=ledger.mismatches,
+            ordered=(o.placed_at for o in sent),
+            rejected=(o.placed_at for o in refused),
+        )
 
     def _lost_with_the_process(self, order: Order) -> None:
         if order.written:
@@ -349,9 +363,10 @@ class Desk:
         if day == self.trading_day:
             return False
         previous = self.trading_day or self.books.day
-        if self.trading_day:
-            self.prices.seen = None  # its figures belong to the day that ended, and so do those of a read under way
+        if self.trading_day or self.prices.seen is not None:
+            self.prices.seen = None  # its figures may belong to the day that ended, and so do those of a read under way
             self.day_began_at = self.clock.now()
+            self.check()
         self.trading_day = day
         self.day_began(day)
         if self.books.begin_day(day):
@@ -444,6 +459,7 @@ class Desk:
         """Books and broker differed. What an engine finds when it starts is not a mistake of its own."""
         if self.was_in_step:
             self.risk.triggers.mismatched(words)
+            self.ledger.keep_mismatches(self.risk.triggers.mismatches)
 
     def settled(self, changes: Iterable[Order | None]) -> None:
         """Changes that reconciliation made."""

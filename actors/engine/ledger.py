@@ -31,6 +31,7 @@ class Ledger:
         self._written: dict[tuple[str, str], Position] = {}
         self.risk: DayRecord | None = None
         self.limits: Limits | None = None
+        self.mismatches: tuple[str, ...] = ()
         self.failed: Callable[[OSError], None] = lambda _error: None
         self._behind = False
         self._delta: list[Line] | None = None
@@ -48,6 +49,8 @@ class Ledger:
                 self.risk = DayRecord(**line["risk"])
             elif "limits" in line:
                 self.limits = Limits(**{k: v for k, v in line["limits"].items() if k in NAMES})
+            elif "mismatches" in line:
+                self.mismatches = tuple(line["mismatches"])
             elif "day" in line:
                 self._books.day, self._books.realized = line["day"], line["realized"]
         self._written = {(p.strategy_id, p.symbol): p for p in self._books.positions()}
@@ -74,6 +77,12 @@ class Ledger:
         """The risk limits that the platform said last."""
         self.limits = limits
         self._write({"limits": attrs.asdict(limits)})
+
+    def keep_mismatches(self, words: tuple[str, ...]) -> None:
+        """Where books and broker were found to differ and no stop for it is safe yet."""
+        if words != self.mismatches:
+            self.mismatches = words
+            self._write({"mismatches": list(words)})
 
     def rewrite(self) -> None:
         """Makes the file as short as it can be."""
@@ -155,5 +164,7 @@ class Ledger:
             yield {"risk": attrs.asdict(self.risk)}
         if self.limits is not None:
             yield {"limits": attrs.asdict(self.limits)}
+        if self.mismatches:
+            yield {"mismatches": list(self.mismatches)}
         yield from ({"position": attrs.asdict(p)} for p in self._books.positions())
         yield from ({"order": to_plain(o)} for o in self._orders)

@@ -42,4 +42,8 @@ def state_of(price: Price, depth: Depth) -> SymbolState:
 
 def market_is_closed(broker_code: str, text: str) -> bool:
     """The broker uses these codes for other refusals too: its words decide."""
-    return broker_code in _CLOSED_CODES and any(words in text for words in _CLOSED_WORDS)
+    return broker_code in _CLOSED_CODES and says_closed(text)
+
+
+def says_closed(text: str) -> bool:
+    return any(words in text for words in _CLOSED_WORDS)

@@ -183,11 +183,11 @@ class Reconciliation:
         if not self._persists("positions", fact, read, fresh, patience):
             return ()
         differences = books.reconcile(held, read.balance.totals.cash_d2)
-        self._desk.ledger.books()
         for difference in differences:
             words = f"{difference.symbol}: {difference.booked:,} in the books, {difference.held:,} at the broker"
             self._desk.log(LogCategory.SYSTEM, f"RECONCILED {words}", None, severity=Severity.WARNING)
             self._desk.mismatched(words)
+        self._desk.ledger.books()  # last: a process that dies before has still to be stopped for what it found
         return tuple(differences)
 
     def _view(self, read: BrokerRead, shown: dict[str, OpenOrder], strangers: int) -> View:

@@ -7,7 +7,7 @@ release, as "not reconciled" is none. Before the first judgement of a process th
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -37,12 +37,15 @@ class Facts:
 
 @attrs.frozen(kw_only=True)
 class Trip:
-    """The engine has to stop itself. ``loss``: what it was tripped at, in won, where it is a loss."""
+    """The engine has to stop itself. ``loss``: what it was tripped at, in won, where it is a loss; of ``day``.
+    ``mismatches``: what it is about, where books and broker differed."""
 
     trigger: Trigger
     level: Level
     reason: str
     loss: int = 0
+    day: str = ""
+    mismatches: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +87,8 @@ class Triggers:
         self._kept: DayRecord | None = None
         self._orders, self._rejects = Window(), Window()
         self._mismatches: list[str] = []
+        self._stopping_for: list[str] = []
+        self._recounted = False
         self._judged_at: float | None = None
         self._failing_since: float | None = None
         self._warned = False
@@ -91,8 +96,22 @@ class Triggers:
 
     # --- what happens ---
 
-    def restore(self, record: DayRecord | None) -> None:
+    def restore(
+        self,
+        record: DayRecord | None,
+        *,
+        mismatches: Iterable[str] = (),
+        ordered: Iterable[float] = (),
+        rejected: Iterable[float] = (),
+    ) -> None:
+        """What an earlier process knew: its day's record, the mismatches it had no safe stop for, and when it wrote and
+        was refused orders."""
         self.record = self._kept = record
+        self._mismatches = list(mismatches)
+        for window, times in ((self._orders, ordered), (self._rejects, rejected)):
+            for at in sorted(times):
+                window.add(at)
+        self._recounted = True
 
     def ordered(self, now: float) -> None:
         """A strategy's order was written."""
@@ -106,10 +125,18 @@ class Triggers:
         """Books and broker differed although nothing was missed."""
         self._mismatches.append(words)
 
+    @property
+    def mismatches(self) -> tuple[str, ...]:
+        """Those whose stop is not on stable storage yet."""
+        return (*self._stopping_for, *self._mismatches)
+
     def tripped(self, trip: Trip) -> None:
-        """The stop of this trip is on stable storage: from now on only a greater loss trips again."""
+        """The stop of this trip is on stable storage: from now on only a greater loss of its day trips again."""
+        self._stopping_for = [words for words in self._stopping_for if words not in trip.mismatches]
+        if self.record is None or trip.day != self.record.day:
+            return
         self._pending.pop(trip.trigger, None)
-        if trip.loss and self.record is not None:
+        if trip.loss:
             self.record = self.record.with_trip(trip.trigger.value, trip.loss)
 
     # --- judging ---
@@ -118,8 +145,10 @@ class Triggers:
         problem, note = facts.problem, None
         if problem is None:
             begun = begin(self.record, facts.day, facts.equity, facts.assets_yesterday)
+            if self.record is not None and begun.record is not None and begun.record.day != self.record.day:
+                self._pending.clear()  # what is being stopped for is another day's loss
             self.record, problem, note = begun.record, begun.problem, begun.note
-        trips = self._counted(facts.now)
+        trips = self._counted(facts)
         if problem is None and self.record is not None:
             self.record = self.record.at(facts.equity)
             trips += self._losses(self.record, facts)
@@ -159,7 +188,13 @@ class Triggers:
             (Trigger.DRAWDOWN, fall, limits.max_drawdown, "equity is {:,} won below the day's peak, the limit is {:,}"),
         )
         reached = [
-            Trip(trigger=trigger, level=self._levels[trigger], reason=words.format(lost, limit), loss=lost)
+            Trip(
+                trigger=trigger,
+                level=self._levels[trigger],
+                reason=words.format(lost, limit),
+                loss=lost,
+                day=record.day,
+            )
             for trigger, lost, limit, words in checks
             if limit is not None and lost >= threshold(limit, self._tripped_at(trigger))
         ]
@@ -179,19 +214,28 @@ class Triggers:
         self.tripped(trip)
         return True
 
-    def _counted(self, now: float) -> list[Trip]:
+    def _counted(self, facts: Facts) -> list[Trip]:
         trips = []
-        orders, rejects = self._orders.count(now), self._rejects.count(now)
+        orders, rejects = self._orders.count(facts.now), self._rejects.count(facts.now)
         if _beyond(orders, self.limits.max_orders_per_minute):
             self._orders.clear()
             trips.append(self._trip(Trigger.ORDER_RATE, f"{orders} orders within a minute"))
         if _beyond(rejects, self.limits.max_rejects_per_minute):
             self._rejects.clear()
             trips.append(self._trip(Trigger.REJECT_STORM, f"the broker refused {rejects} orders within a minute"))
+        if self._recounted:  # by an earlier process, which has been stopped for it where it is stopped
+            trips = [trip for trip in trips if facts.level < trip.level]
+            self._recounted = False
         if self._mismatches:
-            words, self._mismatches = "; ".join(self._mismatches), []
-            trips.append(self._trip(Trigger.POSITION_MISMATCH, f"books and broker differed: {words}"[:1000]))
+            trips.append(self._mismatch())
         return trips
+
+    def _mismatch(self) -> Trip:
+        found, self._mismatches = tuple(self._mismatches), []
+        trip = self._trip(Trigger.POSITION_MISMATCH, f"books and broker differed: {'; '.join(found)}"[:1000])
+        if trip.level is not Level.NORMAL:
+            self._stopping_for += found
+        return attrs.evolve(trip, mismatches=found)
 
     def _trip(self, trigger: Trigger, reason: str) -> Trip:
         return Trip(trigger=trigger, level=self._levels[trigger], reason=reason)

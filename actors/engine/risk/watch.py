@@ -40,6 +40,7 @@ class RiskWatch(Actor):
         risk = self._desk.risk
         for stop_id in [i for i in risk.stopping if self._halting.is_safe(i)]:
             risk.triggers.tripped(risk.stopping.pop(stop_id))
+        self._desk.ledger.keep_mismatches(risk.triggers.mismatches)
         self._carry_out(self._verdict())
 
     def _verdict(self) -> Verdict:

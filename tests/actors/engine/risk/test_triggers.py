@@ -141,6 +141,15 @@ def test_what_was_stopped_for_is_remembered_over_a_restart_and_forgotten_on_anot
     assert trips(triggers(kept, max_daily_loss=100).judge(facts(900, day="20261123"))) == [(T.DAILY_LOSS, Level.HALT)]
 
 
+def test_a_stop_that_becomes_safe_after_midnight_marks_nothing_of_the_new_day():
+    made = triggers(max_daily_loss=100)
+    (monday,) = made.judge(facts(500)).trips
+    made.judge(facts(1_000, day="20261123"))
+    made.tripped(monday)
+    assert made.record.tripped == {}
+    assert trips(made.judge(facts(900, day="20261123"))) == [(T.DAILY_LOSS, Level.HALT)]
+
+
 @given(st.integers(0, 10**9), st.one_of(st.none(), st.integers(1, 10**9)))
 def test_the_next_threshold_is_never_lower_than_the_limit_nor_than_what_was_stopped_for(limit, tripped_at):
     assert threshold(limit, tripped_at) >= max(1, limit)
