@@ -51,7 +51,7 @@ class Demo:
                 stdout=terminal,
                 stderr=terminal,
             )
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         while not ("Ctrl-C" in self.said() and self._is_ready()):
             assert self._process.poll() is None, self.said()
             assert time.monotonic() < end, f"the demo is not ready:\n{self.said()}"
@@ -72,12 +72,12 @@ class Demo:
 
     def kill(self):
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self):
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            self._process.wait(60)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Api:
         self.base = base
         self.token: str | None = None
 
-    def call(self, method, path, body=None, *, headers=None, timeout=40.0) -> Answer:
+    def call(self, method, path, body=None, *, headers=None, timeout=120.0) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data=data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -113,7 +113,7 @@ class Desk:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_until(self._ready, "the platform is ready", 90)
+        self.wait_until(self._ready, "the platform is ready", 180)
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -142,20 +142,20 @@ class Desk:
         """kill -9: nobody gets a chance to say goodbye."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             raise
 
-    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 180) -> subprocess.CompletedProcess:
         """One of the command's other verbs, as the operator types it."""
         return subprocess.run(
             [sys.executable, "-m", "actors", *arguments],
@@ -197,7 +197,9 @@ def page():
     try:
         with sync_api.sync_playwright() as play:
             chrome = play.chromium.launch(executable_path=path)
-            yield chrome.new_context(viewport={"width": 1440, "height": 900}, locale="ko-KR").new_page()
+            found = chrome.new_context(viewport={"width": 1440, "height": 900}, locale="ko-KR").new_page()
+            found.set_default_timeout(60_000)
+            yield found
             chrome.close()
     finally:
         asyncio.set_event_loop_policy(None)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import psutil
 import pytest
@@ -27,7 +28,7 @@ def result_of(stop, engine):
 
 
 def trades(desk, api, engine):
-    desk.wait_until(lambda: (row_of(api, engine)["positions"] or 0) > 0, f"{engine} holds something", 60, every=0.5)
+    desk.wait_until(lambda: (row_of(api, engine)["positions"] or 0) > 0, f"{engine} holds something", 180, every=0.5)
 
 
 def test_a_script_is_answered_and_a_frozen_engine_obeys_when_it_wakes(desk):
@@ -35,10 +36,10 @@ def test_a_script_is_answered_and_a_frozen_engine_obeys_when_it_wakes(desk):
     api = desk.api()
     for engine in ENGINES:
         trades(desk, api, engine)
-    a_script_gets_its_answer_at_the_first_durable_copy(api)
+    a_script_gets_its_answer_at_the_first_durable_copy(desk, api)
     alpha = process_of(desk, "alpha")
     alpha.send_signal(signal.SIGSTOP)
-    desk.wait_until(lambda: row_of(api, "alpha")["connection"] == "offline", "alpha is offline", 30)
+    desk.wait_until(lambda: row_of(api, "alpha")["connection"] == "offline", "alpha is offline", 90)
 
     stopped = desk.run("stop", "--yes", "--reason", "alpha is frozen")
     assert stopped.returncode == 1, stopped
@@ -53,13 +54,14 @@ def test_a_script_is_answered_and_a_frozen_engine_obeys_when_it_wakes(desk):
     desk.wait_until(
         lambda: result_of(api.get(f"/api/stops/{stop['stop_id']}"), "alpha")["phase"] == "verified",
         "alpha obeys when it returns",
-        60,
+        180,
     )
     assert api.get(f"/api/stops/{stop['stop_id']}")["state"] == "verified"
-    assert desk.run("status").returncode == 0
+    desk.wait_until(lambda: desk.run("status").returncode == 0, "nothing is wrong any more", 90)
 
 
-def a_script_gets_its_answer_at_the_first_durable_copy(api):
+def a_script_gets_its_answer_at_the_first_durable_copy(desk, api):
+    began = time.monotonic()
     asked = api.call(
         "POST",
         "/api/engines/emergency-stop",
@@ -67,7 +69,9 @@ def a_script_gets_its_answer_at_the_first_durable_copy(api):
         headers={"Prefer": "respond-async"},
     )
     assert asked.status == 202, asked
-    assert asked.body["durable"]
+    if not asked.body["durable"]:  # a disk that takes longer is not waited for
+        assert time.monotonic() - began >= 0.25
+        desk.wait_until(lambda: api.get(f"/api/stops/{asked.body['stop_id']}")["durable"], "the stop is durable", 60)
     again = api.call("POST", "/api/engines/emergency-stop", {"request_id": "script-1", "scope": "engine:bravo"})
     assert (again.status, again.body["stop_id"]) == (200, asked.body["stop_id"])
     assert again.body["level"] == "FLATTEN", "the same request may raise, never lower"
@@ -86,10 +90,10 @@ def test_a_stop_left_while_nothing_runs_holds_from_the_first_moment_of_the_next_
     assert "no platform" in (left.stdout + left.stderr).lower() or "not running" in (left.stdout + left.stderr).lower()
 
     desk.start()
-    desk.wait_until(lambda: "STOPPED: FLATTEN on all" in desk.tail(), "the start says what is stopped", 20)
+    desk.wait_until(lambda: "STOPPED: FLATTEN on all" in desk.log.read_text(), "the start says what is stopped", 90)
     api = desk.api()
     (stop,) = api.every("/api/stops")
     assert (stop["scope"], stop["level"], stop["released_at"]) == ("all", "FLATTEN", None)
     desk.wait_until(
-        lambda: api.get(f"/api/stops/{stop['stop_id']}")["state"] == "verified", "every engine is verified flat", 60
+        lambda: api.get(f"/api/stops/{stop['stop_id']}")["state"] == "verified", "every engine is verified flat", 180
     )

@@ -38,8 +38,8 @@ from wire.values import Flatness, LogCategory, StopPhase
 
 pytestmark = [pytest.mark.database]
 SOURCE = Path(__file__).parents[1] / "wire" / "node"
-PATIENCE = 30.0
-INSTALL_SECONDS = 120
+PATIENCE = 90.0
+INSTALL_SECONDS = 300
 WITHOUT_NODE = "NO NODE ON PATH: the engine in another language was not run"
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -89,7 +88,7 @@ def operator():
 
 async def take(services, **fields):
     asked = TakeStop(principal=operator(), request=StopRequest(**fields))
-    return await services.system.ref(COORDINATOR).ask(asked, urgent=True)
+    return await services.system.ref(COORDINATOR).ask(asked, timeout=60, urgent=True)
 
 
 class Engine:
@@ -135,14 +134,14 @@ class Engine:
                 f"http://{address}/api/auth/engine-token",
                 {"content-type": "application/json"},
                 body,
-                timeout=5.0,
+                timeout=60.0,
             )
         assert answer.status == 200, answer
         token = answer.json()["access_token"]
         self.session.connected(trio.current_time())
         try:
             async with (
-                dial(f"ws://{address}/ws/engine/{self.engine_id}", token, timeout=5.0) as socket,
+                dial(f"ws://{address}/ws/engine/{self.engine_id}", token, timeout=60.0) as socket,
                 trio.open_nursery() as nursery,
             ):
                 nursery.start_soon(self.write, socket)
@@ -212,7 +211,7 @@ async def test_an_engine_is_enrolled_connects_gets_a_lease_and_its_story_is_kept
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.leased.wait()
         line = TradeLog(id="l1", category=LogCategory.SYSTEM, message="hello", timestamp=engine_time())
         engine.session.send(line)
@@ -221,7 +220,7 @@ async def test_an_engine_is_enrolled_connects_gets_a_lease_and_its_story_is_kept
             page = await services.db.run(logs.trade_logs, logs.LogQuery())
             return [row.id for row in page.items]
 
-        assert await within(5, kept) == ["l1"]
+        assert await within(90, kept) == ["l1"]
         (status,) = await services.system.ref(FLEET).ask(ListEngines())
         assert (status.connection, status.engine_id) == (Connection.CONNECTED, "alpha")
         nursery.cancel_scope.cancel()
@@ -235,11 +234,11 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         stop = await take(services, request_id="r1")
         done = await services.stops.wait_for(
-            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10
+            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=60
         )
         assert done.state is StopState.VERIFIED
 
@@ -247,7 +246,7 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
             page = await services.db.run(audit.page, None, 100)
             return [e for e in page.items if e.target == f"stop:{stop.stop_id}"]
 
-        assert [e.action for e in await within(5, audited)] == ["stop.taken"]
+        assert [e.action for e in await within(90, audited)] == ["stop.taken"]
         nursery.cancel_scope.cancel()
     async with running(settings) as services:
         again = await take(services, request_id="r1")
@@ -273,7 +272,7 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
             first = await take(services, level=Level.HALT)
             await take(services, level=Level.FLATTEN, reason="worse")
             second = await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT, drill=True)
-            await services.stops.wait_for(second.stop_id, lambda s: s.durable, timeout=10)
+            await services.stops.wait_for(second.stop_id, lambda s: s.durable, timeout=60)
             assert await audited(services) == []
     for _ in range(2):
         async with running(settings) as services:
@@ -281,7 +280,7 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
             async def complete(services=services):
                 return len(told := await audited(services)) >= 3 and told
 
-            assert await within(10, complete) == [
+            assert await within(90, complete) == [
                 ("stop.taken", "kim", f"stop:{first.stop_id}", False),
                 ("stop.raised", "kim", f"stop:{first.stop_id}", False),
                 ("stop.taken", "kim", f"stop:{second.stop_id}", True),
@@ -292,14 +291,14 @@ async def test_going_down_says_goodbye_to_the_engines_and_closes_with_4000(setti
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         services.system.stop()
 
         async def ended():
             return engine.closed_with
 
-        assert await within(10, ended) == 4000
+        assert await within(90, ended) == 4000
         (goodbye,) = [m for m in engine.received if isinstance(m, Goodbye)]
         assert goodbye.cause == "drain"
         assert goodbye.reconnect_after_ms > 0
@@ -320,7 +319,7 @@ async def test_what_the_engine_s_door_refuses_is_http_with_a_status_and_a_reason
         stranger = services.tokens.issue_engine("nobody").token
 
         async def refused(path, method="GET", body=b"", **headers):
-            answer = await http.request(method, f"http://{address}{path}", headers, body, timeout=5.0)
+            answer = await http.request(method, f"http://{address}{path}", headers, body, timeout=60.0)
             assert set(answer.json()) <= {"error", "reason", "field"}
             return answer.status, answer.json()["error"]
 
@@ -350,7 +349,7 @@ async def test_the_epochs_of_an_engine_s_sessions_rise_over_restarts_as_the_data
         async with running(settings) as services, trio.open_nursery() as nursery:
             engine = Engine("alpha", engine.secret) if engine is not None else await enrol(services)
             await nursery.start(engine.run, services)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await engine.welcomed.wait()
             epochs.append(engine.session.epoch)
 
@@ -358,7 +357,7 @@ async def test_the_epochs_of_an_engine_s_sessions_rise_over_restarts_as_the_data
                 row = await services.db.run(links.get, "alpha")
                 return row is not None and row.session == session and row.epoch
 
-            assert await within(5, noted) == epochs[-1]
+            assert await within(90, noted) == epochs[-1]
             nursery.cancel_scope.cancel()
     assert epochs == [1, 2]
 
@@ -367,7 +366,7 @@ async def test_another_engine_s_token_renews_no_link(settings):
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         other = await enrol(services, "beta")
         engine.session.send(Auth(token=services.tokens.issue_engine(other.engine_id).token), id="a1")
@@ -375,7 +374,7 @@ async def test_another_engine_s_token_renews_no_link(settings):
         async def ended():
             return engine.closed_with
 
-        assert await within(10, ended) == 4504
+        assert await within(90, ended) == 4504
         nursery.cancel_scope.cancel()
 
 
@@ -383,7 +382,7 @@ async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_cam
     async def ask(services, stop):
         wanted = ReleaseRequest(reason="looked", epoch=stop.epoch, resume=True)
         asked = RequestRelease(principal=operator(), stop_id=stop.stop_id, request=wanted)
-        return await services.system.ref(COORDINATOR).ask(asked, timeout=20)
+        return await services.system.ref(COORDINATOR).ask(asked, timeout=60)
 
     async def shown(services, stop):
         return await services.system.ref(COORDINATOR).ask(ShowRelease(stop_id=stop.stop_id))
@@ -396,7 +395,7 @@ async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_cam
         assert await shown(services, stop) == first
         early = ApproveRelease(principal=operator(), stop_id=stop.stop_id, epoch=stop.epoch, release_id=first.id)
         admin = attrs.evolve(early, principal=attrs.evolve(operator(), user_id="lee"))
-        released = await services.system.ref(COORDINATOR).ask(admin, timeout=20)
+        released = await services.system.ref(COORDINATOR).ask(admin, timeout=60)
         assert isinstance(released, ReleaseView), released
         assert (released.state, released.approved_by) == (ReleaseState.RELEASED, "lee")
         again = await take(services, level=Level.HALT)
@@ -413,7 +412,7 @@ async def test_two_operators_at_once_have_one_stop_of_the_higher_level_and_both_
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         answers = {}
 
@@ -424,7 +423,7 @@ async def test_two_operators_at_once_have_one_stop_of_the_higher_level_and_both_
             for n, level in enumerate((Level.HALT, Level.FLATTEN, Level.HALT, Level.CANCEL)):
                 operators.start_soon(press, f"operator-{n}", level)
         (stop_id,) = {a.stop_id for a in answers.values()}
-        done = await services.stops.wait_for(stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10)
+        done = await services.stops.wait_for(stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=60)
         assert (done.state, done.level) == (StopState.VERIFIED, Level.FLATTEN)
         assert engine.latch[stop_id].level is Level.FLATTEN
         for name in answers:
@@ -449,14 +448,14 @@ async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(s
     }
     process = start([sys.executable, "-c", program], environment)
     try:
-        await within(30, lambda: exists(home / "stop.sock"))
+        await within(90, lambda: exists(home / "stop.sock"))
         answer = await stop_locally(home, new_request(Scope.everything(), Level.FLATTEN, "kill me"))
         assert (answer.recorded, answer.durable) == (True, True)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     async with running(settings) as services:
-        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (kept.stop_id, kept.reason, kept.level) == (answer.stop_id, "kill me", Level.FLATTEN)
 
 
@@ -469,28 +468,39 @@ async def exists(path):
     return path.exists()
 
 
+def hang_until_the_end_of(ask):
+    """The main loop stands still for as long as another thread needs for its answers."""
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(120)
+    assert not asking.is_alive()
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A main loop that takes a stop after more than a second, because the machine does much else, still takes it."""
+    monkeypatch.setattr(emergency, "MAIN_LOOP_SECONDS", 60.0)
+
+
 async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engines_are_cut(settings, home):
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         answers = []
 
         def ask():
             answers.append(trio.run(stop_locally, home, new_request(Scope.everything(), Level.FLATTEN, "hang")))
 
-        asking = threading.Thread(target=ask)
-        asking.start()
-        time.sleep(3.0)  # noqa: ASYNC251 - the loop is meant to hang
-        await trio.to_thread.run_sync(asking.join)
+        hang_until_the_end_of(ask)
         (answer,) = answers
         assert (answer.recorded, answer.durable, answer.words) == (True, True, RECORDED_WORDS)
-        found = await services.stops.wait_for(answer.stop_id, lambda s: True, timeout=5)
+        found = await services.stops.wait_for(answer.stop_id, lambda s: True, timeout=60)
         assert (found.level, found.cause) == (Level.FLATTEN, "local")
         nursery.cancel_scope.cancel()
     async with running(settings) as services:
-        kept = await within(10, lambda: services.db.run(stops.open_stops))
+        kept = await within(90, lambda: services.db.run(stops.open_stops))
         assert answer.stop_id in {s.stop_id for s in kept}
 
 
@@ -505,18 +515,15 @@ async def test_a_stop_recorded_beside_a_hanging_loop_is_the_open_one_of_its_scop
             for level in (Level.HALT, Level.CANCEL):
                 answers.append(trio.run(stop_locally, home, new_request(scope, level, "hang")))
 
-        asking = threading.Thread(target=ask)
-        asking.start()
-        time.sleep(3.5)  # noqa: ASYNC251 - the loop is meant to hang
-        await trio.to_thread.run_sync(asking.join)
+        hang_until_the_end_of(ask)
         assert {a.words for a in answers} == {RECORDED_WORDS}
         assert {a.stop_id for a in answers} == {first.stop_id}
-        found = await services.stops.wait_for(first.stop_id, lambda s: s.epoch > first.epoch, timeout=5)
+        found = await services.stops.wait_for(first.stop_id, lambda s: s.epoch > first.epoch, timeout=60)
         assert found.level is Level.FLATTEN
         assert len(services.stops.values()) == 1
 
 
-async def test_the_local_socket_is_private_and_answers_without_a_password(settings, home):
+async def test_the_local_socket_is_private_and_answers_without_a_password(settings, home, patient):
     async with running(settings):
         assert (home / "stop.sock").stat().st_mode & 0o777 == 0o600
         assert (home / CODE_FILE).stat().st_mode & 0o777 == 0o600
@@ -526,11 +533,11 @@ async def test_the_local_socket_is_private_and_answers_without_a_password(settin
         assert not refused.recorded
 
 
-async def test_stop_local_prints_the_id_and_how_far_each_engine_is_like_the_remote_one(settings, home):
+async def test_stop_local_prints_the_id_and_how_far_each_engine_is_like_the_remote_one(settings, home, patient):
     async with running(settings) as services, trio.open_nursery() as nursery:
         engine = await enrol(services)
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
 
         async def stop(*arguments):
@@ -557,7 +564,7 @@ async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home
     assert (answer.recorded, answer.stop_id) == (True, None)
     wanted_by = datetime.now(UTC)
     async with running(settings) as services:
-        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason, str(kept.scope)) == (Level.CANCEL, "later", "all")
         assert kept.requested_at <= wanted_by
     assert not list((home / "stops.left").glob("*.json"))
@@ -601,17 +608,17 @@ async def test_a_start_without_the_database_halts_everything_and_still_takes_eng
     async with running(away) as services, trio.open_nursery() as nursery:
         assert services.degraded.is_degraded("database")
         await nursery.start(engine.run, services)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await engine.welcomed.wait()
         assert {r.level for r in engine.latch.values()} == {Level.HALT}
         stop = await take(services, level=Level.FLATTEN)
         done = await services.stops.wait_for(
-            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=10
+            stop.stop_id, lambda s: s.state is StopState.VERIFIED and s.durable, timeout=60
         )
         assert done.durable
         nursery.cancel_scope.cancel()
     async with running(settings) as services:
-        kept = await within(10, lambda: services.db.run(stops.open_stops))
+        kept = await within(90, lambda: services.db.run(stops.open_stops))
         assert max(s.level for s in kept) is Level.FLATTEN
 
 
@@ -668,14 +675,14 @@ async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too
     """Killed between the two: the journal says open. Then the journal is lost, and the database is all there is."""
     async with running(settings) as services:
         stop = await take(services, level=Level.FLATTEN)
-        await services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=10)
-        await within(10, lambda: services.db.run(stops.open_stops))
+        await services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=60)
+        await within(90, lambda: services.db.run(stops.open_stops))
         term = (await services.db.run(platform.read)).term
     async with Database(settings.database_url).open() as db:
         await db.run(stops.release, term, [stop.stop_id], stop.epoch, datetime.now(UTC), tx={})
         assert not await db.run(stops.open_stops)
     async with running(settings) as services:
-        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (kept.stop_id, kept.level) == (stop.stop_id, Level.FLATTEN)
         assert services.stops.get(stop.stop_id).epoch == kept.epoch > stop.epoch
     (home / opening.JOURNAL_FILE).unlink()
@@ -685,7 +692,7 @@ async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too
             kept = await services.db.run(stops.open_stops)
             return {s.level for s in kept} == {Level.HALT, Level.FLATTEN}
 
-        await within(10, both)
+        await within(90, both)
 
 
 async def test_a_second_platform_migrates_nothing_under_the_first(settings, home, monkeypatch):
@@ -715,13 +722,13 @@ async def test_a_journal_that_the_database_had_not_heard_of_when_the_first_start
         assert not await services.db.run(stops.open_stops)
     (home / opening.JOURNAL_FILE).unlink()
     async with running(settings) as services:
-        (halt,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (halt,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (halt.cause, halt.level, halt.scope) == ("lost_journal", Level.HALT, Scope.everything())
 
         async def alarmed():
             return [a for a, _told in await services.db.run(alerts.open_alerts) if a.code == "error_lost_journal"]
 
-        (alert,) = await within(10, alarmed)
+        (alert,) = await within(90, alarmed)
         assert (alert.severity, alert.stop_id) == ("critical", halt.stop_id)
 
 
@@ -730,9 +737,9 @@ async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(
         (home / "stop.sock").unlink()
         answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "left beside"))
         assert answer.stop_id is None
-        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.CANCEL, "left beside")
-        await within(5, lambda: nothing_left(home))
+        await within(90, lambda: nothing_left(home))
 
 
 async def test_a_stop_that_was_left_stays_on_the_disk_until_another_copy_is_there(settings, home, monkeypatch):
@@ -761,10 +768,10 @@ async def test_a_stop_that_was_left_stays_on_the_disk_until_another_copy_is_ther
 async def test_what_was_left_and_cannot_be_taken_away_stops_everything_and_closes_no_door(settings, home):
     (home / "stops.left" / "odd.json").mkdir(parents=True)
     async with running(settings) as services:
-        (halt,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (halt,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (halt.level, halt.cause) == (Level.HALT, "left_stop_unreadable")
         (home / "stops.left" / "later.json").mkdir()
-        await within(10, lambda: services.db.run(stops.by_request, left_id("later.json")))
+        await within(90, lambda: services.db.run(stops.by_request, left_id("later.json")))
         await trio.sleep(1.5)  # it is looked at again, and again it cannot be taken away
         answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "the door"))
         assert (answer.recorded, answer.stop_id) == (True, halt.stop_id)
@@ -799,7 +806,7 @@ async def test_the_emergency_doors_open_again_after_whatever_failed_there(settin
             answer = await stop_locally(home, new_request(Scope.everything(), Level.HALT, "x"), silence=30)
             return answer.stop_id
 
-        assert await within(20, taken)
+        assert await within(90, taken)
         assert not failing
         assert await services.system.ref(EMERGENCY).ask(WhereIsThePage()) is not None
 
@@ -810,10 +817,10 @@ async def test_an_emergency_code_that_is_not_whole_opens_nothing_and_is_made_ane
     (home / CODE_FILE).write_bytes(damaged)
     async with running(settings) as services, HttpClient() as http:
         address = await services.system.ref(EMERGENCY).ask(WhereIsThePage())
-        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": ""}, b"{}", timeout=5.0)
+        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": ""}, b"{}", timeout=60.0)
         assert said.status == 401
         code = (home / CODE_FILE).read_text().strip()
-        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": code}, b"{}", timeout=35.0)
+        said = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": code}, b"{}", timeout=90.0)
         assert (said.status, said.json()["recorded"]) == (200, True)
 
 
@@ -825,28 +832,29 @@ async def nothing_left(home):
 async def test_the_emergency_page_stops_everything_for_whoever_knows_the_code(settings, home):
     async with running(settings) as services, HttpClient() as http:
         address = await services.system.ref(EMERGENCY).ask(WhereIsThePage())
-        page = await http.request("GET", f"http://{address}/", {}, b"", timeout=5.0)
+        page = await http.request("GET", f"http://{address}/", {}, b"", timeout=60.0)
         assert page.status == 200
-        wrong = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": "no"}, b"{}", timeout=5.0)
+        wrong = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": "no"}, b"{}", timeout=60.0)
         assert wrong.status == 401
         assert not await services.db.run(stops.open_stops)
         code = (home / CODE_FILE).read_text().strip()
         said = await http.request(
-            "POST", f"http://{address}/stop", {"x-emergency-code": code}, b'{"reason":"page"}', timeout=35.0
+            "POST", f"http://{address}/stop", {"x-emergency-code": code}, b'{"reason":"page"}', timeout=90.0
         )
         assert (said.status, said.json()["recorded"]) == (200, True)
-        (kept,) = await within(10, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.FLATTEN, "page")
 
 
 async def test_every_stop_writes_its_own_report_and_who_vanished_is_remembered(settings):
     async with running(settings) as services:
         stop = await take(services, level=Level.HALT, reason="a test")
-        text = None
-        for _ in range(150):
-            text = text or await services.db.run(incidents.get, stop.stop_id)
-            await trio.sleep(0.0 if text else 0.1)
-        report = json.loads(text)
+
+        async def complete():
+            text = await services.db.run(incidents.get, stop.stop_id)
+            return text and (report := json.loads(text))["complete"] and report
+
+        report = await within(90, complete)
         assert (report["stop"]["reason"], report["complete"], report["log"]) == ("a test", True, [])
         assert (settings.home / "last_words.json").exists() is False  # no engine was ever heard
 
@@ -865,12 +873,13 @@ async def test_an_emergency_page_whose_address_is_busy_is_a_warning_and_no_more(
 
 async def test_the_emergency_page_is_where_the_platform_says(settings):
     async with running(settings) as services:
-        page = None
-        for _ in range(100):
-            page = page or (await services.system.ref(HEALTH).ask(GetSystemHealth(), timeout=5)).emergency
-            await trio.sleep(0.0 if page else 0.1)
+
+        async def told():
+            return (await services.system.ref(HEALTH).ask(GetSystemHealth(), timeout=60)).emergency
+
+        page = await within(90, told)
         async with HttpClient() as http:
-            answer = await http.request("GET", page, timeout=5)
+            answer = await http.request("GET", page, timeout=60)
         assert (answer.status, b"<html" in answer.body) == (200, True)
 
 
