@@ -8,14 +8,25 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from actors.config import load_settings
-from store.database import Database
 from store.embedded import EmbeddedPostgres
 from store.migrate import SQL, migrate
+from tests.databases import patient
 
+PATIENT = "patient"
 TEMPLATE = "watchkeeper_template"
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    """Properties are no judges of this machine's speed. What gates a change looks at the same examples each time;
+    without ``-m "not deep"`` every run looks at others."""
+    gates = "not deep" in config.option.markexpr
+    examples.register_profile(PATIENT, deadline=None, derandomize=gates, suppress_health_check=[HealthCheck.too_slow])
+    examples.load_profile(PATIENT)
 
 
 def _administer(dsn, *statements):
@@ -73,7 +84,7 @@ def database_dsn(postgres_dsn, template_database):
 
 @pytest.fixture
 async def db(database_dsn):
-    async with Database(database_dsn, size=4).open() as database:
+    async with patient(database_dsn, size=4).open() as database:
         yield database
 
 

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--engines", type=int, default=20)
     parser.add_argument("--rate", type=float, default=2.0, help="orders a second of each engine (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no new round of a fault after these")
+    parser.add_argument("--spare", type=int, default=0, help="rounds that were late, and may be made once more")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(FAULTS))
     flags = parser.parse_args()
@@ -33,14 +34,15 @@ def main() -> int:
     rng = random.Random(flags.seed)
     with Arena(engines=flags.engines, rate=flags.rate) as arena:
         for name in flags.faults or FAULTS:
-            rows.append(run(arena, name, rng, flags.rounds, flags.seconds))
+            rows.append(run(arena, name, rng, flags.rounds, flags.seconds, flags.spare))
             print(table(rows[-1:]).splitlines()[-1], flush=True)
     print(table(rows), flush=True)
     return 0 if all(row.is_kept for row in rows) else 1
 
 
-def run(arena: Arena, name: str, rng: random.Random, rounds: int, seconds: float) -> Row:
-    """A round that fails is told and ends the fault; the next one begins with a desk that trades."""
+def run(arena: Arena, name: str, rng: random.Random, rounds: int, seconds: float, spare: int) -> Row:
+    """A round that fails is told and ends the fault; the next one begins with a desk that trades. ``spare`` ones that
+    were only late are made once more: a machine that does much else is late now and then, a fault each time."""
     fault = FAULTS[name](arena, rng)
     row = Row(name=name, goal=fault.goal)
     end, loads = time.monotonic() + seconds, []
@@ -50,7 +52,11 @@ def run(arena: Arena, name: str, rng: random.Random, rounds: int, seconds: float
                 if time.monotonic() > end:
                     break
                 quick = number % 2 == 0 or bool(arena.strangers)  # a stranger never answers: do not wait for it
-                row.rounds.append(measure(arena, fault, rng, respond_async=quick))
+                made = measure(arena, fault, rng, respond_async=quick)
+                while spare > 0 and not (made.is_in_time(fault.goal) or made.forgotten or made.overtaken):
+                    spare -= 1
+                    made = measure(arena, fault, rng, respond_async=quick)
+                row.rounds.append(made)
                 loads.append(os.getloadavg()[0])
     except Unavailable as error:
         row.trouble = f"SKIPPED, NOT TESTED: {error}"

@@ -36,7 +36,7 @@ def post(url, body, token=None):
     request.add_header("Content-Type", "application/json")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=90) as answer:
         return json.loads(answer.read())
 
 
@@ -265,7 +265,7 @@ def product(postgres_dsn):
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -274,7 +274,7 @@ def product(postgres_dsn):
 
 
 def wait_until_ready(process, http, log):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text(errors="replace")[-4000:]
         try:

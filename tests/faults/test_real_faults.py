@@ -31,7 +31,7 @@ def run(*arguments, seconds, program="tests.faults"):
 
 
 def test_a_stop_beside_a_frozen_database():
-    code, said = run("--engines", "1", "--rounds", "1", "database frozen", seconds=110)
+    code, said = run("--engines", "1", "--rounds", "1", "--spare", "3", "database frozen", seconds=600)
     assert code == 0, said
     assert "| database frozen | 1 |" in said
 

@@ -330,7 +330,7 @@ async def test_over_real_sockets_with_resets_delays_and_slices_nothing_is_lost_o
 
             proxy = await nursery.start(trio.serve_listeners, carry, near)
             ours = await trio.open_tcp_stream(*proxy[0].socket.getsockname())
-            with trio.fail_after(30):
+            with trio.fail_after(120):
                 await world.talk(ours, lambda: world.is_done)
         nursery.cancel_scope.cancel()
     assert world.stored == world.produced

@@ -13,13 +13,13 @@ import pytest
 import trio
 
 from store import users
-from store.database import Database
 from store.tenure import Tenure
+from tests.databases import patient
 from tests.ports import free_port
 
 pytestmark = pytest.mark.database
 
-PATIENCE = 60
+PATIENCE = 180
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def platform(database_dsn):
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         shutil.rmtree(folder)
 
 
@@ -72,7 +72,7 @@ async def others_cut_off(conn):
 
 async def test_a_platform_that_was_away_ends_with_3_once_another_one_has_its_database(platform, database_dsn):
     await ready(platform)
-    async with Database(database_dsn, size=2).open() as other:
+    async with patient(database_dsn, size=2).open() as other:
         # A short break of the connections alone changes nothing: the same platform is in office again.
         await other.run(others_cut_off)
         await trio.sleep(2.5)
@@ -80,7 +80,7 @@ async def test_a_platform_that_was_away_ends_with_3_once_another_one_has_its_dat
 
         platform.send_signal(signal.SIGSTOP)
         await other.run(others_cut_off)
-        usurper = await Tenure.begin(other)
+        usurper = await Tenure.begin(other, patience=60)
         before = await other.run(users.count)
         platform.send_signal(signal.SIGCONT)
         with trio.fail_after(PATIENCE):

@@ -12,6 +12,7 @@ import trio
 from store.database import Contended, Database, Down, Notified, Up
 from store.embedded import EmbeddedPostgres
 from store.errors import BadValue, Conflict, Refused, StoreError, Unavailable
+from tests.databases import patient
 
 pytestmark = pytest.mark.database
 CANARY = "canary-4711"
@@ -33,7 +34,7 @@ async def slowly(conn, mark, seconds=5.0):
 
 @pytest.fixture
 async def empty(empty_dsn):
-    async with Database(empty_dsn, size=3).open() as database:
+    async with patient(empty_dsn, size=3).open() as database:
         await database.run(execute, "create table marks (x bigint primary key)")
         yield database
 
@@ -87,7 +88,7 @@ async def test_a_pool_that_is_all_busy_says_unavailable(empty_dsn):
         busy.set()
         await conn.execute("select pg_sleep(30)")
 
-    async with Database(empty_dsn, size=1, acquire_timeout=0.05).open() as db, trio.open_nursery() as nursery:
+    async with Database(empty_dsn, size=1, acquire_timeout=2.0).open() as db, trio.open_nursery() as nursery:
         nursery.start_soon(db.run, hogs)
         await busy.wait()
         with pytest.raises(Unavailable):
@@ -96,7 +97,7 @@ async def test_a_pool_that_is_all_busy_says_unavailable(empty_dsn):
 
 
 async def test_a_statement_that_takes_too_long_says_unavailable(empty_dsn):
-    async with Database(empty_dsn, command_timeout=0.3).open() as db:
+    async with Database(empty_dsn, command_timeout=2.0).open() as db:
         with pytest.raises(Unavailable, match="QueryCanceled"):
             await db.run(execute, "select pg_sleep(30)")
         assert await db.run(value, "select 1") == 1

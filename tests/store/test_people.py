@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from store import sessions, settings, users
-from store.database import Database
 from store.errors import Conflict, Sealed, StaleVersion
 from store.keyring import KeyRing
+from tests.databases import patient
 from wire.codec import encode
 from wire.rest.access import Role
 from wire.rest.settings import (
@@ -245,7 +245,7 @@ def one_save(database_dsn):
     ready, kept = threading.Event(), {}
 
     async def serve():
-        async with Database(database_dsn, size=1).open() as db:
+        async with patient(database_dsn, size=1).open() as db:
             await db.run(users.add, "ann", "ann", "hash", Role.ADMIN)
             kept.update(db=db, over=trio.Event(), loop=trio.lowlevel.current_trio_token())
             ready.set()

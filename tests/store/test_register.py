@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from store import parameters, platform, releases, stops, users
-from store.database import Database
 from store.errors import StaleTerm, StaleVersion, Unavailable
 from store.parameters import EffectiveRow, Outcome, Wanted
 from store.releases import ReleaseRow
 from store.tenure import AnotherPlatform, Tenure
+from tests.databases import patient
 from wire.parts import ParameterSpec
 from wire.rest.access import Role
 from wire.rest.releases import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
@@ -367,17 +367,17 @@ async def test_the_journal_s_generation_is_remembered(db, term):
 
 async def test_a_database_serves_one_platform_at_a_time(db, database_dsn):
     first = await Tenure.begin(db)
-    async with Database(database_dsn, size=2).open() as other:
+    async with patient(database_dsn, size=2).open() as other:
         with pytest.raises(AnotherPlatform):
             await Tenure.begin(other, patience=0.2)
         first.end()
-        second = await Tenure.begin(other)
+        second = await Tenure.begin(other, patience=60)
         assert second.term == first.term + 1
         second.end()
 
 
 async def test_a_platform_that_was_cut_off_writes_nothing_into_a_database_that_another_one_has_taken(database_dsn):
-    async with Database(database_dsn, size=2).open() as db, Database(database_dsn, size=2).open() as other:
+    async with patient(database_dsn, size=2).open() as db, patient(database_dsn, size=2).open() as other:
         tenure = await Tenure.begin(db)
         await db.run(note, "mine")
 
@@ -395,7 +395,7 @@ async def test_a_platform_that_was_cut_off_writes_nothing_into_a_database_that_a
         await db.run(note, "mine again")
 
         await other.run(cut_off)
-        usurper = await Tenure.begin(other)
+        usurper = await Tenure.begin(other, patience=60)
         for _ in range(6):
             with pytest.raises(Unavailable):
                 await db.run(note, "not mine any more")
@@ -417,6 +417,15 @@ async def noted(conn):
     return {row["id"] for row in await conn.fetch("select id from users")}
 
 
+async def holders(conn):
+    """Of the lock: the sessions' process ids."""
+    found = await conn.fetch(
+        "select pid from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and granted"
+        " and application_name = 'watchkeeper-tenure' and datname = current_database()"
+    )
+    return {row["pid"] for row in found}
+
+
 async def test_a_lost_lock_is_taken_again_or_the_platform_learns_it_was_replaced(db, database_dsn, monkeypatch):
     monkeypatch.setattr("store.tenure._PROBE_SECONDS", 0.02)
     tenure = await Tenure.begin(db)
@@ -426,16 +435,19 @@ async def test_a_lost_lock_is_taken_again_or_the_platform_learns_it_was_replaced
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'watchkeeper-tenure'"
         )
 
-    async with Database(database_dsn, size=2).open() as other:
-        with trio.move_on_after(0.5):
+    async with patient(database_dsn, size=2).open() as other:
+        (killed,) = await other.run(holders)
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(tenure.keep)
                 await other.run(kill)
-                await trio.sleep_forever()
+                while not (await other.run(holders) - {killed} and tenure._connection):  # noqa: ASYNC110 - no event tells it
+                    await trio.sleep(0.02)
+                nursery.cancel_scope.cancel()
         with pytest.raises(AnotherPlatform):
             await Tenure.begin(other, patience=0)
         await other.run(kill)
-        usurper = await Tenure.begin(other)
+        usurper = await Tenure.begin(other, patience=60)
         with pytest.raises(StaleTerm):
             await tenure.keep()
         usurper.end()

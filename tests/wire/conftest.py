@@ -10,15 +10,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 import pytest
-from hypothesis import reject, settings
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from wire.errors import InvalidField
 from wire.schema import C
 from wire.stops import SYMBOL, Scope, ScopeKind
-
-settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
-settings.load_profile("patient")
 
 IDENTIFIERS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", fullmatch=True, alphabet=st.characters(codec="ascii"))
 TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")

@@ -230,7 +230,7 @@ async def watched(desk, stops, seconds):
         await trio.sleep(seconds)
 
 
-async def test_orders_are_counted_also_while_the_facts_cannot_be_gathered(make_desk, tmp_path):
+async def test_orders_are_counted_also_while_the_facts_cannot_be_gathered(make_desk, tmp_path, autojump_clock):
     desk = make_desk(max_orders_per_minute=2)
     stops = halting(desk, tmp_path)
     desk.books.cash = None
@@ -242,7 +242,9 @@ async def test_orders_are_counted_also_while_the_facts_cannot_be_gathered(make_d
     assert desk.gate.caution == "the risk limits cannot be judged: judging fails: TypeError"
 
 
-async def test_a_watch_that_dies_before_its_stop_is_latched_still_stops_for_a_greater_loss(make_desk, tmp_path):
+async def test_a_watch_that_dies_before_its_stop_is_latched_still_stops_for_a_greater_loss(
+    make_desk, tmp_path, autojump_clock
+):
     desk = make_desk(max_daily_loss=100)
     stops = halting(desk, tmp_path)
     desk.books.cash, desk.books.cash_is_known = 900, True

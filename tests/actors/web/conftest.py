@@ -54,7 +54,6 @@ from actors.web.live import add_link
 from actors.web.routes import ROUTES
 from actors.web.server import WebServer, WhereAreYou
 from store import engines, sessions, users
-from store.database import Database
 from store.engines import EngineRow, secret_hash
 from store.errors import Unavailable
 from store.keyring import KeyRing
@@ -63,6 +62,7 @@ from supervisor.actor import Actor, handles
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
+from tests.databases import patient
 from wire.rest.access import Role
 from wire.rest.engines import DrillStatus, SystemHealthMetrics
 from wire.rest.releases import ReleaseState, ReleaseView
@@ -501,7 +501,7 @@ def kit():
 @pytest.fixture
 async def real(tmp_path, database_dsn):
     """The desk on a real PostgreSQL, with a user of every role; each password is "<role>-password"."""
-    async with Database(database_dsn, size=4).open() as db, open_desk(tmp_path, db) as desk:
+    async with patient(database_dsn, size=4).open() as db, open_desk(tmp_path, db) as desk:
         db.audit_key = b"k" * 32
         for role in Role:
             hashed = await desk.face.doors.passwords.hash(f"{role.value}-password")

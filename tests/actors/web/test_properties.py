@@ -15,7 +15,7 @@ from actors.web import validation
 from actors.web.engines import read_configuration
 from actors.web.problems import Problem
 from store import audit
-from store.database import Database
+from tests.databases import patient
 from wire.rest.engines import Connection, EngineStatus
 from wire.rest.settings import BrokerageCredentials, BrokerageType, Check
 from wire.sdk.platform import Credential, config_answer
@@ -170,7 +170,7 @@ def beside_one_desk(database_dsn, tmp_path, kit, check):
     A desk and a pool for each of a hundred examples would take longer than all of them."""
 
     async def opened():
-        async with Database(database_dsn, size=2).open() as db, kit.open_desk(tmp_path, db) as desk:
+        async with patient(database_dsn, size=2).open() as db, kit.open_desk(tmp_path, db) as desk:
             db.audit_key = b"k" * 32
             await trio.to_thread.run_sync(check, lambda example, *given: trio.from_thread.run(example, desk, *given))
 
