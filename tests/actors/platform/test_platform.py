@@ -480,7 +480,7 @@ def hang_until_the_end_of(ask):
 @pytest.fixture
 def patient(monkeypatch):
     """A main loop that takes a stop after more than a second, because the machine does much else, still takes it."""
-    monkeypatch.setattr(emergency, "MAIN_LOOP_SECONDS", 60.0)
+    monkeypatch.setattr(glass, "MAIN_LOOP_SECONDS", 60.0)
 
 
 async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engines_are_cut(settings, home):
