@@ -101,9 +101,10 @@ class Platform:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
+        late: bool = False,
     ) -> Answer:
         """An answer below 400. Raises Refused with the platform's reason, Unreachable or Unanswered without one."""
-        answer = await self.ask(method, path, body, headers=headers, timeout=timeout)
+        answer = await self.ask(method, path, body, headers=headers, timeout=timeout, late=late)
         if answer.status >= 400:
             raise refusal(answer)
         return answer

@@ -127,7 +127,7 @@ async def _tell_besides() -> None:
 async def _go_on(args: argparse.Namespace) -> int:
     async with platform_of(args) as platform:
         path = f"/api/stops/{quote(args.goes_on, safe='')}"
-        stop = (await platform.call("POST", f"{path}/continue", {})).body
+        stop = (await platform.call("POST", f"{path}/continue", {}, late=True)).body
         end = trio.current_time() + FINISH_SECONDS
         while stop["state"] == StopState.RUNNING.value and trio.current_time() < end:
             await trio.sleep(0.5)

@@ -132,7 +132,7 @@ class Coordinator(Actor):
         taken = self._shelf.book.go_on(msg.stop_id, who.user_id, self._now(), username=who.username)
         if isinstance(taken, Refusal):
             return taken
-        self._carry_out(taken.effects)
+        self._carry_out(_marked(taken.effects) if who.degraded else taken.effects)
         self._void(taken.stop_id)
         return self._keeping.put(taken.stop_id)
 

@@ -135,7 +135,7 @@ def _parameters(route: Route) -> list[Schema]:
     if takes_key(route):
         key = {**text, "pattern": r"^[\x21-\x7e]{1,64}$"}
         headers.append(("Idempotency-Key", False, "the same key gets the same answer for 24 hours", key))
-    if route.grace:
+    if 202 in route.other:
         headers.append(("Prefer", False, "respond-async: answer as soon as the stop is kept", text))
     for name, required, doc, schema in headers:
         found.append({"name": name, "in": "header", "required": required, "description": doc, "schema": schema})

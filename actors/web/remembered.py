@@ -1,6 +1,7 @@
 """Changes with an Idempotency-Key are done once: the same key gets the same answer for 24 hours.
 
-Answers that carry a secret are kept sealed. What fails is forgotten, so that it can be tried again.
+Answers that carry a secret are kept sealed. What fails is forgotten, so that it can be tried again. What belongs to a
+stop does not need the database for it: then the same key does it once more.
 """
 
 import base64
@@ -8,11 +9,12 @@ import contextlib
 import re
 from datetime import UTC, datetime
 
+from actors.web.access import database_is_away
 from actors.web.answers import JSON, content_of
 from actors.web.problems import Problem
 from actors.web.table import Answer, Call, Text
 from store import idempotency
-from store.errors import StoreError
+from store.errors import StoreError, Unavailable
 
 
 async def remembered(call: Call) -> Answer:
@@ -22,9 +24,16 @@ async def remembered(call: Call) -> Answer:
         return await call.route.handler(call)
     if not re.fullmatch(r"[\x21-\x7e]{1,64}", key):
         raise Problem(422, "error_invalid_field", "must be 1 to 64 visible characters", "Idempotency-Key")
-    db = call.services.db
+    if call.route.grace and database_is_away(call.services):
+        return await call.route.handler(call)
     slot = idempotency.Slot(user_id=call.who.user_id, route=_route(call), key=key)
-    match await db.run(idempotency.claim, slot, call.raw, datetime.now(UTC), tx={}):
+    try:
+        claimed = await call.services.db.run(idempotency.claim, slot, call.raw, datetime.now(UTC), tx={})
+    except Unavailable:
+        if call.route.grace:
+            return await call.route.handler(call)
+        raise
+    match claimed:
         case idempotency.Replay(status=status, answer=text):
             content = _opened(call, slot, text)
             return Answer(

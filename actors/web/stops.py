@@ -235,6 +235,7 @@ ROUTES = (
         handler=continue_stop,
         doc="Do what is left of an open stop now: engines send nothing for it in another trading session before this.",
         role=Role.OPERATOR,
+        grace=True,
         answer=Stop,
         remember=True,
     ),

@@ -167,6 +167,18 @@ async def test_an_expired_token_stops_only_while_the_database_is_away(desk, monk
     assert desk.asked[0].principal.degraded
 
 
+async def test_an_open_stop_is_continued_while_the_database_is_away_too(desk, kit, monkeypatch):
+    token = desk.token("operator")
+    clock = desk.services.tokens._clock
+    monkeypatch.setattr(desk.services.tokens, "_clock", lambda: clock() + 3600)
+    desk.services.stops.put("s1", kit.stop_of(state=StopState.PARTIAL))
+    path, key = "/api/stops/s1/continue", {"Idempotency-Key": "k"}
+    assert (await desk.call("POST", path, token=token)).status_code == 401
+    desk.db.fall()
+    assert (await desk.call("POST", path, token=token, headers=key)).status_code == 200
+    assert (desk.asked[-1].stop_id, desk.asked[-1].principal.degraded, desk.db.calls) == ("s1", True, [])
+
+
 async def test_a_forged_token_takes_no_stop_while_the_database_is_away_either(desk):
     head, claims, _ = desk.token("operator").split(".")
     desk.db.fall()
