@@ -11,7 +11,7 @@ from actors.engine.desk import Desk
 from actors.engine.market import market_is_closed
 from actors.engine.orders import Order
 from supervisor.actor import Actor
-from supervisor.errors import Failure
+from supervisor.errors import Failure, UnknownActor
 from wire.messages import ErrorReport, StopProgress
 from wire.parts import Residual
 from wire.sdk.flattening import terms
@@ -70,7 +70,7 @@ class StopExecutor(Actor):
     async def _read(self) -> View:
         try:
             return await self.context.find(self._broker).ask(ReadBroker(), timeout=READ_TIMEOUT)
-        except Failure as error:
+        except (Failure, UnknownActor) as error:  # at the start, and after a crash, it may not be there yet
             now = self._desk.clock.now()
             words = f"the broker was not read: {type(error).__name__}"
             view = View(began=now, ended=now, at=self._desk.clock.wall(), problem=words)
@@ -106,7 +106,7 @@ class StopExecutor(Actor):
         """How the symbol stands at the exchange; without an answer the stop goes on as if it had not been asked."""
         try:
             state = await self.context.find(self._broker).ask(ReadMarket(symbol=symbol), timeout=LOOK_TIMEOUT)
-        except Failure:
+        except (Failure, UnknownActor):
             state = None
         self._halting.stopping.saw(symbol, state, self._desk.clock.now())
         self._wake()

@@ -21,6 +21,7 @@ from wire.values import Flatness, Side, StopPhase
 CLOSING = "being closed"
 BLOCKED = "error_positions_blocked"
 UNCONFIRMED = "error_confirmation_needed"
+NO_DATE = "the exchange's date is not known yet"
 UNABLE = "error_not_supported"
 
 Covers = Callable[[Scope, str, str], bool]
@@ -115,7 +116,12 @@ class StopRun:
         if self.unable is not None and not self.is_over:
             return True
         left = bool(self._residuals) and all(r.reason != CLOSING for r in self._residuals)
-        return not self.is_over and (left or self.held is not None)
+        return not self.is_over and (left or self.waits_for_person)
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Held, and not merely until the broker has told the date."""
+        return self.held is not None and self.held != NO_DATE
 
     @property
     def deadline(self) -> float | None:
@@ -176,7 +182,7 @@ class StopRun:
         flatness, why = self._flatness()
         late, stuck = self.timed_out and not self.is_over, self.is_stuck
         phase = StopPhase.FAILED if stuck else StopPhase.TIMED_OUT if late else self.phase
-        blocked = UNABLE if self.unable is not None else UNCONFIRMED if self.held is not None else BLOCKED
+        blocked = UNABLE if self.unable is not None else UNCONFIRMED if self.waits_for_person else BLOCKED
         return StopProgress(
             stop_id=self.stop_id,
             stop_epoch=self.stop.record.stop_epoch,
@@ -192,7 +198,7 @@ class StopRun:
             flatness_reason=why,
             residuals=self._left_over(),
             error=blocked if stuck else "error_stop_timeout" if late else None,
-            reason=(self.unable or self.held) if stuck else "still trying" if late else None,
+            reason=(self.unable or self.held) if stuck else (self.held or "still trying") if late else None,
         )
 
     def _left_over(self) -> list[Residual]:

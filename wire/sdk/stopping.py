@@ -16,7 +16,7 @@ import attrs
 from wire.messages import StopProgress
 from wire.sdk.flattening import Blocked, SymbolState, assess, closed
 from wire.sdk.latch import LatchedStop
-from wire.sdk.stop_run import Covers, Exposure, StopRun, View, WorkingOrder
+from wire.sdk.stop_run import NO_DATE, Covers, Exposure, StopRun, View, WorkingOrder
 from wire.stops import Level, Scope, ScopeKind
 
 CANCEL_AGAIN_AFTER = 2.0  # seconds before a cancel without visible effect is sent again
@@ -177,8 +177,8 @@ class Stopping:
         run.held = None
         if run.level < Level.CANCEL or run.is_over or run.session == self.session:
             return
-        if run.session is None and not self.session:
-            run.held = "the exchange's date is not known yet"
+        if not self.session:
+            run.held = NO_DATE
         elif run.session != "":
             run.held = "another trading session began: nothing is sent for this stop before a person continues it"
 

@@ -260,3 +260,25 @@ async def test_a_watch_that_dies_before_its_stop_is_latched_still_stops_for_a_gr
     await watched(desk, stops, 0.1)
     assert len(said(desk, LocalStop)) == 2
     assert {r.code for r in said(desk, ErrorReport)} == {"error_risk_daily_loss"}
+
+
+# --- a start in the middle of a stop ---
+
+
+async def test_a_stop_that_is_there_before_the_broker_waits_for_it(desk, tmp_path):
+    stops = halting(desk, tmp_path)
+    stops.stop(flatten())
+    ends = []
+
+    class Executor(StopExecutor):
+        async def stopped(self, reason):
+            ends.append(reason)
+
+    async with open_system(
+        name="engine",
+        children=[ChildSpec(id="stops", factory=lambda: Executor(desk=desk, halting=stops, broker="broker"))],
+    ):
+        await trio.sleep(0.1)
+        assert ends == []
+        (run,) = stops.stopping.runs
+        assert run.report().flatness_reason == "the broker was not read: UnknownActor"

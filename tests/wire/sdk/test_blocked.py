@@ -228,8 +228,22 @@ def test_a_restart_in_the_same_session_goes_on_and_in_another_one_waits(make_sto
         again.stop()
         again.stopping.recalled()
         assert again.see(positions=[a.held()]) == []  # the exchange's date is not known yet
+        assert (again.report().phase, again.report().error) == (P.CANCELLED, None)  # nobody is asked for a word
         again.stopping.begin_session(session)
         assert (kinds(again.see(positions=[a.held()])) == [CloseOut]) is sends
+
+
+def test_a_broker_that_never_tells_the_date_makes_a_stop_late_and_asks_nobody(make_stop_desk, a):
+    first, again = make_stop_desk(), make_stop_desk(session="")
+    first.stop()
+    again.stopping.recalling(first.asked.values())
+    again.stop()
+    again.stopping.recalled()
+    assert again.see(positions=[a.held()], after=31.0) == []
+    again.stopping.tick(again.now)
+    report = again.report()
+    assert (report.phase, report.error) == (P.TIMED_OUT, "error_stop_timeout")
+    assert (report.reason, report.residuals[0].reason) == ("the exchange's date is not known yet",) * 2
 
 
 def test_a_stop_whose_session_nobody_remembers_waits_for_a_person(make_stop_desk, a):

@@ -152,7 +152,8 @@ async def test_a_restart_in_another_session_waits_for_the_person_too(open_world,
             assert again.held() == {}
 
 
-async def test_a_restart_in_the_same_session_goes_on_by_itself(open_world, autojump_clock):
+async def test_a_restart_in_the_same_session_goes_on_by_itself(open_world, autojump_clock, tmp_path):
+    (tmp_path / "again").mkdir()
     async with open_world() as world:
         await world.hold(A, 10)
         world.exchange.befall(A, Condition.HALTED)
@@ -160,9 +161,10 @@ async def test_a_restart_in_the_same_session_goes_on_by_itself(open_world, autoj
         await world.phase(P.FAILED)
         exchange, latch = world.exchange, world.halting.latch
     exchange.befall(A, Condition.NORMAL)
-    async with open_world(exchange, latch=latch) as again:
+    async with open_world(exchange, latch=latch, folder=tmp_path / "again") as again:
         await again.phase(P.VERIFIED)
         assert again.held() == {}
+        assert P.FAILED not in again.phases()  # nobody is told that it could not go on
 
 
 # --- evidence ---
