@@ -68,8 +68,8 @@ BlockedFor = Callable[[str, str], Blocked | None]
 
 class StopRun:
     """One stop on this engine. Counts are totals of the run; a raise of the same stop continues it. ``session``: the
-    trading day in which a person asked for it, None while that is not known. ``unable``: what the engine lacks to carry
-    it out, so that only a person's hand and a read of the broker can end it."""
+    trading day in which a person asked for it, at ``asked_epoch``; None while that is not known. ``unable``: what the
+    engine lacks to carry it out, so that only a person's hand and a read of the broker can end it."""
 
     def __init__(self, stop: LatchedStop, now: float, in_flight: int) -> None:
         self.stop = stop
@@ -78,6 +78,7 @@ class StopRun:
         self.latched = False
         self.timed_out = False
         self.session: str | None = None
+        self.asked_epoch = 0
         self.held: str | None = None
         self.unable: str | None = None
         self._deadline = now + stop.timeout_ms / 1000

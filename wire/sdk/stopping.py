@@ -168,7 +168,7 @@ class Stopping:
 
     def _ask(self, run: StopRun) -> None:
         """A person has asked for this now."""
-        run.session = self.session
+        run.session, run.asked_epoch = self.session, run.stop.record.stop_epoch
         self._hold(run)
         if run.level >= Level.CANCEL:
             self.keep(Asked(stop_id=run.stop_id, epoch=run.stop.record.stop_epoch, session=self.session))
@@ -203,9 +203,11 @@ class Stopping:
         return run.report()
 
     def ask_again(self, stop_id: str, epoch: int) -> list[StopProgress]:
-        """A person has asked for this stop anew, at this epoch."""
+        """A person has asked for this stop anew, at this epoch. What is said of an epoch that was asked for already
+        is the same word once more, however often a link is lost and the stop sent again: it counts for its day alone.
+        """
         run = self._runs.get(stop_id)
-        if run is None or run.is_over or run.stop.record.stop_epoch != epoch:
+        if run is None or run.is_over or run.stop.record.stop_epoch != epoch or run.asked_epoch >= epoch:
             return []
         held = run.held
         self._afresh()
@@ -218,8 +220,8 @@ class Stopping:
             self._ask(run)
             return
         known = self._recalled.get(run.stop_id)
-        same = known is not None and known.epoch >= run.stop.record.stop_epoch
-        run.session = (known.session or None) if known is not None and same else None
+        if known is not None and known.epoch >= run.stop.record.stop_epoch:
+            run.session, run.asked_epoch = known.session or None, known.epoch
         self._hold(run)
 
     def _afresh(self) -> None:

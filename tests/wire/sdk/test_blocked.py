@@ -192,6 +192,21 @@ def test_a_stop_that_a_person_continues_is_not_reported_once_more_as_waiting_for
     assert desk.stopping.ask_again("x", 2) == []
 
 
+def test_a_persons_word_that_is_only_sent_again_counts_for_the_day_on_which_it_was_said(stop_desk, a):
+    desk = stop_desk
+    desk.stop()
+    latched = desk.stop(epoch=2)
+    desk.stopping.ask_again("x", 2)
+    desk.see(positions=[a.held()])
+    desk.stopping.closed("s1", "005930", desk.now)
+    (report,) = desk.stopping.begin_session("20261123")
+    assert report.error == "error_confirmation_needed"
+    desk.stopping.begin(latched, desk.now, 0, again=True)  # the link was lost, and the platform sends what is not done
+    assert desk.stopping.ask_again("x", 2) == []
+    assert desk.see(positions=[a.held()], after=60.0) == []
+    assert desk.report().error == "error_confirmation_needed"
+
+
 def test_a_stricter_level_is_a_persons_word_too(stop_desk, a):
     desk = stop_desk
     desk.stop(level=Level.CANCEL)
