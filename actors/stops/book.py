@@ -25,6 +25,9 @@ from wire.values import StopPhase
 
 KEY_LIFETIME = timedelta(hours=24)
 
+EARLIEST = timedelta(days=366)
+"""How long ago an engine may say that it stopped itself: its clock may be wrong, and what it says may be old."""
+
 INSISTING = (0, 1_000, 1_000_000, 1_000_000_000)
 """How far an open stop is lifted above every known epoch each time an engine takes it for released."""
 
@@ -159,8 +162,9 @@ class StopBook(Returns):
             return []  # told again after its release
         if stop_id in self.runs and self.runs[stop_id].level >= stop.level:
             return []
+        at = max(now.wall - EARLIEST, min(stop.at, now.wall))
         words = Words(
-            request_id=stop_id, user_id=engine_id, reason=stop.reason, requested_at=stop.at, cause=stop.cause.value
+            request_id=stop_id, user_id=engine_id, reason=stop.reason, requested_at=at, cause=stop.cause.value
         )
         effects = self._open(stop_id, scope, stop.level, words, now)
         reason = f"{engine_id} stopped itself at {stop.level.value}: {stop.cause.value}"

@@ -21,6 +21,8 @@ from wire.values import Flatness, StopPhase
 TIMEOUT_SECONDS = 30.0
 """How long an engine may take before its part counts as timed out (property 11)."""
 
+MOST_WORDS = 2000
+"""How long a text may be in an answer, a copy or the timeline. What is put together of an engine's words is cut."""
 CONTRADICTED = "error_contradictory_evidence"
 UNREACHABLE = "error_engine_unreachable"
 UNREAD = "error_no_read_yet"
@@ -88,7 +90,7 @@ class Part:
         if self.phase is not StopPhase.FAILED or not self.residuals:
             return self.error
         left = ", ".join(f"{r.symbol} {r.quantity:,} ({r.reason})" for r in self.residuals)
-        return f"{self.error}: {left}"[:2000]
+        return f"{self.error}: {left}"[:MOST_WORDS]
 
     @property
     def in_flight_words(self) -> str | None:
@@ -204,7 +206,8 @@ def progressed(part: Part, report: StopProgress, level: Level, now: Instant) -> 
 
 
 def timed_out(part: Part, now: Instant, reason: str) -> Part:
-    return attrs.evolve(part, phase=StopPhase.TIMED_OUT, completed_at=now.wall, error=f"error_timeout: {reason}")
+    words = f"error_timeout: {reason}"[:MOST_WORDS]
+    return attrs.evolve(part, phase=StopPhase.TIMED_OUT, completed_at=now.wall, error=words)
 
 
 def overdue(part: Part, now: Instant) -> bool:
@@ -278,7 +281,7 @@ def _verified(part: Part, now: Instant) -> Part:
 
 def _failed(part: Part, report: StopProgress, now: Instant) -> Part:
     words = ": ".join(w for w in (report.error, report.reason) if w) or "the engine did not say why"
-    return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=words)
+    return attrs.evolve(part, phase=StopPhase.FAILED, completed_at=now.wall, error=words[:MOST_WORDS])
 
 
 def contradicted(part: Part, why: str, now: Instant) -> Part:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import attrs
 
 from actors.stops.effects import RaiseAlert, Words
-from actors.stops.parts import Instant, Part, lost, restored_part, state_of
+from actors.stops.parts import MOST_WORDS, Instant, Part, lost, restored_part, state_of
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.messages import EmergencyStop
@@ -115,7 +115,8 @@ class Run:
     ) -> None:
         limit = max(TIMELINE_LIMIT, EVENTS_AN_ENGINE * len(self.parts)) + (0 if engine_id else OWN_EVENTS)
         if len(self.timeline) < limit:
-            told = TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=detail, level=level)
+            words = detail[:MOST_WORDS] if detail is not None else None
+            told = TimelineEvent(at=now.wall, event=event, engine_id=engine_id, detail=words, level=level)
             self.timeline.append(told)
 
     def note_decided(self, now: Instant, event: str, engine_id: str | None = None, *, detail: str) -> None:

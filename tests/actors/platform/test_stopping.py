@@ -6,14 +6,17 @@ import attrs
 import pytest
 
 import actors.stops.run as run_module
+from actors.incidents.report import window
 from actors.requests import Refusal
+from actors.stops.book import EARLIEST
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged, Words
 from actors.stops.ledger import UNFOLDED
 from actors.stops.parts import begun, contradicting, state_of
 from actors.stops.run import PLATFORM
+from wire.codec import decode, encode
 from wire.messages import LocalStop, StopProgress
 from wire.parts import Residual
-from wire.rest.stops import StopRequest, StopState
+from wire.rest.stops import Stop, StopRequest, StopState
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 from wire.values import Flatness, LatchState, LocalStopCause, StopPhase, TradingMode
 
@@ -826,3 +829,33 @@ def test_what_the_emergency_thread_decided_is_told_as_asked_for_by_whom_and_when
         (kit.at(1).wall, "requested", "local: HALT wedged"),
         (kit.at(6).wall, "raised", "local: FLATTEN all"),
     ]
+
+
+# --- engines that say too much, or live in another time ---
+
+
+@pytest.mark.parametrize("phase", [StopPhase.FAILED, StopPhase.TIMED_OUT])
+def test_an_engine_that_says_as_much_as_it_may_of_its_failure_leaves_a_stop_that_can_be_shown(book, kit, phase):
+    stop = take(book, kit, level=Level.CANCEL)
+    error = "error_broker" if phase is StopPhase.FAILED else None
+    effects = book.progress("E1", report(stop.stop_id, 1, phase, error=error, reason="x" * 2000), kit.at(2))
+    assert [r.phase for r in book.view(stop.stop_id).results if r.engine_id == "E1"] == [phase]
+    assert book.view(stop.stop_id).timeline[-1].detail.endswith("xxx")
+    assert decode(encode(book.view(stop.stop_id)), Stop) == book.view(stop.stop_id)
+    assert of(effects, StopChanged)
+
+
+def test_an_engine_that_stops_itself_for_as_many_words_as_it_may_is_written_down_like_any_other(book, kit):
+    local = LocalStop(id="l1", level=Level.HALT, cause=LocalStopCause.RISK, reason="x" * 2000, at=START)
+    effects = book.local_stop("E1", local, kit.at(1))
+    assert [r.stop_id for r in of(effects, RecordStop)] == ["l1"]
+    assert [a.code for a in of(effects, RaiseAlert)] == ["error_local_stop"]
+    assert decode(encode(book.view("l1")), Stop) == book.view("l1")
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_when_an_engine_stopped_itself_is_believed_within_reason(book, kit, at):
+    book.local_stop("E1", LocalStop(id="l1", level=Level.HALT, cause=LocalStopCause.RISK, reason="", at=at), kit.at(1))
+    said = window(book.view("l1"))
+    assert said.since < said.at <= kit.at(1).wall
+    assert kit.at(1).wall - said.at <= EARLIEST
