@@ -48,7 +48,7 @@ async def take_stop(call: Call) -> Answer:
     with trio.CancelScope(deadline=by):
         stop = await _taken(call)
     if stop is None:
-        words = "the platform does not take the stop: use the emergency page or --local"
+        words = "whether the stop was taken is not known: use the emergency page or --local"
         raise Problem(500, "error_stop_not_taken", words)
     location = {"Location": f"/api/stops/{stop.stop_id}"}
     if call.prefers_async():

@@ -51,6 +51,13 @@ an engine that vanished with positions, or whose clock is off, is stopped | acto
 drills are real, marked, reported and due | actors/platform/test_drills::a_drill_stays_latched_until_a_release_like_any_stop actors/platform/test_drills::the_last_drill_counts_for_thirty_days actors/incidents/test_report::a_drill_cannot_be_mistaken
 the audit log says of a drill that it was one | actors/platform/test_platform::stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_order_after_the_next_start
 every stop writes its report | actors/incidents/test_office::a_report_is_written_when_the_stop_ends_and_again_when_it_is_released actors/incidents/test_report::each_stage_is_timed_from_the_request_and_counts_once actors/incidents/test_report::both_languages_have_the_same_words
+# Whenever it comes
+while an engine comes back | actors/links/test_stops::a_stop_taken_while_an_engine_is_being_welcomed_is_never_lost actors/links/test_stops::a_cable_pulled_during_a_stop_is_unreachable_and_the_returning_engine_finishes
+while a token expires | actors/links/test_ends::an_expired_token_closes_the_link_but_never_during_a_stop
+while parameters change | actors/platform/test_parameters::a_change_overtaken_by_a_released_stop_is_sent_once_more actors/engine/test_trading::parameters_are_applied_between_ticks_and_echoed_and_a_stale_epoch_is_refused
+while another stop runs, or a release is written | wire/sdk/test_stopping::two_stops_over_one_position_close_it_once wire/sdk/test_stopping::cancel_is_not_done_while_an_order_works_that_closes_for_another_stop actors/platform/test_coordinator::a_stop_taken_while_a_release_is_written_voids_it
+while the platform starts, or goes down | actors/platform/test_platform::with_no_platform_a_stop_is_left_for_the_next_start actors/web/test_stops::a_stop_is_taken_while_the_platform_goes_down
+by two operators at once | actors/platform/test_platform::two_operators_at_once_have_one_stop_of_the_higher_level_and_both_are_told
 # On the screen
 the stop opens by a key from anywhere, and Cancel has the focus | ui/test_dashboard::the_stop_opens_by_key_from_inside_a_field_and_the_focus_is_on_cancel
 the dialog names what will happen and to whom | ui/test_dashboard::the_dialog_names_what_will_happen_and_to_whom
@@ -64,9 +71,11 @@ every operator sees each step within a second | actors/platform/test_coordinator
 # Rules of safety
 a stop needs no database, no audit, no password hash and no disk | actors/platform/test_coordinator::with_journal_and_database_gone_every_engine_is_stopped_and_durable_stays_false actors/web/test_stops::a_stop_works_while_the_database_is_away store/test_keyring::hashes_wait_for_each_other
 its answer says who has it, and whether it is recorded | actors/platform/test_coordinator::a_stop_is_durable_as_soon_as_the_journal_has_it_while_the_database_is_away actors/cli/test_progress::recorded_is_said_of_stable_storage_alone_and_verified_of_the_work
+what a local operator left stays on the disk until another copy is there | actors/platform/test_platform::a_stop_that_was_left_stays_on_the_disk_until_another_copy_is_there actors/cli/test_local_socket::while_the_platform_says_nothing_the_stop_is_on_the_disk_until_another_copy_is
+an open stop goes on without the database too | actors/web/test_stops::an_open_stop_is_continued_while_the_database_is_away_too
 any one copy that is left brings it back | stops/test_set_back::stops_that_only_engines_remember_are_open_again_and_the_next_is_above_them stops/test_set_back::a_raise_that_only_an_engine_remembers_holds_again
 no knowledge is stopped | store/test_start::a_journal_that_cannot_be_believed_halts_everything wire/sdk/test_halting::a_latch_that_cannot_be_read_halts_until_that_very_stop_is_released wire/sdk/test_latch::a_corrupt_latch_halts_also_where_no_copy_of_it_can_be_kept
-resuming is the guarded direction | actors/platform/test_coordinator::a_release_that_cannot_be_written_is_503_and_everything_stays_stopped actors/web/test_stops::an_approval_needs_a_password_given_within_five_minutes_too
+resuming is the guarded direction | actors/platform/test_platform::while_the_audit_log_takes_nothing_stops_are_taken_and_no_release_is actors/platform/test_coordinator::a_release_that_cannot_be_written_is_503_and_everything_stays_stopped actors/web/test_stops::an_approval_needs_a_password_given_within_five_minutes_too
 authority degrades for a stop alone, and not to nothing | actors/web/test_stops::the_grace_of_an_expired_token_serves_for_nothing_but_a_stop actors/web/test_stops::a_forged_token_takes_no_stop_while_the_database_is_away_either actors/web/test_stops::a_session_that_was_ended_takes_no_stop_even_then
 the audit log has no gap, each stop once and in order | actors/platform/test_platform::stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_order_after_the_next_start actors/platform/test_untold::what_was_taken_and_raised_is_told_in_its_order
 a half-open link is noticed on both sides | faults/test_unstable_links::both_ends_of_a_half_open_connection_find_out_within_fifteen_seconds

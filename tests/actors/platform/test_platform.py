@@ -672,6 +672,30 @@ async def test_a_home_that_cannot_be_used_is_refused_in_one_line(settings, home)
         await run_platform(settings)
 
 
+async def test_while_the_audit_log_takes_nothing_stops_are_taken_and_no_release_is(settings, monkeypatch):
+    async def away(*_asked, **_named):
+        raise Unavailable("the audit log hangs")
+
+    async with running(settings) as services:
+        stop = await take(services, level=Level.HALT)
+        asked = ReleaseRequest(reason="looked", epoch=stop.epoch)
+        wanted = RequestRelease(principal=operator(), stop_id=stop.stop_id, request=asked)
+        lee = attrs.evolve(operator(), user_id="lee")
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, "append", away)
+            assert (await services.system.ref(COORDINATOR).ask(wanted, timeout=20)).status == 503
+        view = await services.system.ref(COORDINATOR).ask(wanted, timeout=20)
+        approval = ApproveRelease(principal=lee, stop_id=stop.stop_id, epoch=stop.epoch, release_id=view.id)
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, "append", away)
+            refused = await services.system.ref(COORDINATOR).ask(approval, timeout=20)
+            assert (refused.status, refused.error) == (503, "error_not_durable")
+            other = await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT)
+            assert (await services.stops.wait_for(other.stop_id, lambda s: s.durable, timeout=10)).durable
+        assert services.stops.get(stop.stop_id).released_at is None
+        assert stop.stop_id in {s.stop_id for s in await services.db.run(stops.open_stops)}
+
+
 async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too(settings, home):
     """Killed between the two: the journal says open. Then the journal is lost, and the database is all there is."""
     async with running(settings) as services:
