@@ -1,16 +1,19 @@
 """How a connection ends and how soon that is noticed: silence, tokens, going down, engines that are not enrolled."""
 
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.links.messages import CloseNow, Drain
-from tests.actors.links.engine import Engine, Pipe, log_line
-from wire.messages import Auth, Goodbye, Welcome
+from tests.actors.links.engine import Engine, Pipe, log_line, progress
+from wire.messages import Auth, Goodbye, Release, Welcome
 from wire.rest.engines import Connection
+from wire.rest.stops import StopState
 from wire.session import CloseCode, State
-from wire.stops import Scope
+from wire.stops import Level, Scope
+from wire.values import StopPhase
 
 
 async def test_a_link_that_is_to_be_closed_does_not_wait_for_a_peer_that_takes_nothing(open_world, autojump_clock):
@@ -130,6 +133,81 @@ async def test_an_expired_token_closes_the_link_but_never_during_a_stop(open_wor
         assert free.pipe.closed_with == 4101
         assert stopped.pipe.closed_with is None
         assert stopped.session.state is State.LIVE
+
+
+TOKEN = 15 * 60
+GRACE = 30
+OFFLINE = 15  # after so long every link has looked at its clocks
+
+
+@pytest.mark.parametrize("taken", [1.0, TOKEN - 0.5, TOKEN + GRACE - 0.5])
+async def test_a_token_that_ends_in_the_middle_of_a_stop_ends_the_link_after_its_release_and_not_before(
+    open_world, autojump_clock, taken
+):
+    """Whenever in the token's life the stop comes, and whatever the engine still has to say of it."""
+    async with open_world(engines=1) as world:
+        engine = Engine("E1", obeys=False)
+        await world.connect(engine)
+        began = trio.current_time()
+        await trio.sleep(taken)
+        stop = await world.stop(level=Level.FLATTEN)
+        await trio.sleep(began + TOKEN + GRACE + 60 - trio.current_time())
+        (order,) = engine.stops()
+        for phase in (StopPhase.FROZEN, StopPhase.CANCELLED, StopPhase.FLATTENED, StopPhase.VERIFIED):
+            engine.say(progress(order, phase))
+        await world.state(stop, StopState.VERIFIED)
+        await trio.sleep(600)
+        assert engine.pipe.closed_with is None
+        assert engine.session.state is State.LIVE
+        engine.say(log_line(1))
+        await trio.sleep(1)
+        world.release(stop.stop_id)
+        await trio.sleep(OFFLINE)
+        assert [r.stop_ids for r in engine.of(Release)] == [[stop.stop_id]]  # said before the link ended
+        assert engine.pipe.closed_with == 4101
+        assert ("E1", "log-1") in world.ledger.rows
+        await world.connect(engine)
+        assert engine.of(Welcome)[-1].resumed
+        assert engine.latch == {}
+
+
+async def test_of_two_stops_the_last_to_be_released_lets_the_link_go_and_a_renewed_token_keeps_it(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        first = await world.stop(level=Level.HALT)
+        second = await world.stop(level=Level.CANCEL, scope=Scope.parse("engine:E1"))
+        await trio.sleep(TOKEN + GRACE + 60)
+        world.release(first.stop_id)
+        await trio.sleep(60)
+        assert engine.session.state is State.LIVE
+        engine.say(Auth(token="good"), id="a1")
+        await trio.sleep(1)
+        world.release(second.stop_id)
+        await trio.sleep(TOKEN)
+        assert engine.session.state is State.LIVE
+        await trio.sleep(GRACE + OFFLINE)
+        assert engine.pipe.closed_with == 4101
+
+
+async def test_a_token_ends_no_link_while_the_database_is_away_although_the_stop_over_it_is_released(
+    open_world, autojump_clock
+):
+    async with open_world(engines=1) as world:
+        engine = Engine("E1")
+        await world.connect(engine)
+        stop = await world.stop(level=Level.HALT)
+        await trio.sleep(TOKEN)
+        world.ledger.away = True
+        await trio.sleep(GRACE + 60)
+        world.release(stop.stop_id)
+        await trio.sleep(600)
+        assert engine.session.state is State.LIVE
+        world.ledger.away = False
+        await trio.sleep(OFFLINE)
+        assert engine.pipe.closed_with == 4101
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,9 +7,11 @@ import trio
 
 from actors.board import Board
 from actors.links.engine_link import EngineLink
+from actors.links.messages import DeliverRelease
 from actors.links.places import LinkDesk
 from actors.requests import ListEngines, Principal, TakeStop
-from actors.stops.effects import RaiseAlert
+from actors.stops.effects import RaiseAlert, SendRelease
+from actors.stops.parts import Instant
 from store.errors import Unavailable
 from store.logs import Committed
 from supervisor.actor import Actor
@@ -102,6 +104,15 @@ class World:
     async def stop(self, **fields):
         who = Principal(user_id="kim", username="kim", role=Role.OPERATOR, auth_time=START)
         return await self.system.ref("stops").ask(TakeStop(principal=who, request=StopRequest(**fields)), urgent=True)
+
+    def release(self, stop_id):
+        """Its whole procedure lies behind it: the register and every link hear of it now."""
+        book, now = self.desk.shelf.book, Instant(mono=trio.current_time(), wall=wall())
+        plan = book.plan_release(stop_id, [], resume=True, user_id="lee", reason="over", now=now)
+        for effect in book.apply_release(plan, now):
+            if isinstance(effect, SendRelease):
+                message = DeliverRelease(message=effect.message)
+                self.desk.shelf.links[effect.engine_id].tell(message, urgent=True)
 
     async def status(self, engine_id):
         rows = await self.system.ref("fleet").ask(ListEngines())
