@@ -331,11 +331,15 @@ def put(text: str, language: str) -> str:
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(_pattern(english), re.DOTALL), korean) for english, korean in KOREAN.items())
+    return compiled(KOREAN)
+
+
+def compiled(book: Mapping[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Every template of a book as a pattern with a group for each slot, and what it is in the other language."""
+    return tuple((re.compile(_pattern(english), re.DOTALL), other) for english, other in book.items())
 
 
 def _pattern(template: str) -> str:
-    """The template as a pattern with a group for each slot."""
     made, at = "", 0
     for slot in _SLOT.finditer(template):
         made += re.escape(template[at : slot.start()])
@@ -351,7 +355,7 @@ def _korean(text: str) -> str | None:
         return "; ".join(part or "" for part in parts)
     for pattern, korean in _patterns():
         if (found := pattern.fullmatch(text)) is not None:
-            return _filled(korean, {name: _value(name, value) for name, value in found.groupdict().items()})
+            return filled(korean, {name: _value(name, value) for name, value in found.groupdict().items()})
     if (left := _listed(text)) is not None:
         return left
     named = _NAMED.fullmatch(text)
@@ -359,7 +363,8 @@ def _korean(text: str) -> str | None:
     return f"{TERMS.get(named[1], named[1])}: {said}" if named is not None and said is not None else None
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str:
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """The template with its slots filled; ``values`` by the slot's whole name."""
     return _SLOT.sub(lambda slot: values[slot[1] + slot[2]], template)
 
 

@@ -13,10 +13,12 @@ import attrs
 
 from actors.incidents.report import STAGES, EngineIncident, IncidentReport
 from actors.incidents.words import LANGUAGES
+from wire.loglines import put_line
 from wire.phrases import put
+from wire.rest.records import LogRow
 from wire.rest.stops import Stop, TimelineEvent
 from wire.stops import Scope
-from wire.values import Flatness, StopPhase
+from wire.values import Flatness, LogCategory, StopPhase
 
 PLATFORM = "platform"
 KST = timezone(timedelta(hours=9))
@@ -236,11 +238,20 @@ def _log(report: IncidentReport, w: Mapping[str, str]) -> list[Block]:
     if report.log is None:
         return [Note(w["log_missing"])]
     rows = [
-        (_time(row.timestamp), row.engine_id, _word("category", row.category.value, w), row.message, row.reason or "")
+        (_time(row.timestamp), row.engine_id, _word("category", row.category.value, w), *_in_the_log(row, w))
         for row in report.log
     ]
     table = Table((w["time"], w["engine"], w["event"], w["message"], w["reason"]), rows)
     return [Note(w["log_cut"]), table] if report.log_is_cut else [table]
+
+
+def _in_the_log(row: LogRow, w: Mapping[str, str]) -> tuple[str, str]:
+    """Message and reason; what an engine says of itself in the reader's language, and its strategies' words as they
+    came."""
+    message, reason = row.message, row.reason or ""
+    if row.category is not LogCategory.SYSTEM:
+        return message, reason
+    return put_line(message, w["language"]), put_line(reason, w["language"])
 
 
 # --- how it is written ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import html.parser
 import re
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from actors.alarms.triggers import CLOCK_SKEW, ENGINE_LOST, NOT_JUDGED
@@ -231,6 +232,18 @@ def test_a_stop_that_still_runs_says_that_this_is_not_the_end():
     assert not running.complete
     assert EN["incomplete"] in page(running, "en")
     assert made(state=StopState.RUNNING, released_at=at(60)).complete
+
+
+def test_what_an_engine_says_of_itself_is_korean_and_what_its_strategies_say_as_it_came():
+    said = attrs.evolve(
+        line(1), category=LogCategory.SYSTEM, message="STOP HALT of engine:E1: the file STOP was put there",
+        reason="the file STOP was put there",
+    )  # fmt: skip
+    theirs = attrs.evolve(said, cursor=2, category=LogCategory.STRATEGY)
+    korean, english = (markdown(made([said, theirs]), language) for language in ("ko", "en"))
+    assert "| 정지 주문 중지, 범위 엔진 E1: 파일 STOP이(가) 놓임 | 파일 STOP이(가) 놓임 |" in korean
+    assert korean.count("STOP HALT of engine:E1: the file STOP was put there") == 1
+    assert english.count("STOP HALT of engine:E1: the file STOP was put there") == 2
 
 
 def test_a_log_that_was_cut_says_so():
