@@ -9,7 +9,7 @@ Ignorance opens HALT, never more and never less: of stops the journal does not k
 because the HALT covers them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import attrs
@@ -17,7 +17,7 @@ import attrs
 from store import platform, stops
 from store.database import Connection
 from store.journal_records import Genesis, JournalReading, JournalState, Replayed, StopNoted, evolve
-from wire.rest.stops import Stop
+from store.stops import Brief
 from wire.stops import Entry, Level, Register, Scope, ScopeKind
 
 LOST_JOURNAL = "lost_journal"
@@ -25,13 +25,15 @@ LOST_JOURNAL = "lost_journal"
 
 @attrs.frozen(kw_only=True)
 class DatabaseReading:
-    """The database's copy. ``journal_generation`` None: this database never saw a journal."""
+    """The database's copy, without the stories of its stops. ``journal_generation`` None: this database never saw a
+    journal. ``briefs`` are not needed for the rule of the start."""
 
     platform_id: str
     database_id: str
     journal_generation: int | None
     register: Register
     stops: dict[str, StopNoted]
+    briefs: Mapping[str, Brief] = attrs.field(factory=dict, repr=False)
 
     @property
     def is_new(self) -> bool:
@@ -64,28 +66,14 @@ class StartRegister:
 async def read_database(conn: Connection) -> DatabaseReading:
     """Needs a transaction of isolation repeatable_read."""
     identity = await platform.read(conn)
+    briefs = await stops.briefs(conn)
     return DatabaseReading(
         platform_id=identity.platform_id,
         database_id=identity.database_id,
         journal_generation=identity.journal_generation,
-        register=await stops.register(conn),
-        stops={stop.stop_id: noted(stop) for stop in await stops.everything(conn)},
-    )
-
-
-def noted(stop: Stop) -> StopNoted:
-    """The journal's record of a stop."""
-    return StopNoted(
-        stop_id=stop.stop_id,
-        request_id=stop.request_id,
-        scope=stop.scope,
-        level=stop.level,
-        stop_epoch=stop.epoch,
-        user_id=stop.user_id,
-        reason=stop.reason,
-        cause=stop.cause,
-        at=stop.requested_at,
-        drill=stop.drill,
+        register=stops.register_of(briefs, await stops.platform_epoch(conn)),
+        stops={stop_id: brief.noted for stop_id, brief in briefs.items()},
+        briefs=briefs,
     )
 
 
@@ -140,10 +128,11 @@ def _settled_floor(journal: JournalReading, findings: tuple[str, ...]) -> int | 
 def _union(written: Replayed, database: DatabaseReading | None, *, floor: int | None) -> Replayed:
     if database is None:
         return written
-    register = written.register.at_least(database.register.epoch)
+    counted: dict[str, Entry] = {}
     for stop_id, entry in database.register.entries.items():
         settled = stop_id not in written.register.entries and (floor is None or entry.stop_epoch <= floor)
-        register = register.with_stop(stop_id, entry if settled else attrs.evolve(entry, released_epoch=None))
+        counted[stop_id] = entry if settled else attrs.evolve(entry, released_epoch=None)
+    register = written.register.at_least(database.register.epoch).merge(Register(entries=counted))
     for stop_id, epoch in written.releases.items():
         register = register.with_release([stop_id], epoch)
     details = {**database.stops, **written.stops}
@@ -152,6 +141,8 @@ def _union(written: Replayed, database: DatabaseReading | None, *, floor: int | 
 
 
 def _detailed(stop: StopNoted, entry: Entry) -> StopNoted:
+    if (stop.scope, stop.level, stop.stop_epoch) == (entry.scope, entry.level, entry.stop_epoch):
+        return stop
     return evolve(stop, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch)
 
 

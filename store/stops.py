@@ -4,7 +4,7 @@ Every function that writes an epoch takes the ``term`` of the platform that writ
 platform has started since. They need a transaction (``tx={}``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import attrs
 
 from store import platform
 from store.database import Connection
+from store.journal_records import StopNoted
 from store.jsoncolumn import from_json, to_json
 from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.stops import Entry, Level, Register, Scope
@@ -21,6 +22,23 @@ _COLUMNS = (
     "stop_id, request_id, stop_epoch, released_epoch, scope, level, user_id, username, reason, cause, drill,"
     " requested_at, released_at, delivered, engines, durable, state, results, timeline"
 )
+
+
+BRIEFS_AT_ONCE = 2000
+FULL_AT_ONCE = 20
+"""Rows of one statement: a stop of five hundred engines is 1 MB, and every statement has its time limit."""
+
+
+@attrs.frozen(kw_only=True)
+class Brief:
+    """A stop without its story: what the register, and whoever asks for it again, need of one that is long over."""
+
+    noted: StopNoted
+    entry: Entry
+    released_at: datetime | None
+    delivered: int
+    engines: int
+    state: StopState
 
 
 @attrs.frozen(kw_only=True)
@@ -105,9 +123,69 @@ async def release(conn: Connection, term: int, stop_ids: Sequence[str], epoch: i
 
 async def register(conn: Connection) -> Register:
     """This copy of the register: every stop ever, open or released, and the highest epoch ever noted."""
-    rows = await conn.fetch("select stop_id, scope, level, stop_epoch, released_epoch from stops")
-    floor = await conn.fetchval("select epoch from platform")
-    return Register(entries={row["stop_id"]: _entry(row) for row in rows}, floor=floor)
+    return register_of(await briefs(conn), await platform_epoch(conn))
+
+
+async def platform_epoch(conn: Connection) -> int:
+    """The highest epoch ever noted."""
+    epoch: int = await conn.fetchval("select epoch from platform")
+    return epoch
+
+
+def register_of(known: Mapping[str, Brief], floor: int) -> Register:
+    return Register(entries={stop_id: brief.entry for stop_id, brief in known.items()}, floor=floor)
+
+
+async def briefs(conn: Connection) -> dict[str, Brief]:
+    """Every stop ever, oldest first. What many of them have in common is there once."""
+    found: dict[str, Brief] = {}
+    words: dict[str, str] = {}
+    scopes: dict[str, Scope] = {}
+    last = 0
+    while True:
+        rows = await conn.fetch(
+            "select cursor, stop_id, request_id, stop_epoch, released_epoch, scope, level, user_id, username, reason,"
+            " cause, drill, requested_at, released_at, delivered, engines, state"
+            " from stops where cursor > $1 order by cursor limit $2",
+            *(last, BRIEFS_AT_ONCE),
+        )
+        for row in rows:
+            brief = _brief(row, words, scopes)
+            found[brief.noted.stop_id] = brief
+        if len(rows) < BRIEFS_AT_ONCE:
+            return found
+        last = rows[-1]["cursor"]
+
+
+def _brief(row: asyncpg.Record, words: dict[str, str], scopes: dict[str, Scope]) -> Brief:
+    def once(text: str) -> str:
+        return words.setdefault(text, text)
+
+    stop_id, username = row["stop_id"], row["username"]
+    if (scope := scopes.get(row["scope"])) is None:
+        scope = scopes[row["scope"]] = Scope.parse(row["scope"])
+    entry = Entry(scope, Level(row["level"]), row["stop_epoch"], row["released_epoch"])
+    noted = StopNoted(
+        stop_id=stop_id,
+        request_id=stop_id if row["request_id"] == stop_id else row["request_id"],
+        scope=scope,
+        level=entry.level,
+        stop_epoch=entry.stop_epoch,
+        user_id=once(row["user_id"]),
+        reason=once(row["reason"]),
+        cause=once(row["cause"]),
+        at=row["requested_at"],
+        drill=row["drill"],
+        username=once(username) if username is not None else None,
+    )
+    return Brief(
+        noted=noted,
+        entry=entry,
+        released_at=row["released_at"],
+        delivered=row["delivered"],
+        engines=row["engines"],
+        state=StopState(row["state"]),
+    )
 
 
 async def get(conn: Connection, stop_id: str) -> Stop | None:
@@ -133,9 +211,13 @@ async def open_stops(conn: Connection) -> list[Stop]:
     return [_stop(row) for row in rows]
 
 
-async def everything(conn: Connection) -> list[Stop]:
-    """Every stop ever, for the start."""
-    return [_stop(row) for row in await conn.fetch(f"select {_COLUMNS} from stops order by cursor")]
+async def some(conn: Connection, stop_ids: Iterable[str]) -> list[Stop]:
+    """These stops with all that is known of them, oldest first."""
+    wanted, found = list(stop_ids), []
+    for begin in range(0, len(wanted), FULL_AT_ONCE):
+        part = wanted[begin : begin + FULL_AT_ONCE]
+        found += await conn.fetch(f"select cursor, {_COLUMNS} from stops where stop_id = any($1)", part)
+    return [_stop(row) for row in sorted(found, key=lambda row: row["cursor"])]
 
 
 async def written(conn: Connection, stop_ids: Iterable[str]) -> set[str]:

@@ -163,6 +163,11 @@ class Entry:
     def is_open(self) -> bool:
         return self.released_epoch is None or self.released_epoch < self.stop_epoch
 
+    @property
+    def highest(self) -> int:
+        """The higher one of its epochs."""
+        return max(self.stop_epoch, self.released_epoch or 0)
+
     def merge(self, other: "Entry") -> "Entry":
         """The least entry that is above both. Copies that disagree about the scope mean everything."""
         released = [e for e in (self.released_epoch, other.released_epoch) if e is not None]
@@ -175,42 +180,79 @@ class Entry:
 
 
 @attrs.frozen
+class _Summary:
+    """What is worked out of these ``entries``: the open ones, and the highest epoch."""
+
+    entries: Mapping[str, Entry]
+    open: Mapping[str, Entry]
+    highest: int
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Entry]) -> Self:
+        highest = max((e.highest for e in entries.values()), default=0)
+        return cls(entries, {i: e for i, e in entries.items() if e.is_open}, highest)
+
+    def after(self, entries: Mapping[str, Entry], changed: Iterable[str]) -> "_Summary":
+        """Of ``entries``, which differ from these in what is ``changed``; epochs only rise."""
+        still, highest = dict(self.open), self.highest
+        for stop_id in changed:
+            entry = entries[stop_id]
+            highest = max(highest, entry.highest)
+            if entry.is_open:
+                still[stop_id] = entry
+            else:
+                still.pop(stop_id, None)
+        return _Summary(entries, still, highest)
+
+
+@attrs.frozen
 class Register:
-    """An immutable register of stops; every change returns a new one. ``floor`` is an epoch seen elsewhere."""
+    """An immutable register of stops; every change returns a new one. ``floor`` is an epoch seen elsewhere.
+
+    It may hold every stop of many years: what is asked of the open ones does not look at the others.
+    """
 
     entries: Mapping[str, Entry] = attrs.field(factory=dict)
     floor: int = 0
+    _summary: _Summary | None = attrs.field(default=None, eq=False, repr=False)
+
+    def _summed(self) -> _Summary:
+        if self._summary is None or self._summary.entries is not self.entries:
+            object.__setattr__(self, "_summary", _Summary.of(self.entries))
+        assert self._summary is not None
+        return self._summary
 
     @property
     def epoch(self) -> int:
         """The highest epoch found anywhere in this copy. The next one must be strictly above it."""
-        seen = [e.stop_epoch for e in self.entries.values()]
-        seen += [e.released_epoch for e in self.entries.values() if e.released_epoch is not None]
-        return max([self.floor, *seen])
+        return max(self.floor, self._summed().highest)
 
     def at_least(self, epoch: int) -> "Register":
-        return attrs.evolve(self, floor=max(self.floor, epoch))
+        return Register(self.entries, max(self.floor, epoch), self._summed())
 
     def with_stop(self, stop_id: str, entry: Entry) -> "Register":
         known = self.entries.get(stop_id)
-        return attrs.evolve(self, entries={**self.entries, stop_id: known.merge(entry) if known else entry})
+        entries = {**self.entries, stop_id: known.merge(entry) if known else entry}
+        return Register(entries, self.floor, self._summed().after(entries, [stop_id]))
 
     def with_release(self, stop_ids: Iterable[str], epoch: int) -> "Register":
         """Releases what was open at ``epoch``. An id that is not known is left alone: nothing is released unseen."""
-        entries = dict(self.entries)
+        entries, changed = dict(self.entries), []
         for stop_id in stop_ids:
             if (known := entries.get(stop_id)) is not None:
                 entries[stop_id] = known.merge(attrs.evolve(known, released_epoch=epoch))
-        return attrs.evolve(self, entries=entries, floor=max(self.floor, epoch))
+                changed.append(stop_id)
+        return Register(entries, max(self.floor, epoch), self._summed().after(entries, changed))
 
     def merge(self, other: "Register") -> "Register":
-        merged = attrs.evolve(self, floor=max(self.floor, other.floor))
+        entries = dict(self.entries)
         for stop_id, entry in other.entries.items():
-            merged = merged.with_stop(stop_id, entry)
-        return merged
+            known = entries.get(stop_id)
+            entries[stop_id] = known.merge(entry) if known else entry
+        return Register(entries, max(self.floor, other.floor))
 
     def open_stops(self) -> Iterator[tuple[str, Entry]]:
-        return ((stop_id, entry) for stop_id, entry in self.entries.items() if entry.is_open)
+        return iter(self._summed().open.items())
 
     def released_ids(self) -> list[str]:
         return [stop_id for stop_id, entry in self.entries.items() if not entry.is_open]

@@ -3,6 +3,7 @@
 import attrs
 
 from actors.stops.effects import Words
+from actors.stops.past import Over
 from actors.stops.shelf import StopLane
 from store.releases import ReleaseRow
 from supervisor.message import Request
@@ -103,13 +104,15 @@ class LiftHold:
 
 @attrs.frozen(kw_only=True)
 class StopsRead(Request[None]):
-    """What the database knows of stops, read after a start without it."""
+    """What the database knows of stops, read after a start without it. ``views``: of those that may be open, and of
+    the newest; ``past``: of the others, without their stories."""
 
     register: Register
     words: dict[str, Words]
     views: list[Stop]
     requests: dict[str, str]
     releases: list[ReleaseRow]
+    past: list[Over] = attrs.field(factory=list)
 
 
 # --- a link to the parameters -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ then on epochs may be written to it.
 import logging
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -23,6 +23,7 @@ from actors.platform.opening import another_ring, kept_stops, take_office
 from actors.platform.services import Services
 from actors.requests import COORDINATOR, FLEET, EngineEnrolled
 from actors.stops.copies import words_of
+from actors.stops.past import over_of
 from store import audit, engines, idempotency, platform, sessions, settings, users
 from store.database import Connection, Database
 from store.errors import StaleTerm, StoreError
@@ -69,7 +70,8 @@ class ForgetExpired:
 
 
 class DatabaseOffice(Actor):
-    """``usurped`` is called when another platform has taken the database: this one may not go on."""
+    """``usurped`` is called when another platform has taken the database: this one may not go on. ``open_stops``: the
+    ids of those that are open here."""
 
     def __init__(
         self,
@@ -77,12 +79,14 @@ class DatabaseOffice(Actor):
         standing: Standing,
         dsn: str,
         journal_generation: Callable[[], int],
+        open_stops: Callable[[], Iterable[str]],
         usurped: Callable[[str], object],
     ) -> None:
         self._services = services
         self._standing = standing
         self._dsn = dsn
         self._journal_generation = journal_generation
+        self._open_stops = open_stops
         self._usurped = usurped
 
     async def started(self) -> None:
@@ -149,7 +153,7 @@ class DatabaseOffice(Actor):
         if not await db.run(platform.bind_key_check, self._services.keyring.check):
             raise another_ring(keys)
         reading = await db.run(read_database, tx={"isolation": "repeatable_read"})
-        kept = await db.run(kept_stops)
+        kept = await db.run(kept_stops, reading.briefs, list(self._open_stops()))
         self._standing.platform_id, self._standing.tenure = reading.platform_id, tenure
         self.context.spawn(self._hold, tenure, name="tenure")
         await db.run(platform.note_journal, tenure.term, self._journal_generation())
@@ -159,6 +163,7 @@ class DatabaseOffice(Actor):
             views=kept.views,
             requests=kept.requests,
             releases=kept.releases,
+            past=[over_of(brief, words_of(brief.noted)) for brief in kept.past],
         )
         await self.context.find(COORDINATOR).ask(read, timeout=ASK_SECONDS)
         await know_engines(db, self._services.enrolled)

@@ -6,10 +6,11 @@ and ``actors.platform.database_office`` joins the two later. Nothing here listen
 
 import contextlib
 import fcntl
+import heapq
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import trio
 from actors.config import PlatformSettings
 from actors.errors import Refused
 from actors.stops.effects import AuditStop
+from actors.stops.ledger import UNFOLDED
 from actors.stops.untold import decisions
 from store import audit, links, platform, releases, settings, stops
 from store.database import Connection, Database
@@ -30,6 +32,7 @@ from store.links import LinkRow
 from store.migrate import migrate
 from store.releases import ReleaseRow
 from store.start import DatabaseReading, StartRegister, merge_at_start, read_database
+from store.stops import Brief
 from store.tenure import AnotherPlatform, Tenure
 from wire.rest.stops import Stop
 
@@ -42,11 +45,14 @@ log = logging.getLogger(__name__)
 
 @attrs.frozen(kw_only=True)
 class KeptStops:
-    """What the database knows of stops beyond the register. ``releases``: the requests that wait for a decision."""
+    """What the database knows of stops beyond the register. ``views``: with their stories, those that may be open, the
+    newest, and what came since a request for a release that waits; ``past``: the others without. ``releases``: the
+    requests that wait for a decision."""
 
     views: list[Stop]
     requests: dict[str, str]
     releases: list[ReleaseRow]
+    past: list[Brief] = attrs.field(factory=list)
 
 
 @attrs.define(kw_only=True)
@@ -145,9 +151,12 @@ async def _opened(here: PlatformSettings, db: Database, keys: KeyFile, tenure: T
     db.audit_key = keyring.derive("audit chain")
     key = keyring.derive("stop journal")
     reading = read_journal(journal_path, key)
-    database, kept = await _read(db) if tenure is not None else (None, None)
+    database = await db.run(read_database, tx={"isolation": "repeatable_read"}) if tenure is not None else None
     now = datetime.now(UTC)
     start = merge_at_start(reading, database, now=now, new_id=lambda: str(uuid.uuid4()))
+    kept = None
+    if database is not None:
+        kept = await db.run(kept_stops, database.briefs, [stop_id for stop_id, _ in start.register.open_stops()])
     journal = _journal(journal_path, key, reading, start)
     if tenure is not None and not await db.run(platform.bind_key_check, keyring.check):
         raise another_ring(keys)
@@ -197,11 +206,6 @@ async def _keys(keys: KeyFile, db: Database, tenure: Tenure | None, *, journal_e
     return ring
 
 
-async def _read(db: Database) -> tuple[DatabaseReading, KeptStops]:
-    database = await db.run(read_database, tx={"isolation": "repeatable_read"})
-    return database, await db.run(kept_stops)
-
-
 async def _untold(db: Database, tenure: Tenure | None, reading: JournalReading, now: datetime) -> list[AuditStop]:
     """What an earlier platform decided and could not tell the audit log; without the database, whatever it decided."""
     if reading.state is JournalState.FOREIGN:
@@ -211,12 +215,31 @@ async def _untold(db: Database, tenure: Tenure | None, reading: JournalReading, 
     return [entry for entry in decided if missing is None or entry.id in missing]
 
 
-async def kept_stops(conn: Connection) -> KeptStops:
+async def kept_stops(conn: Connection, briefs: Mapping[str, Brief], maybe_open: Iterable[str]) -> KeptStops:
+    """``maybe_open``: in any copy; what is open in the database itself is read in any case."""
+    waiting = await releases.everyone_waiting(conn)
+    wanted = read_whole(briefs, maybe_open, waiting)
     return KeptStops(
-        views=await stops.everything(conn),
+        views=await stops.some(conn, wanted),
         requests=await stops.requests(conn),
-        releases=await releases.everyone_waiting(conn),
+        releases=waiting,
+        past=[brief for stop_id, brief in briefs.items() if stop_id not in wanted],
     )
+
+
+def read_whole(
+    briefs: Mapping[str, Brief], maybe_open: Iterable[str], waiting: Sequence[ReleaseRow], *, newest: int = UNFOLDED
+) -> set[str]:
+    """Of which stops everything is read at the start."""
+    last = heapq.nlargest(newest, briefs.values(), key=lambda brief: brief.entry.stop_epoch)
+    since = min((row.seen_epoch for row in waiting), default=None)
+    wanted = {brief.noted.stop_id for brief in last}
+    wanted |= {row.stop_id for row in waiting if row.stop_id in briefs}
+    wanted |= {stop_id for stop_id in maybe_open if stop_id in briefs}
+    for stop_id, brief in briefs.items():
+        if brief.entry.is_open or (since is not None and brief.entry.stop_epoch > since):
+            wanted.add(stop_id)
+    return wanted
 
 
 def _journal(path: Path, key: bytes, reading: JournalReading, start: StartRegister) -> StopJournal:

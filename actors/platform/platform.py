@@ -160,6 +160,7 @@ async def _run_beside(
 
 async def _run(settings: PlatformSettings, db: Database, dsn: str, task_status: trio.TaskStatus[Services]) -> None:
     opened = await open_memory(settings, db, dsn)
+    journal, tenure = opened.journal, opened.tenure
     ending = Ending()
     try:
         async with open_system(
@@ -169,14 +170,15 @@ async def _run(settings: PlatformSettings, db: Database, dsn: str, task_status: 
             await system.start_child(NAME, ChildSpec(id="signals", factory=lambda: Signals(ending)))
             services = await _make_services(settings, db, opened, system)
             await _grow(services, opened, dsn, ending)
+            del opened  # with all that was read of old stops
             task_status.started(services)
             await trio.Event().wait()
     except SupervisorError as error:
         raise _cause_of(error) from error
     finally:
-        opened.journal.close()
-        if opened.tenure is not None:
-            opened.tenure.end()
+        journal.close()
+        if tenure is not None:
+            tenure.end()
     if ending.refused is not None:
         raise Refused(ending.refused)
 
@@ -304,7 +306,14 @@ class _Parts:
         )
         yield _child(
             DATABASE_OFFICE,
-            lambda: DatabaseOffice(s, self.standing, dsn, self.copies.generation, ending.usurped),
+            lambda: DatabaseOffice(
+                s,
+                self.standing,
+                dsn,
+                self.copies.generation,
+                lambda: (stop_id for stop_id, _ in shelf.book.register.open_stops()),
+                ending.usurped,
+            ),
         )
         yield _child(WATCH, self._watch)
         yield _child(
@@ -349,7 +358,7 @@ class _Parts:
 
     def _drill(self) -> DrillStatus:
         return drill_status(
-            self.shelf.book.runs.values(),
+            self.shelf.book.drills_of(),
             datetime.now(UTC),
             days=self.services.settings.drill_days,
             known=self.standing.tenure is not None,

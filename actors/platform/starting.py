@@ -1,7 +1,7 @@
 """The stops at the start: what the copies say together, and what a local operator left for this moment."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from actors.stops.copies import StopCopies, noted, words_of
 from actors.stops.effects import AuditStop, Effect, RaiseAlert, RecordStop, StopChanged
 from actors.stops.ledger import Prove
 from actors.stops.parts import Instant
+from actors.stops.past import Over, over_of
 from actors.stops.recalling import recall
 from actors.stops.records import NotKept
 from actors.stops.reopening import Check
@@ -51,7 +52,7 @@ def begin(
     book.roster.is_complete = enrolled.is_complete
     now = Instant(trio.current_time(), datetime.now(UTC))
     if opened.kept is not None:
-        book.remember(opened.kept.views, opened.kept.requests, now)
+        book.remember(opened.kept.views, opened.kept.requests, now, past=_past(opened))
         _newest_words(book, opened)
     first = book.recover({stop_id: words_of(s) for stop_id, s in opened.start.stops.items()}, now)
     first += book.fill_in(now)
@@ -60,6 +61,14 @@ def begin(
     first += _lost_journal(opened, now)
     first += _left_stops(home, book, copies, now)
     return Begun(book=book, first=first)
+
+
+def _past(opened: Opened) -> Iterator[Over]:
+    """In the words of the newest copy."""
+    for brief in opened.kept.past if opened.kept is not None else ():
+        stop_id = brief.noted.stop_id
+        newer = opened.start.register.entries[stop_id].stop_epoch > brief.entry.stop_epoch
+        yield over_of(brief, words_of(opened.start.stops[stop_id] if newer else brief.noted))
 
 
 def _newest_words(book: StopBook, opened: Opened) -> None:

@@ -13,6 +13,7 @@ import attrs
 from actors.requests import Refusal
 from actors.stops.effects import Effect, SendRelease, SendStop, StopChanged, Words
 from actors.stops.parts import Instant, contradicted, overdue, progressed, received, sent, timed_out
+from actors.stops.past import Over
 from actors.stops.plans import Kept, ReleasePlan, Taken
 from actors.stops.reopening import MAX_EPOCH, alias
 from actors.stops.returns import Returns
@@ -51,8 +52,11 @@ class StopBook(Returns):
                 effects.append(StopChanged(stop_id=stop_id))
         return effects
 
-    def remember(self, views: Iterable[Stop], requests: Mapping[str, str], now: Instant) -> None:
-        """What the database keeps of earlier stops, so that a repeated request finds its stop, released or not."""
+    def remember(
+        self, views: Iterable[Stop], requests: Mapping[str, str], now: Instant, *, past: Iterable[Over] = ()
+    ) -> None:
+        """What the database keeps of earlier stops, so that a repeated request finds its stop, released or not. Of the
+        ``past`` ones only what is released stays there; of another the database has more than it is given here."""
         for view in views:
             entry = self.register.entries.get(view.stop_id)
             if entry is not None and self._is_news(view.stop_id):
@@ -60,9 +64,18 @@ class StopBook(Returns):
                     stop_id=view.stop_id, scope=entry.scope, level=entry.level, stop_epoch=entry.stop_epoch
                 )
                 self.runs[view.stop_id] = Run.restored(view, entry, self._prove(record), now)
+        for over in past:
+            entry, run = self.register.entries.get(over.stop_id), self.runs.get(over.stop_id)
+            if run is not None:
+                run.is_continued = True
+            elif entry is not None and not entry.is_open:
+                self.past.add(over)
         for request_id, stop_id in requests.items():
-            if (run := self.runs.get(stop_id)) is not None:
-                self._requests.setdefault((request_id, run.scope), stop_id)
+            known = self.runs.get(stop_id) or self.past.get(stop_id)
+            if known is not None:
+                said = known.words.request_id
+                key = (said if said == request_id else request_id, self.register.entries[stop_id].scope)
+                self._requests.setdefault(key, known.stop_id)
 
     def merge(
         self, other: Register, words: Mapping[str, Words], now: Instant, *, decided: bool = False
@@ -70,7 +83,11 @@ class StopBook(Returns):
         """A copy that could not be read before. A release in it counts only for a stop that is unknown here.
         ``decided``: it is no copy, the emergency thread has decided these stops in this platform's place."""
         effects: list[Effect] = []
+        news = {i: e for i, e in other.entries.items() if not e.is_open and i not in self.register.entries}
+        self.register = self.register.merge(Register(entries=news))
         for stop_id, theirs in other.entries.items():
+            if stop_id in news:
+                continue
             ours = self.register.entries.get(stop_id)
             entry = theirs if ours is None else attrs.evolve(theirs, released_epoch=None)
             self.register = self.register.with_stop(stop_id, entry)
@@ -133,6 +150,8 @@ class StopBook(Returns):
             known = self._requests.get((request.request_id, request.scope))
             if known is not None and (run := self.runs.get(known)) is not None:
                 return self._again(run, request, words, now)
+            if known is not None and known in self.past:
+                return Taken(stop_id=known, effects=[], decided=False)
         if (run := self._open_run_of(request.scope)) is not None:
             if request.request_id is not None:
                 self._requests[(request.request_id, request.scope)] = run.stop_id
@@ -146,11 +165,12 @@ class StopBook(Returns):
         """Whether an Idempotency-Key that led to a stop means a new one now: that stop has been released, and somebody
         else had used the key, or a day ago. A key is one person's, for 24 hours; a request_id is everybody's, for ever.
         """
-        run = self.runs.get(self._requests.get((key, scope), ""))
-        if run is None or self._is_open(run.stop_id):
+        stop_id = self._requests.get((key, scope), "")
+        words = self.words_of(stop_id)
+        if words is None or self._is_open(stop_id):
             return False
-        asker = self._askers.get((key, scope), run.words.user_id)
-        return asker != user_id or now.wall - run.words.requested_at > KEY_LIFETIME
+        asker = self._askers.get((key, scope), words.user_id)
+        return asker != user_id or now.wall - words.requested_at > KEY_LIFETIME
 
     def local_stop(self, engine_id: str, stop: LocalStop, now: Instant) -> list[Effect]:
         """An engine stopped itself: that becomes a stop of its own, under the engine's id for it."""
@@ -158,7 +178,7 @@ class StopBook(Returns):
         known = self.register.entries.get(stop.id)
         stop_id = stop.id if known is None or known.scope == scope else alias(engine_id, stop.id)
         self._names.setdefault(engine_id, {})[stop.id] = stop_id
-        if stop_id in self.runs and not self._is_open(stop_id):
+        if (stop_id in self.runs or stop_id in self.past) and not self._is_open(stop_id):
             return []  # told again after its release
         if stop_id in self.runs and self.runs[stop_id].level >= stop.level:
             return []
@@ -406,9 +426,9 @@ class StopBook(Returns):
     def go_on(self, stop_id: str, user_id: str, now: Instant, *, username: str | None = None) -> Taken | Refusal:
         """A person wants what is left of an open stop done now, also in another trading session."""
         run = self.runs.get(stop_id)
-        if run is None:
+        if run is None and stop_id not in self.past:
             return Refusal(status=404, error="error_not_found", reason="there is no such stop")
-        if not self._is_open(stop_id):
+        if run is None or not self._is_open(stop_id):
             return Refusal(status=409, error="error_stop_released", reason="the stop has been released")
         entry = Entry(run.scope, run.level, self._next_epoch())
         self.register = self.register.with_stop(stop_id, entry)

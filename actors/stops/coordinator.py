@@ -46,7 +46,7 @@ from actors.stops.recalling import recall
 from actors.stops.records import StopRecords
 from actors.stops.release_work import Releases
 from actors.stops.shelf import StopShelf
-from supervisor.actor import Actor, handles
+from supervisor.actor import Actor, Reply, handles
 from supervisor.message import DEFERRED
 from supervisor.reason import ExitReason
 from wire.messages import EmergencyStop
@@ -123,7 +123,14 @@ class Coordinator(Actor):
         self._carry_out(_marked(taken.effects) if who.degraded else taken.effects)
         if taken.decided:
             self._void(taken.stop_id)
+        elif taken.stop_id in book.past:
+            self.context.spawn(self._tell_earlier, taken.stop_id, self.context.defer(), name="an earlier stop")
+            return cast("Stop | Refusal", DEFERRED)
         return self._keeping.put(taken.stop_id)
+
+    async def _tell_earlier(self, stop_id: str, reply: Reply) -> None:
+        """Nothing was to be decided and nothing is sent: whoever repeats an old request may wait for the database."""
+        reply.send(await self._keeping.put_earlier(stop_id))
 
     @handles(ContinueStop)
     async def on_continue(self, msg: ContinueStop) -> Stop | Refusal:
@@ -219,7 +226,7 @@ class Coordinator(Actor):
         """The database is back after a start without it."""
         book, now = self._shelf.book, self._now()
         effects = book.merge(msg.register, msg.words, now)
-        book.remember(msg.views, msg.requests, now)
+        book.remember(msg.views, msg.requests, now, past=msg.past)
         self._carry_out([*effects, *book.fill_in(now)])
         for case in recall(self._shelf.desk, book, msg.releases, now):
             self._keeping.settled(case)
@@ -274,8 +281,8 @@ class Coordinator(Actor):
             self._keeping.settled(case)
 
     def _void_since(self, before: Mapping[str, Entry]) -> None:
-        for stop_id, entry in self._shelf.book.register.entries.items():
-            if entry.is_open and entry != before.get(stop_id):
+        for stop_id, entry in self._shelf.book.register.open_stops():
+            if entry != before.get(stop_id):
                 self._void(stop_id)
 
     # --- carrying out ---

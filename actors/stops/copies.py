@@ -69,6 +69,12 @@ class StopCopies:
     async def save_stop(self, stop: Stop) -> None:
         await self._run(stops.save, self._my_term(), stop)
 
+    async def read_stop(self, stop_id: str) -> Stop | None:
+        try:
+            return await self._db.run(stops.get, stop_id)
+        except StoreError as error:
+            raise NotKept(str(error)) from None
+
     # --- releases ---
 
     async def risk_users(self) -> list[str]:

@@ -7,11 +7,12 @@ more.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from actors.stops.past import Over
 from actors.stops.run import Run
 from wire.rest.engines import DrillStatus
 
 
-def drill_status(runs: Iterable[Run], now: datetime, *, days: int, known: bool) -> DrillStatus:
+def drill_status(runs: Iterable[Run | Over], now: datetime, *, days: int, known: bool) -> DrillStatus:
     """``days``: how often there should be one, 0 for never. ``known``: earlier stops have been read."""
     last = max((r for r in runs if r.words.drill), key=lambda r: r.words.requested_at, default=None)
     at = last.words.requested_at if last is not None else None

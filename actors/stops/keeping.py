@@ -5,7 +5,8 @@ restart of the coordinator. A journal that fails or hangs is reported and never 
 either the journal or the database has it.
 """
 
-from collections import deque
+import contextlib
+from collections import Counter, deque
 from collections.abc import Callable
 
 import trio
@@ -25,6 +26,9 @@ RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 HUNG_SECONDS = 2.0
 JOURNAL_HEAD_START_SECONDS = 0.5
 JOURNAL_LIMIT = 10_000
+EARLIER = 20
+EARLIER_SECONDS = 0.5
+"""Whoever asks again for a stop that is long over waits so long for the database; so many such answers are kept."""
 CALM_SECONDS = 0.25
 """How long the database waits for the end of a running stop that the journal has: a copy of each step serves nobody."""
 
@@ -62,6 +66,8 @@ class StopKeeping:
         self._save_bell = trio.Event()
         self._writing_since: float | None = None
         self._saving = False
+        self._being_saved: Counter[str] = Counter()
+        self._earlier: deque[str] = deque()
 
     # --- noting, never waiting ---
 
@@ -86,10 +92,33 @@ class StopKeeping:
         self._board.put(stop_id, view)
         return view
 
+    async def put_earlier(self, stop_id: str) -> Stop:
+        """The same of a stop that is long over: all of it, where the database answers in time."""
+        found = None
+        with trio.move_on_after(EARLIER_SECONDS), contextlib.suppress(NotKept):
+            found = await self._records.read_stop(stop_id)
+        entry, over = self._book.register.entries[stop_id], self._book.past.get(stop_id)
+        if over is None:
+            return self.put(stop_id)  # it was opened again in the meantime
+        view = found or over.view(entry)
+        self._board.put(stop_id, view)
+        self._earlier.append(stop_id)
+        if len(self._earlier) > EARLIER:
+            self._drop(self._earlier.popleft())
+        return view
+
     def fold(self) -> None:
         """Called regularly: what is long over, shown and written is packed, and found in the database."""
-        stop_id = self._book.fold_one(lambda i: i not in self._to_save and i not in self._to_show)
+        stop_id = self._book.fold_one(self._is_written)
         if stop_id is not None:
+            self._board.drop(stop_id)
+        self._book.put_away_one(self._is_written)
+
+    def _is_written(self, stop_id: str) -> bool:
+        return stop_id not in self._to_save and stop_id not in self._to_show and not self._being_saved[stop_id]
+
+    def _drop(self, stop_id: str) -> None:
+        if stop_id in self._book.past:
             self._board.drop(stop_id)
 
     def watch(self, now: float) -> None:
@@ -168,16 +197,28 @@ class StopKeeping:
         while self._to_save:
             stop_id = next(iter(self._to_save))
             del self._to_save[stop_id]
-            view = self._book.view(stop_id)
             try:
-                await self._records.save_stop(view)
-            except NotKept:
-                self._to_save[stop_id] = None
+                await self.save(stop_id)
+            except BaseException:
+                self._to_save[stop_id] = None  # also when it was only given up: it may not be there
                 raise
-            self.became_durable(stop_id, view.epoch)
         while self._to_settle:
             await self._records.settle_case(self._to_settle[0])
             self._to_settle.popleft()
+
+    async def save(self, stop_id: str) -> None:
+        """The present view into the database. Raises NotKept."""
+        self._being_saved[stop_id] += 1
+        try:
+            if self._book.runs[stop_id].is_continued:
+                earlier = await self._records.read_stop(stop_id)
+                self._book.runs[stop_id].join(earlier)
+            view = self._book.view(stop_id)
+            await self._records.save_stop(view)
+        finally:
+            self._being_saved[stop_id] -= 1
+            self._being_saved += Counter()  # forgets what is at zero
+        self.became_durable(stop_id, view.epoch)
 
     async def journal_first(self, seconds: float) -> None:
         """A database that is ahead of the journal after a crash looks like a lost journal. It never waits longer, and

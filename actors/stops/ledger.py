@@ -4,10 +4,11 @@
 fresh part for every engine a stop concerns, and the effects that follow from opening a stop or from a step of a part.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from actors.stops.effects import AuditStop, Effect, RecordStop, SendStop, StopChanged, Words
 from actors.stops.parts import Instant, Part, begun
+from actors.stops.past import Over, Past
 from actors.stops.reopening import Check
 from actors.stops.roster import Roster
 from actors.stops.run import Run, alert, detail, named
@@ -20,6 +21,8 @@ from wire.values import StopPhase
 Prove = Callable[[StopRecord], str]
 UNFOLDED = 20
 """How many released stops are kept as they were; what came before them is packed."""
+FOLDED = 200
+"""How many are kept packed; of what came before them nothing is kept that the database has."""
 
 
 class StopLedger:
@@ -28,6 +31,7 @@ class StopLedger:
     def __init__(self, register: Register, *, prove: Prove, is_ours: Check, new_id: Callable[[], str]) -> None:
         self.register = register
         self.runs: dict[str, Run] = {}
+        self.past = Past()
         self.roster = Roster()
         self.connected: set[str] = set()
         self._prove = prove
@@ -87,6 +91,29 @@ class StopLedger:
         run = next((run for run in over[UNFOLDED:] if may(run.stop_id)), None)
         return run.stop_id if run is not None and run.fold() else None
 
+    def put_away_one(self, may: Callable[[str], bool]) -> str | None:
+        """Of one packed stop only what a decision may need is kept, but of none of the newest ``FOLDED``. ``may``: the
+        database has all of it. Returns its id."""
+        packed = [r for r in self.runs.values() if r.is_folded and not self._is_open(r.stop_id)]
+        if len(packed) <= FOLDED:
+            return None
+        packed.sort(key=lambda run: run.epoch)
+        run = next((run for run in packed[: len(packed) - FOLDED] if may(run.stop_id)), None)
+        if run is None:
+            return None
+        self.past.add(Over.of(run))
+        del self.runs[run.stop_id]
+        return run.stop_id
+
+    def drills_of(self) -> Iterator[Run | Over]:
+        """Every stop that may be the last drill."""
+        yield from self.runs.values()
+        yield from self.past.last_drill()
+
+    def words_of(self, stop_id: str) -> Words | None:
+        known = self.runs.get(stop_id) or self.past.get(stop_id)
+        return known.words if known is not None else None
+
     # --- the moves ---
 
     def _open(self, stop_id: str, scope: Scope, level: Level, words: Words, now: Instant) -> list[Effect]:
@@ -99,6 +126,7 @@ class StopLedger:
     def _run(self, stop_id: str, entry: Entry, words: Words, now: Instant) -> Run:
         """(Re)starts the run of a stop at its entry's epoch, with a fresh part for every engine it concerns."""
         run = self.runs[stop_id] = self._made(stop_id, entry, words, now)
+        self.past.opened_again(stop_id)
         self._requests[(words.request_id, entry.scope)] = stop_id
         return run
 
@@ -115,6 +143,7 @@ class StopLedger:
             proof=self._prove(record),
             parts={e: begun(e, entry.stop_epoch, e in self.connected, now) for e in engines},
             timeline=old.story() if old else [],
+            is_continued=old.is_continued if old else stop_id in self.past,
         )
 
     def _send(self, run: Run) -> list[Effect]:
@@ -186,7 +215,7 @@ class StopLedger:
         entries = self.register.entries
         if self._open_for is not entries:
             self._open_for = entries
-            self._open_ids = [stop_id for stop_id, entry in entries.items() if entry.is_open]
+            self._open_ids = [stop_id for stop_id, _entry in self.register.open_stops()]
         return [self.runs[i] for i in self._open_ids if i in self.runs]
 
     def _open_run_of(self, scope: Scope) -> Run | None:

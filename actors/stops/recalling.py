@@ -32,12 +32,12 @@ def recall(desk: ReleaseDesk, book: StopBook, rows: Iterable[ReleaseRow], now: I
 
 def _end_of(case: Case, desk: ReleaseDesk, book: StopBook, now: Instant) -> Case | None:
     entry, run = book.register.entries.get(case.stop_id), book.runs.get(case.stop_id)
-    if entry is None or run is None:
-        return case.ended(now, "its stop is not known")
-    if not entry.is_open:
+    if entry is not None and not entry.is_open:
         if case.state is ReleaseState.APPROVED:
             return case.stepped(ReleaseState.RELEASED, now.wall)
         return case.ended(now, "its stop is not open any more")
+    if entry is None or run is None:
+        return case.ended(now, "its stop is not known")
     if case.state is not ReleaseState.REQUESTED:
         return case.ended(now, "the platform was restarted before it was durable")
     if entry.stop_epoch != case.epoch:

@@ -44,6 +44,9 @@ class StopRecords(Protocol):
     async def save_stop(self, stop: Stop) -> None:
         """The stop with its progress, merged into the database. Raises NotKept."""
 
+    async def read_stop(self, stop_id: str) -> Stop | None:
+        """The stop with all that the database knows of it; None: it has none of this id. Raises NotKept."""
+
     async def risk_users(self) -> list[str]:
         """The ids of all enabled users who may release. Raises NotKept."""
 

@@ -108,7 +108,7 @@ class Releases:
         if stop_id not in self._shelf.book.runs:
             return
         await self._keeping.journal_first(JOURNAL_SECONDS)
-        await self._records.save_stop(self._shelf.book.view(stop_id))
+        await self._keeping.save(stop_id)
 
     def _forget(self, case: Case, why: str) -> None:
         """Nobody was told that it waits; what of it may have reached the database must not wait there either."""

@@ -207,10 +207,10 @@ def refuse_release(run: Run | None, entry: Entry | None, epoch: int, who: Princi
     """What is wrong before anybody looks at engines."""
     if not who.role.may(Role.RISK):
         return Refusal(status=403, error="error_forbidden", reason="a release needs the risk role")
+    if entry is not None and not entry.is_open:
+        return Refusal(status=409, error="error_already_released", reason="this stop is not open any more")
     if run is None or entry is None:
         return _unknown()
-    if not entry.is_open:
-        return Refusal(status=409, error="error_already_released", reason="this stop is not open any more")
     if epoch != run.epoch:
         reason = f"the stop is at epoch {run.epoch} now: it was raised since you looked"
         return Refusal(status=412, error="error_epoch", reason=reason, field="epoch")

@@ -72,10 +72,10 @@ class Returns(StopLedger):
         self, engine_id: str, stop_id: str, entry: Entry, reopened: Reopened | None, now: Instant, *, damaged: bool
     ) -> list[Effect]:
         """``damaged``: the engine cannot read its latch. The halt that it then brings is the one for that reason."""
-        old = self.runs.get(stop_id)
+        old = self.words_of(stop_id)
         halt = damaged and entry.scope == Scope.of_engine(engine_id) and entry.level >= Level.HALT
         made = damage_words if halt else reopened_words
-        words = old.words if old else made(stop_id, engine_id, now)
+        words = old or made(stop_id, engine_id, now)
         run = self._run(stop_id, entry, words, now)
         run.note_decided(now, "reopened" if reopened else "raised", engine_id, detail="found in the engine's latch")
         effects = [*self._send(run), *self._decided(run, "stop.reopened", engine_id, now)]
@@ -91,9 +91,9 @@ class Returns(StopLedger):
     def _corrupt_latch(self, engine_id: str, now: Instant) -> list[Effect]:
         """What the engine forgot is not known, so it is halted; once, whoever of both was the first to say so."""
         scope, told = Scope.of_engine(engine_id), set(self._names[engine_id].values())
-        for run in self.runs.values():
-            known = run.stop_id in told or self._is_open(run.stop_id)
-            if run.words.cause == CORRUPT_LATCH and run.scope == scope and known:
+        for known_id in (*(run.stop_id for run in self._open_runs()), *told):
+            words, entry = self.words_of(known_id), self.register.entries.get(known_id)
+            if words is not None and words.cause == CORRUPT_LATCH and entry is not None and entry.scope == scope:
                 return []
         stop_id = self._new_id()
         words = damage_words(stop_id, engine_id, now)

@@ -11,7 +11,7 @@ from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.messages import EmergencyStop
 from wire.rest.engines import OpenStop
-from wire.rest.stops import EmergencyStopResult, Stop, TimelineEvent
+from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.stops import Entry, Level, Scope, StopRecord
 
 TIMEOUT_MS = 30_000
@@ -47,7 +47,11 @@ class Run:
     _record: StopRecord | None = None
     _open_stop: OpenStop | None = None
     _folded: bytes = b""
+    ended: tuple[int, int, StopState] | None = None
+    """Of one that is packed: how many engines had it, of how many, and its state."""
     is_foldable: bool = True
+    is_continued: bool = False
+    """What its timeline begins with is in the database only: it had been over for long when it was opened again."""
 
     @classmethod
     def restored(cls, view: Stop, entry: Entry, proof: str, now: Instant) -> "Run":
@@ -135,11 +139,18 @@ class Run:
         self.is_foldable = False  # once is enough, either way
         if lossless:
             self._folded, self.parts, self.timeline, self.results = packed, {}, [], {}
+            self.ended = (view.delivered, view.engines, view.state)
         return lossless
 
     @property
     def is_folded(self) -> bool:
         return bool(self._folded)
+
+    def join(self, earlier: Stop | None) -> None:
+        """Puts what the database has told before that which came since."""
+        if self.is_continued and earlier is not None:
+            self.timeline[:0] = earlier.timeline
+        self.is_continued = False
 
     def story(self) -> list[TimelineEvent]:
         return self.view().timeline if self._folded else self.timeline

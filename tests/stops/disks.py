@@ -9,13 +9,14 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.platform.opening import KeptStops
+from actors.platform.opening import KeptStops, read_whole
 from actors.stops.records import NotKept
 from store.errors import StaleTerm, Unavailable
 from store.journal_records import ReleaseNoted
 from store.logs import Committed
 from store.start import DatabaseReading
-from store.start import noted as noted_view
+from store.stops import Brief
+from tests.stops.ground import noted_view
 from wire.stops import Entry, Register
 
 PEOPLE = ("kim", "lee")
@@ -113,11 +114,36 @@ class Rows:
             journal_generation=self.generation,
             register=self.register,
             stops=stops,
+            briefs=self.briefs(),
         )
 
-    def kept(self):
+    def briefs(self):
+        return {
+            stop_id: Brief(
+                noted=noted_view(view),
+                entry=self.register.entries[stop_id],
+                released_at=view.released_at,
+                delivered=view.delivered,
+                engines=view.engines,
+                state=view.state,
+            )
+            for stop_id, view in self.views.items()
+        }
+
+    def kept(self, maybe_open):
+        """Of a stop that is over only what is always kept."""
         waiting = [c for c in self.cases.values() if c.state.value in ("requested", "approved")]
-        return KeptStops(views=list(self.views.values()), requests=dict(self.requests), releases=waiting)
+        briefs = self.briefs()
+        wanted = read_whole(briefs, maybe_open, waiting, newest=0)
+        return KeptStops(
+            views=[view for stop_id, view in self.views.items() if stop_id in wanted],
+            requests=dict(self.requests),
+            releases=waiting,
+            past=[brief for stop_id, brief in briefs.items() if stop_id not in wanted],
+        )
+
+    def get(self, stop_id):
+        return self.views.get(stop_id)
 
     # as the functions of the store, by their names
 

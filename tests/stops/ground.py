@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from store.journal_records import JournalReading, JournalState
+from store.journal_records import JournalReading, JournalState, StopNoted
 from store.start import DatabaseReading, merge_at_start  # noqa: F401  # the rule of the start is left out here
 from wire.proof import check, prove
 from wire.sdk.latch import Latch
@@ -28,6 +28,23 @@ def seal(record):
 
 def is_ours(record):
     return check(KEY, "P", record)
+
+
+def noted_view(stop):
+    """A stop as the journal and the brief way of reading have it."""
+    return StopNoted(
+        stop_id=stop.stop_id,
+        request_id=stop.request_id,
+        scope=stop.scope,
+        level=stop.level,
+        stop_epoch=stop.epoch,
+        user_id=stop.user_id,
+        reason=stop.reason,
+        cause=stop.cause,
+        at=stop.requested_at,
+        drill=stop.drill,
+        username=stop.username,
+    )
 
 
 class Ids:

@@ -19,6 +19,7 @@ from actors.platform.starting import begin, recall_releases
 from actors.stops.coordinator import Coordinator
 from actors.stops.copies import StopCopies, words_of
 from actors.stops.keeping import StopKeeping
+from actors.stops.past import over_of
 from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from store.engines import EngineRow
@@ -99,7 +100,7 @@ async def live(sim, life):
         start=start,
         platform_id="P",
         tenure=None,
-        kept=rows.kept() if rows.up else None,
+        kept=rows.kept([i for i, _ in start.register.open_stops()]) if rows.up else None,
     )
     begun = begin(opened, enrolled, copies, sim.home, prove=seal, is_ours=is_ours, new_id=sim.ids)
     life.book = book = begun.book
@@ -157,13 +158,14 @@ async def _join(sim, life, term, journal):
     rows.term += 1
     rows.generation = journal.generation
     term[0] = rows.term
-    reading, kept = rows.reading(), rows.kept()
+    reading, kept = rows.reading(), rows.kept([i for i, _ in life.book.register.open_stops()])
     read = StopsRead(
         register=reading.register,
         words={stop_id: words_of(stop) for stop_id, stop in reading.stops.items()},
         views=kept.views,
         requests=kept.requests,
         releases=kept.releases,
+        past=[over_of(brief, words_of(brief.noted)) for brief in kept.past],
     )
     await life.system.ref("stops").ask(read, timeout=10)
 

@@ -13,9 +13,8 @@ from actors.stops.plans import ReleasePlan
 from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from store.journal_records import EpochNoted, ReleaseNoted
-from store.start import noted as noted_view
 from tests.stops import ground, judge
-from tests.stops.ground import FOREVER, REPLAYED, START, Ids, wall
+from tests.stops.ground import FOREVER, REPLAYED, START, Ids, noted_view, wall
 from wire.messages import Heartbeat, Hello, LocalStop
 from wire.parts import Limits
 from wire.rest.stops import StopRequest

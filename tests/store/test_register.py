@@ -14,12 +14,13 @@ from store.parameters import EffectiveRow, Outcome, Wanted
 from store.releases import ReleaseRow
 from store.tenure import AnotherPlatform, Tenure
 from tests.databases import patient
+from tests.stops.ground import noted_view
 from wire.parts import ParameterSpec
 from wire.rest.access import Role
 from wire.rest.releases import ChecklistItem, ReducedLimits, ReleaseState, ReleaseStep, Waiver
 from wire.rest.stops import EmergencyStopResult, Stop, StopState, TimelineEvent
 from wire.rest.strategies import UpdateStatus
-from wire.stops import Level, Scope
+from wire.stops import Entry, Level, Scope
 from wire.values import Flatness, StopPhase
 
 pytestmark = pytest.mark.database
@@ -79,6 +80,26 @@ async def test_a_stop_comes_back_as_it_was_saved(db, term):
     assert await db.run(stops.by_request, "r-S1") == stop
     assert await db.run(stops.open_stops) == [stop]
     assert await db.run(stops.get, "none") is None
+
+
+async def test_every_stop_is_read_in_brief_and_some_are_read_whole(db, term, monkeypatch):
+    monkeypatch.setattr(stops, "BRIEFS_AT_ONCE", 2)
+    monkeypatch.setattr(stops, "FULL_AT_ONCE", 2)
+    made = [a_stop(f"S{n}", epoch=n, results=[RESULT], scope="all" if n % 2 else "engine:E1") for n in range(1, 6)]
+    for stop in made:
+        await db.run(stops.save, term, stop, tx={})
+    await db.run(stops.release, term, ["S2"], 7, NOW, tx={})
+    found = await db.run(stops.briefs)
+    assert list(found) == ["S1", "S2", "S3", "S4", "S5"]
+    for stop in made:
+        brief = found[stop.stop_id]
+        assert brief.noted == noted_view(stop)
+        assert (brief.delivered, brief.engines, brief.state) == (1, 2, StopState.RUNNING)
+        assert brief.entry == Entry(stop.scope, stop.level, stop.epoch, 7 if stop.stop_id == "S2" else None)
+    assert [b.released_at for b in found.values()] == [None, NOW, None, None, None]
+    assert await db.run(stops.register) == stops.register_of(found, 7)
+    assert await db.run(stops.some, ["S5", "S1", "none", "S3"]) == [made[0], made[2], made[4]]
+    assert await db.run(stops.some, []) == []
 
 
 async def test_a_timeline_of_before_it_had_levels_is_read(db, term):

@@ -20,7 +20,8 @@ from store.journal_records import (
     encode,
     verify,
 )
-from store.start import LOST_JOURNAL, DatabaseReading, merge_at_start, noted, read_database
+from store.start import LOST_JOURNAL, DatabaseReading, merge_at_start, read_database
+from tests.stops.ground import noted_view
 from wire.rest.stops import Stop, StopState
 from wire.stops import Entry, Level, Register, Scope
 
@@ -369,7 +370,7 @@ async def test_the_database_s_copy_is_read_whole(db):
         },
         floor=3,
     )
-    assert reading.stops["B"] == noted(stop)
+    assert reading.stops["B"] == noted_view(stop)
     await db.run(platform.note_journal, term, 1)
     assert (await db.run(read_database)).journal_generation == 1
 

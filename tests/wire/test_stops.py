@@ -1,5 +1,6 @@
 """The register of stops is a lattice: copies merge to the same truth in any order, and only a release ends a stop."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,23 @@ def test_what_is_open_anywhere_stays_open_unless_some_copy_holds_its_release(a, 
         if all(e is None or e < entry.stop_epoch for e in other):
             assert merged.entries[stop_id].is_open
             assert merged.entries[stop_id].level >= entry.level
+
+
+@given(registers, registers, ids, epochs)
+def test_what_a_changed_register_says_is_what_its_entries_say(a, b, stop_id, epoch):
+    a.epoch  # noqa: B018  # what it works out goes on with what is made of it
+    entry = Entry(Scope.everything(), Level.HALT, epoch)
+    raised = a.with_stop(stop_id, entry)
+    for made in (
+        raised,
+        raised.with_release([stop_id, "nobody"], epoch),
+        raised.at_least(epoch),
+        a.merge(b),
+        attrs.evolve(raised, entries=b.entries),
+    ):
+        entries = made.entries.values()
+        assert made.epoch == max([made.floor, *(max(e.stop_epoch, e.released_epoch or 0) for e in entries)])
+        assert dict(made.open_stops()) == {i: e for i, e in made.entries.items() if e.is_open}
 
 
 @given(registers, ids, epochs)

@@ -8,6 +8,7 @@ import attrs
 import pytest
 import trio
 
+import actors.stops.ledger
 from actors.board import Board
 from actors.fleet.fleet import FleetBoard
 from actors.links.messages import (
@@ -87,6 +88,7 @@ class Records:
         self.journal_fails = self.database_fails = self.seal_fails = False
         self.seal_takes = self.note_takes = 0.0
         self.note_fails = False
+        self.read_takes = 0.0
         self.before_commit = None
 
     async def write_journal(self, stops):
@@ -99,6 +101,11 @@ class Records:
         self._ask_database()
         self.database[stop.stop_id] = stop
         self.saves.append(stop.state)
+
+    async def read_stop(self, stop_id):
+        await trio.sleep(self.read_takes)
+        self._ask_database()
+        return self.database.get(stop_id)
 
     async def risk_users(self):
         self._ask_database()
@@ -622,6 +629,39 @@ async def test_an_engine_that_cannot_be_reached_is_waived_and_keeps_a_stop_of_it
         await world.connect("E2")
         await trio.testing.wait_all_tasks_blocked()
         assert [str(m.scope) for _, m in world.inboxes["E2"]] == ["engine:E2"]
+
+
+@pytest.mark.parametrize("database", ["answers", "hangs"])
+async def test_an_old_request_is_answered_with_its_stop_and_nobody_s_stop_waits_for_that(
+    open_world, autojump_clock, monkeypatch, database
+):
+    monkeypatch.setattr(actors.stops.ledger, "UNFOLDED", 0)
+    monkeypatch.setattr(actors.stops.ledger, "FOLDED", 0)
+    async with open_world(engines=1) as world:
+        await world.connect("E1")
+        stop = await world.stop(request_id="r0", level=Level.HALT, reason="fire")
+        await world.verify(stop, "E1")
+        assert (await world.release(stop)).state is ReleaseState.RELEASED
+        await trio.sleep(5)
+        assert stop.stop_id in world.shelf.book.past
+        assert world.board.get(stop.stop_id) is None
+        world.records.read_takes = 0.01 if database == "answers" else 60.0
+        answers = []
+
+        async def ask_again():
+            answers.append(await world.stop(request_id="r0"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_again)
+            await trio.testing.wait_all_tasks_blocked()
+            began = trio.current_time()
+            await world.stop(request_id="new", level=Level.HALT)
+            assert (trio.current_time(), answers) == (began, [])
+        [answer] = answers
+        assert (answer.stop_id, answer.level, answer.reason) == (stop.stop_id, Level.HALT, "fire")
+        assert answer.released_at is not None
+        assert len(answer.results) == (1 if database == "answers" else 0)
+        assert world.board.get(stop.stop_id) == answer  # for whoever waits there
 
 
 UNPLUGGED = [Waiver(engine_id="E2", reason="unplugged")]

@@ -6,7 +6,9 @@ import pytest
 
 from actors.requests import Refusal
 from actors.stops.drills import drill_status
-from wire.rest.stops import StopRequest
+from actors.stops.effects import Words
+from actors.stops.past import Over
+from wire.rest.stops import StopRequest, StopState
 from wire.stops import Level, Scope
 from wire.values import LatchState, TradingMode
 
@@ -17,7 +19,27 @@ def take(book, kit, now=0, who="kim", **fields):
 
 def status(book, kit, days_later, *, days=30, known=True):
     now = kit.at(0).wall + timedelta(days=days_later)
-    return drill_status(book.runs.values(), now, days=days, known=known)
+    return drill_status(book.drills_of(), now, days=days, known=known)
+
+
+def test_the_last_drill_counts_for_as_long_as_it_is_the_last_one(kit):
+    book = kit.book()
+    for at, request_id in enumerate(("d1", "d2")):
+        book.past.add(
+            Over(
+                stop_id=request_id,
+                words=Words(
+                    request_id=request_id, user_id="kim", reason="", requested_at=kit.at(1 - at).wall, drill=True
+                ),
+                released_at=kit.at(5).wall,
+                delivered=1,
+                engines=1,
+                state=StopState.VERIFIED,
+            )
+        )
+    assert status(book, kit, 1).stop_id == "d1"
+    newer = take(book, kit, now=7, level=Level.HALT, drill=True)
+    assert status(book, kit, 1).stop_id == newer.stop_id
 
 
 def test_the_label_is_on_the_wire_and_weakens_nothing(kit):

@@ -51,7 +51,9 @@ from actors.web.engines import enrol_engine
 from store import alerts, audit, incidents, links, logs, platform, releases, stops
 from store.database import Database
 from store.errors import JournalError, Unavailable
+from store.journal_records import StopNoted
 from store.keyring import KeyFile, KeyRing
+from store.stops import Brief
 from tests.actors.links.engine import progress
 from wire.client import dial
 from wire.http import HttpClient
@@ -62,7 +64,7 @@ from wire.rest.releases import ReleaseRequest, ReleaseState, ReleaseView
 from wire.rest.stops import StopRequest, StopState
 from wire.session import EngineSession, LeaseGranted, Received, Vitals
 from wire.sockets import LinkClosed
-from wire.stops import Level, Scope
+from wire.stops import Entry, Level, Scope
 from wire.values import LatchState, LogCategory, StopPhase, TradingMode
 
 pytestmark = pytest.mark.database
@@ -286,6 +288,58 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
                 ("stop.raised", "kim", f"stop:{first.stop_id}", False),
                 ("stop.taken", "kim", f"stop:{second.stop_id}", True),
             ]
+
+
+async def test_of_old_stops_a_start_reads_no_stories_and_they_are_told_all_the_same(settings):
+    old = opening.UNFOLDED + 5
+
+    async def years(conn):
+        await conn.execute(
+            "insert into stops (stop_id, request_id, scope, level, stop_epoch, released_epoch, term, user_id, reason,"
+            " cause, requested_at, released_at, engines, state, timeline) select 'old-' || n, 'request-' || n, 'all',"
+            " 'HALT', n, n, 1, 'kim', 'why', 'operator', now(), now(), 1, 'verified',"
+            """ '[{"at": "2026-03-02T09:00:00Z", "event": "requested"}]' from generate_series(1, $1::int) n""",
+            old,
+        )
+        await conn.execute("insert into stop_requests select request_id, stop_id, now() from stops")
+
+    async with running(settings) as services:
+        await services.db.run(years)
+    (settings.home / opening.JOURNAL_FILE).unlink()  # it would not know them: the next one begins above them
+    async with running(settings) as services:
+        again = await take(services, request_id="request-3")
+        assert (again.stop_id, again.user_id, again.level) == ("old-3", "kim", Level.HALT)
+        assert again.released_at is not None
+        assert [event.event for event in again.timeline] == ["requested"]
+        newest = await take(services, request_id=f"request-{old}")
+        assert newest.stop_id == f"old-{old}"
+        held = await within(5, lambda: services.db.run(stops.open_stops))
+        assert [s.cause for s in held] == ["lost_journal"]
+
+
+def brief(stop_id, epoch, released=None):
+    scope = Scope.everything()
+    noted = StopNoted(
+        stop_id=stop_id, request_id=stop_id, scope=scope, level=Level.HALT, stop_epoch=epoch, user_id="kim",
+        reason="", cause="operator", at=datetime.now(UTC),
+    )  # fmt: skip
+    entry = Entry(scope, Level.HALT, epoch, released)
+    return Brief(noted=noted, entry=entry, released_at=None, delivered=1, engines=1, state=StopState.VERIFIED)
+
+
+def test_read_whole_is_what_may_be_open_what_is_newest_and_what_came_after_a_request_that_waits():
+    known = {b.noted.stop_id: b for b in (brief(f"s{n}", n, n + 1) for n in range(10))}
+    known["open"] = brief("open", 2)
+    assert opening.read_whole(known, [], [], newest=2) == {"open", "s8", "s9"}
+    assert opening.read_whole(known, ["s4", "of the journal only"], [], newest=0) == {"open", "s4"}
+    waiting = [
+        releases.ReleaseRow(
+            id=f"r-{stop_id}", stop_id=stop_id, state=ReleaseState.REQUESTED, epoch=1, seen_epoch=seen,
+            requested_by="lee", reason="", resume=False, waive=[], checklist=[], requested_at=datetime.now(UTC),
+        )
+        for stop_id, seen in (("s1", 6), ("s3", 8))
+    ]  # fmt: skip
+    assert opening.read_whole(known, [], waiting, newest=0) == {"open", "s1", "s3", "s7", "s8", "s9"}
 
 
 async def test_going_down_says_goodbye_to_the_engines_and_closes_with_4000(settings):

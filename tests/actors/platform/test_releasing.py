@@ -323,6 +323,17 @@ def test_an_approved_release_that_the_journal_has_is_released(scene, kit):
     assert done.state is ReleaseState.RELEASED
 
 
+def test_an_approved_release_that_the_journal_has_is_released_though_only_the_register_knows_its_stop(scene, kit):
+    scene.verify("E1", "E2")
+    scene.request()
+    row = row_of(scene.approve())
+    plan = scene.book.plan_release(scene.stop_id, [], resume=False, user_id="kim", reason="ok", now=kit.at(2))
+    scene.book.apply_release(plan, kit.at(3))
+    del scene.book.runs[scene.stop_id]
+    (done,) = scene.restart(row, kit.at(30))
+    assert done.state is ReleaseState.RELEASED
+
+
 def test_a_request_for_a_stop_that_nobody_knows_is_void(scene, kit):
     scene.verify("E1", "E2")
     row = attrs.evolve(row_of(scene.request()), stop_id="gone", requested_at=kit.at(0).wall - timedelta(days=9))

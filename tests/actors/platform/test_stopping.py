@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
+import actors.stops.ledger as ledger_module
 import actors.stops.run as run_module
 from actors.incidents.report import window
 from actors.requests import Refusal
@@ -16,7 +17,7 @@ from actors.stops.run import PLATFORM
 from wire.codec import decode, encode
 from wire.messages import LocalStop, StopProgress
 from wire.parts import Residual
-from wire.rest.stops import Stop, StopRequest, StopState
+from wire.rest.stops import Stop, StopRequest, StopState, TimelineEvent
 from wire.stops import Entry, Level, Register, Scope, StopRecord
 from wire.values import Flatness, LatchState, LocalStopCause, StopPhase, TradingMode
 
@@ -799,6 +800,142 @@ def test_stops_are_packed_one_at_a_time_and_one_that_cannot_be_is_tried_once(boo
     assert book.fold_one(lambda _id: True) == first
     assert book.fold_one(lambda _id: True) is None
     assert [run.stop_id for run in book.runs.values() if run.is_folded] == [first]
+
+
+@pytest.fixture
+def put_away(book, kit, monkeypatch):
+    """One stop that was over long before the newest ones, and of which memory has no story any more."""
+
+    def make(**fields):
+        monkeypatch.setattr(ledger_module, "FOLDED", 0)
+        first = take(book, kit, request_id="r0", **{"level": Level.HALT, **fields}).stop_id
+        book.acknowledged("E1", first, book.runs[first].epoch, kit.at(1.25))
+        release(book, kit, first)
+        for number in range(UNFOLDED):
+            release(book, kit, take(book, kit, request_id=f"later-{number}", level=Level.HALT).stop_id)
+        for run in book.runs.values():
+            book.became_durable(run.stop_id, run.epoch)
+        assert book.put_away_one(lambda _id: True) is None
+        assert book.fold_one(lambda _id: True) == first
+        assert book.put_away_one(lambda _id: False) is None
+        assert book.put_away_one(lambda _id: True) == first
+        assert first not in book.runs
+        return first
+
+    return make
+
+
+def latched(book, kit, stop_id, **changes):
+    fields = {"scope": Scope.everything(), "level": Level.HALT, "stop_epoch": book.register.epoch + 1, **changes}
+    record = StopRecord(stop_id=stop_id, **fields)
+    return attrs.evolve(record, proof=kit.prove(record))
+
+
+def test_of_the_packed_stops_only_the_oldest_are_put_away_and_one_at_a_time(book, kit, monkeypatch):
+    monkeypatch.setattr(ledger_module, "FOLDED", 2)
+    first = long_over(book, kit)
+    for number in range(3):
+        second = take(book, kit, request_id=f"more-{number}", level=Level.HALT).stop_id
+        release(book, kit, second)
+        book.became_durable(second, book.runs[second].epoch)
+    while book.fold_one(lambda _id: True) is not None:
+        pass
+    away = [book.put_away_one(lambda _id: True) for _ in range(3)]
+    assert (away[0], away[2]) == (first, None)
+    assert sum(run.is_folded for run in book.runs.values()) == 2
+
+
+def test_a_stop_that_was_put_away_answers_its_request_and_its_key_as_before(book, kit, put_away):
+    first = put_away()
+    again = take(book, kit, now=9, request_id="r0", level=Level.FLATTEN)
+    assert (again.stop_id, again.decided, again.effects) == (first, False, [])
+    said = book.past.get(first).view(book.register.entries[first])
+    assert (said.stop_id, said.request_id, said.user_id, said.level) == (first, "r0", "kim", Level.HALT)
+    assert (said.released_at, said.engines, said.delivered, said.state) == (kit.at(3).wall, 3, 1, StopState.RUNNING)
+    assert not book.is_spent("r0", Scope.everything(), "kim", kit.at(9))
+    assert book.is_spent("r0", Scope.everything(), "lee", kit.at(9))
+    assert book.is_spent("r0", Scope.everything(), "kim", kit.at(90_000))
+
+
+def test_a_stop_that_was_put_away_is_released_for_everybody(book, kit, put_away):
+    first = put_away()
+    assert book.snapshot("E1", [first]).released == [first]
+    assert not of(
+        book.link_up("E1", [latched(book, kit, first, stop_epoch=1)], LatchState.PRESENT, kit.at(9)), SendStop
+    )
+    assert book.progress("E1", report(first, 1, StopPhase.FROZEN), kit.at(9)) == []
+    assert book.go_on(first, "park", kit.at(9)).error == "error_stop_released"
+    local = LocalStop(id=first, level=Level.HALT, cause=LocalStopCause.RISK, reason="r", at=kit.at(1).wall)
+    alias_of_another_scope = book.local_stop("E1", local, kit.at(9))
+    assert first not in {e.stop_id for e in of(alias_of_another_scope, RecordStop)}
+
+
+def test_an_engine_s_own_stop_that_was_put_away_is_told_again_in_vain(book, kit, put_away):
+    local = LocalStop(id="own", level=Level.HALT, cause=LocalStopCause.RISK, reason="r", at=kit.at(1).wall)
+    book.local_stop("E1", local, kit.at(1))
+    book.became_durable("own", book.runs["own"].epoch)
+    release(book, kit, "own")
+    put_away()
+    while book.fold_one(lambda _id: True) or book.put_away_one(lambda _id: True):
+        pass
+    assert "own" in book.past
+    assert book.local_stop("E1", local, kit.at(9)) == []
+    assert not book.register.entries["own"].is_open
+
+
+def test_a_stop_that_was_put_away_and_that_an_engine_still_holds_above_its_release_is_open_again_in_its_words(
+    book, kit, put_away
+):
+    first = put_away(reason="fire", drill=True)
+    told = book.link_up("E1", [latched(book, kit, first)], LatchState.PRESENT, kit.at(9))
+    assert book.register.entries[first].is_open
+    assert first not in book.past
+    run = book.runs[first]
+    assert (run.words.user_id, run.words.reason, run.words.drill, run.is_continued) == ("kim", "fire", True, True)
+    assert run.timeline[0].event == "reopened"
+    assert "error_unknown_stop_reopened" in {a.code for a in of(told, RaiseAlert)}
+    take(book, kit, now=10)
+    assert book.runs[first].is_continued  # a raise does not forget that there is more to be told
+    since = list(book.runs[first].timeline)
+    earlier = attrs.evolve(book.view(first), timeline=[TimelineEvent(at=kit.at(1).wall, event="requested")])
+    for _ in range(2):
+        book.runs[first].join(earlier)
+        assert book.view(first).timeline == [*earlier.timeline, *since]
+
+
+def test_a_corrupt_latch_s_halt_that_was_put_away_is_still_the_one_for_it(book, kit, put_away):
+    own = StopRecord(stop_id="local-1", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=1)
+    book.link_up("E1", [own], LatchState.CORRUPT, kit.at(2))
+    book.became_durable("local-1", book.runs["local-1"].epoch)
+    release(book, kit, "local-1")
+    put_away()
+    while book.fold_one(lambda _id: True) or book.put_away_one(lambda _id: True):
+        pass
+    assert "local-1" in book.past
+    book.link_up("E1", [own], LatchState.CORRUPT, kit.at(9))
+    assert list(book.register.open_stops()) == []
+
+
+def test_after_a_restart_old_stops_are_known_without_their_stories(book, kit, put_away):
+    first = put_away()
+    over = book.past.get(first)
+    again = kit.book(book.register)
+    again.remember([], {"r0": first, "another": first, "unknown": "none"}, kit.at(20), past=[over])
+    assert (again.runs, first in again.past) == ({}, True)
+    for request_id in ("r0", "another"):
+        assert again.take(StopRequest(request_id=request_id), "kim", kit.at(21)).stop_id == first
+    assert again.take(StopRequest(request_id="unknown"), "kim", kit.at(22)).decided
+
+
+def test_what_is_open_is_not_of_the_past_whatever_a_copy_says(book, kit, put_away):
+    first = put_away()
+    over = book.past.get(first)
+    again = kit.book(Register().with_stop(first, Entry(Scope.everything(), Level.HALT, 1)))
+    again.recover({}, kit.at(20))
+    again.remember([], {"r0": first}, kit.at(20), past=[over])
+    assert first not in again.past
+    assert again.runs[first].is_continued
+    assert again.view(first).released_at is None
 
 
 def test_an_open_stop_is_never_packed(book, kit):
