@@ -308,6 +308,7 @@ class Desk:
             user_id="admin",
             reason=body.get("reason", ""),
             requested_at=now(),
+            drill=body.get("drill", False),
             delivered=sum(r.phase.value != "unreachable" for r in results),
             engines=len(results),
             durable=True,

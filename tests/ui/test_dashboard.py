@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -636,7 +636,10 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
         "id": "rel-7",
         "stop_id": stop,
         "state": "requested",
-        "checklist": [{"name": "engines_verified", "ok": True, "detail": "2/3"}],
+        "checklist": [
+            {"name": "engines_verified", "ok": True, "detail": "2/3"},
+            {"name": "parameters", "ok": True, "detail": "alpha/ma v3"},
+        ],
         "requested_by": "u-4b1d",
         "requested_by_name": "이수진",
         "requested_at": "2026-11-20T01:02:03Z",
@@ -651,6 +654,8 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
     desk.call(desk.desk.releases.__setitem__, stop, asked)
     shown = signed_in.get_by_test_id("release-checklist")
     expect(shown).to_contain_text("시세 정상")
+    expect(shown).to_contain_text("해제 뒤 적용될 파라미터(전략과 버전) · alpha/ma v3")
+    expect(signed_in.get_by_test_id("release-how")).to_contain_text("해제에는 요청과 승인이 필요합니다")
     expect(shown).to_contain_text("해제 요청됨 · 이수진")
     expect(shown).to_contain_text("점검 중인 서버")
     expect(shown).to_contain_text("다시 가동")
@@ -664,6 +669,28 @@ def test_the_second_person_sees_what_was_asked_and_approves_exactly_that(signed_
     signed_in.get_by_test_id("approve-submit").click()
     expect(signed_in.get_by_test_id("stop-released")).to_be_visible()
     assert last(desk, "POST", f"/api/stops/{stop}/approve")[3]["release_id"] == "rel-7"
+
+
+def test_who_asked_for_a_release_is_told_that_somebody_else_approves(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    asked = {
+        "id": "rel-7",
+        "stop_id": stop,
+        "state": "requested",
+        "checklist": [],
+        "requested_by": "admin",
+        "requested_at": "2026-11-20T01:02:03Z",
+        "not_before": None,
+        "epoch": 1,
+    }
+    desk.call(desk.desk.releases.__setitem__, stop, asked)
+    expect(signed_in.get_by_test_id("release-how")).to_contain_text("다른 사람이 승인해야 합니다")
+    alone = {**asked, "not_before": (datetime.now(UTC) + timedelta(seconds=60)).isoformat()}
+    desk.call(desk.desk.releases.__setitem__, stop, alone)
+    expect(signed_in.get_by_test_id("release-approve-open")).to_contain_text("초 뒤")
+    other = {**alone, "requested_by": "u-4b1d"}
+    desk.call(desk.desk.releases.__setitem__, stop, other)
+    expect(signed_in.get_by_test_id("release-approve-open")).to_have_text("해제 승인")
 
 
 def test_what_engines_and_the_platform_say_in_fixed_words_is_said_in_the_language_of_the_page(signed_in, desk, expect):
@@ -760,6 +787,40 @@ def test_a_drill_stops_really_and_is_marked(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("stop-board")).to_be_visible()
     body = last(desk, "POST", "/api/engines/emergency-stop")[3]
     assert (body["drill"], body["level"]) == (True, "HALT")
+
+
+def test_a_drill_is_called_one_wherever_it_stands_and_hides_no_real_stop(signed_in, desk, expect):
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.get_by_test_id("stop-drill").check()
+    expect(signed_in.get_by_test_id("stop-dialog").get_by_role("heading")).to_contain_text("정지 훈련: 전체")
+    expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("훈련: 3개 엔진의 주문 중지")
+    signed_in.get_by_test_id("stop-confirm").click()
+    expect(signed_in.get_by_test_id("stop-board").get_by_role("heading").first).to_contain_text("정지 훈련: 전체")
+    expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("훈련 중")
+    expect(signed_in.get_by_test_id(f"stop-row-{stop_id(desk)}")).to_contain_text("훈련")
+    desk.call(desk.desk.take_stop, {"scope": "engine:alpha", "level": "REDUCE_ONLY"})
+    expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("정지 중: 엔진 alpha")
+    expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("그 밖에 1건")
+
+
+def test_times_are_korean_and_say_so_where_the_machine_is_elsewhere(browser, page, desk, expect):
+    context = browser.new_context(locale="ko-KR", timezone_id="America/New_York")
+    abroad = context.new_page()
+    desk.call(desk.desk.take_stop, {"level": "HALT"})
+    (stop,) = desk.desk.items["stops"].values()
+    old = "2026-11-20T15:05:09Z"
+    for tab in (page, abroad):
+        tab.goto(desk.url)
+        tab.get_by_test_id("login-username").fill("admin")
+        tab.get_by_test_id("login-password").fill("correct horse")
+        tab.get_by_test_id("login-submit").click()
+        expect(tab.get_by_test_id("stop-banner")).to_be_visible()
+    expect(page.get_by_test_id("stop-banner")).not_to_contain_text("KST")
+    expect(abroad.get_by_test_id("stop-banner")).to_contain_text(re.compile(r"admin · \d\d:\d\d:\d\d KST"))
+    desk.call(desk.desk.show_stop, {**stop, "requested_at": old})
+    expect(page.get_by_test_id("stop-banner")).to_contain_text("2026-11-21 00:05:09")
+    expect(abroad.get_by_test_id("stop-banner")).to_contain_text("2026-11-21 00:05:09 KST")
+    context.close()
 
 
 def test_an_overdue_drill_is_told_where_stops_are(signed_in, desk, expect):

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 5d94df772aed98c78fd4ae649094be7ac9cf08d72e0f25d7c13bf059d53d709d */
+/* built from ui/src by `npm run build`; sources 6e450f403d7f00d0e8f35fb5e2ccd3405f5d3babcd7c4991efa820e37fbb47c9 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -498,6 +498,7 @@ var TK = (function(exports) {
 			"scope.symbol": "종목 {name}",
 			"stop.button": "긴급 정지",
 			"stop.title": "긴급 정지: {scope}",
+			"stop.title.drill": "정지 훈련: {scope}",
 			"stop.level": "정지 수준",
 			"stop.scope": "범위",
 			"stop.symbol": "종목 코드",
@@ -620,6 +621,7 @@ var TK = (function(exports) {
 			"release.reduce.won": "주문 한 건의 최대 금액(원)",
 			"release.reduced": "해제 뒤 {n}분 동안 주문 한 건은 {won}원까지",
 			"release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
+			"release.other": "요청한 사람은 승인할 수 없습니다. 위험 관리 권한이 있는 다른 사람이 승인해야 합니다.",
 			"release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
 			"release.request": "해제 요청",
 			"release.approve": "해제 승인",
@@ -641,6 +643,7 @@ var TK = (function(exports) {
 			"release.done": "{time}에 해제되었습니다.",
 			"checklist.engines_verified": "모든 엔진 검증",
 			"checklist.reconciled": "증권사 잔고와 대사",
+			"checklist.parameters": "해제 뒤 적용될 파라미터(전략과 버전)",
 			"checklist.cause_noted": "해제 사유",
 			"release.state.requested": "해제 요청됨",
 			"release.state.approved": "해제 승인됨",
@@ -1048,6 +1051,7 @@ var TK = (function(exports) {
 			"scope.symbol": "symbol {name}",
 			"stop.button": "EMERGENCY STOP",
 			"stop.title": "Emergency stop: {scope}",
+			"stop.title.drill": "Stop drill: {scope}",
 			"stop.level": "Level",
 			"stop.scope": "Scope",
 			"stop.symbol": "Symbol code",
@@ -1170,6 +1174,7 @@ var TK = (function(exports) {
 			"release.reduce.won": "Largest order (won)",
 			"release.reduced": "For {n} minutes after the release no order above {won} won",
 			"release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
+			"release.other": "Who asked cannot approve. Another person with the risk role has to.",
 			"release.needs_risk": "Releasing a stop needs the risk role.",
 			"release.request": "Request release",
 			"release.approve": "Approve release",
@@ -1191,6 +1196,7 @@ var TK = (function(exports) {
 			"release.done": "Released at {time}.",
 			"checklist.engines_verified": "All engines verified",
 			"checklist.reconciled": "Books reconciled with the broker",
+			"checklist.parameters": "Parameters in force after it (strategy and version)",
 			"checklist.cause_noted": "Reason given",
 			"release.state.requested": "Release requested",
 			"release.state.approved": "Release approved",
@@ -1544,6 +1550,8 @@ var TK = (function(exports) {
 		"strategy {strategy} was restarted after a failure": "전략 {strategy}: 오류 뒤 다시 시작함",
 		"a callback of on_freeze failed: {kind}": "on_freeze 콜백 실패: {kind}",
 		"a file of this engine's state cannot be made safe: {said}": "이 엔진의 상태 파일을 안전하게 저장하지 못함: {said}",
+		"the latch cannot be written, and no order leaves before it can: {said}": "정지 기록을 쓸 수 없어, 쓸 수 있을 때까지 주문이 나가지 않음: {said}",
+		"the latch is written: orders may leave again": "정지 기록을 썼음: 주문이 다시 나갈 수 있음",
 		"a message of the platform ({kind}) was not valid": "플랫폼의 메시지({kind})가 올바르지 않음",
 		"the platform's settings cannot be used, what was known stays in force: {said}": "플랫폼의 설정을 쓸 수 없어 알던 값을 계속 씀: {said}",
 		"{n} messages of the broker unreadable: {said}": "증권사 메시지 {n}건을 읽지 못함: {said}",

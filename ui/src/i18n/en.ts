@@ -260,6 +260,7 @@ export const en: Record<Key, string> = {
 
   "stop.button": "EMERGENCY STOP",
   "stop.title": "Emergency stop: {scope}",
+  "stop.title.drill": "Stop drill: {scope}",
   "stop.level": "Level",
   "stop.scope": "Scope",
   "stop.symbol": "Symbol code",
@@ -384,6 +385,7 @@ export const en: Record<Key, string> = {
   "release.reduce.won": "Largest order (won)",
   "release.reduced": "For {n} minutes after the release no order above {won} won",
   "release.how": "A release is requested and then approved by another person. At a desk of one, the same person approves it after 60 s.",
+  "release.other": "Who asked cannot approve. Another person with the risk role has to.",
   "release.needs_risk": "Releasing a stop needs the risk role.",
   "release.request": "Request release",
   "release.approve": "Approve release",
@@ -405,6 +407,7 @@ export const en: Record<Key, string> = {
   "release.done": "Released at {time}.",
   "checklist.engines_verified": "All engines verified",
   "checklist.reconciled": "Books reconciled with the broker",
+  "checklist.parameters": "Parameters in force after it (strategy and version)",
   "checklist.cause_noted": "Reason given",
   "release.state.requested": "Release requested",
   "release.state.approved": "Release approved",

@@ -17,10 +17,20 @@ export function clockMillis(at: string | number): string {
   return ms === null ? "–" : `${CLOCK.format(ms)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
+/** Where the machine's own clock shows another time, the zone stands beside it. */
 export function dateTime(at: string | number | null): string {
   const ms = millis(at);
-  return ms === null ? "–" : `${DAY.format(ms)} ${CLOCK.format(ms)}`;
+  return ms === null ? "–" : `${DAY.format(ms)} ${CLOCK.format(ms)}${zone(ms)}`;
 }
+
+/** Without the day where it is today's. */
+export function moment(at: string | number | null, now: number): string {
+  const ms = millis(at);
+  return ms === null || DAY.format(ms) !== DAY.format(now) ? dateTime(at) : `${CLOCK.format(ms)}${zone(ms)}`;
+}
+
+const KST_MINUTES = 9 * 60;
+const zone = (ms: number) => (new Date(ms).getTimezoneOffset() === -KST_MINUTES ? "" : " KST");
 
 export function utc(at: string | number | null): string {
   const ms = millis(at);

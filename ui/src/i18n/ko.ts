@@ -259,6 +259,7 @@ export const ko = {
 
   "stop.button": "긴급 정지",
   "stop.title": "긴급 정지: {scope}",
+  "stop.title.drill": "정지 훈련: {scope}",
   "stop.level": "정지 수준",
   "stop.scope": "범위",
   "stop.symbol": "종목 코드",
@@ -383,6 +384,7 @@ export const ko = {
   "release.reduce.won": "주문 한 건의 최대 금액(원)",
   "release.reduced": "해제 뒤 {n}분 동안 주문 한 건은 {won}원까지",
   "release.how": "해제에는 요청과 승인이 필요합니다. 승인은 다른 사람이 하며, 담당자가 한 명뿐이면 요청하고 60초 뒤 스스로 승인합니다.",
+  "release.other": "요청한 사람은 승인할 수 없습니다. 위험 관리 권한이 있는 다른 사람이 승인해야 합니다.",
   "release.needs_risk": "정지를 해제하려면 위험 관리 권한이 필요합니다.",
   "release.request": "해제 요청",
   "release.approve": "해제 승인",
@@ -404,6 +406,7 @@ export const ko = {
   "release.done": "{time}에 해제되었습니다.",
   "checklist.engines_verified": "모든 엔진 검증",
   "checklist.reconciled": "증권사 잔고와 대사",
+  "checklist.parameters": "해제 뒤 적용될 파라미터(전략과 버전)",
   "checklist.cause_noted": "해제 사유",
   "release.state.requested": "해제 요청됨",
   "release.state.approved": "해제 승인됨",

@@ -178,6 +178,8 @@ export const KOREAN: Readonly<Record<string, string>> = {
   "strategy {strategy} was restarted after a failure": "전략 {strategy}: 오류 뒤 다시 시작함",
   "a callback of on_freeze failed: {kind}": "on_freeze 콜백 실패: {kind}",
   "a file of this engine's state cannot be made safe: {said}": "이 엔진의 상태 파일을 안전하게 저장하지 못함: {said}",
+  "the latch cannot be written, and no order leaves before it can: {said}": "정지 기록을 쓸 수 없어, 쓸 수 있을 때까지 주문이 나가지 않음: {said}",
+  "the latch is written: orders may leave again": "정지 기록을 썼음: 주문이 다시 나갈 수 있음",
   "a message of the platform ({kind}) was not valid": "플랫폼의 메시지({kind})가 올바르지 않음",
   "the platform's settings cannot be used, what was known stays in force: {said}": "플랫폼의 설정을 쓸 수 없어 알던 값을 계속 씀: {said}",
   "{n} messages of the broker unreadable: {said}": "증권사 메시지 {n}건을 읽지 못함: {said}",

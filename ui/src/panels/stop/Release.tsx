@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { isKey } from "../../i18n";
-import { clock, dateTime, grouped, millis } from "../../i18n/format";
+import { dateTime, grouped, millis } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, TextField } from "../../kit/Field";
@@ -31,23 +31,27 @@ export function ReleasePart({ stop }: { stop: Stop }) {
   if (stop.released_at !== null) {
     return (
       <p className="release-part soft" data-testid="stop-released">
-        <Icon shape="check" size={12} /> {t("release.done", { time: clock(stop.released_at) })}
+        <Icon shape="check" size={12} /> {t("release.done", { time: dateTime(stop.released_at) })}
       </p>
     );
   }
   const allowed = "user" in session && may(session.user.role, "risk");
   const notBefore = millis(release?.not_before ?? null);
+  const requested = release?.state === "requested";
+  const own = requested && "user" in session && release.requested_by === session.user.id;
   const wait = notBefore === null ? 0 : Math.ceil((notBefore - live.serverNow(now)) / 1000);
   return (
     <div className="release-part" data-testid="release">
       {release && <Checklist release={release} />}
       <div className="release-actions">
-        <p className="small soft">{allowed ? t("release.how") : t("release.needs_risk")}</p>
-        <Button kind={release?.state === "requested" ? "plain" : "primary"} testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
+        <p className="small soft" data-testid="release-how">
+          {!allowed ? t("release.needs_risk") : own && notBefore === null ? t("release.other") : t("release.how")}
+        </p>
+        <Button kind={requested ? "plain" : "primary"} testId="release-open" disabled={!allowed} onClick={() => setAsking("release")}>
           {t("release.request")}
         </Button>
-        <Button kind={release?.state === "requested" ? "primary" : "plain"} testId="release-approve-open" disabled={!allowed || release?.state !== "requested"} onClick={() => setAsking("approve")}>
-          {wait > 0 && release?.state === "requested" ? t("release.approve.in", { n: wait }) : t("release.approve")}
+        <Button kind={requested && !(own && (wait > 0 || notBefore === null)) ? "primary" : "plain"} testId="release-approve-open" disabled={!allowed || !requested} onClick={() => setAsking("approve")}>
+          {wait > 0 && own ? t("release.approve.in", { n: wait }) : t("release.approve")}
         </Button>
       </div>
       {asking === "release" && <ReleaseDialog stop={stop} onClose={() => setAsking(null)} />}

@@ -1,5 +1,5 @@
 import { Link } from "wouter";
-import { clock } from "../../i18n/format";
+import { moment } from "../../i18n/format";
 import { Icon } from "../../kit/icons";
 import { useItems } from "../../store/live";
 import { useT } from "../../store/preferences";
@@ -8,8 +8,8 @@ import type { Stop } from "../../wire/items";
 import { useWho } from "../who";
 import { levelWord, saidWord, scopeWord, stopLook } from "../words";
 
-/** All before a part of it, then the stronger level, then the newer: the first is what the desk must know first. */
-const weight = (stop: Stop) => (stop.scope === "all" ? 10 : 0) + LEVELS.indexOf(stop.level);
+/** What is real before a drill, all before a part of it, then the stronger level, then the newer. */
+const weight = (stop: Stop) => (stop.drill ? 0 : 100) + (stop.scope === "all" ? 10 : 0) + LEVELS.indexOf(stop.level);
 
 export function useOpenStops(): readonly Stop[] {
   return useItems("stops")
@@ -34,7 +34,7 @@ export function StopBanner() {
           {drill ? t("stop.banner.drill") : t("stop.banner", { scope: scopeWord(first.scope, t) })} · {levelWord(first.level, t)} · {look.word}
         </strong>
         <span>
-          {who(first.user_id, first.username)} · {clock(first.requested_at)}
+          {who(first.user_id, first.username)} · {moment(first.requested_at, Date.now())}
           {first.reason && ` · ${saidWord(first.reason, t)}`}
           {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
         </span>

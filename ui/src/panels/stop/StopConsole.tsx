@@ -115,7 +115,7 @@ function StopBoard({ stop }: { stop: Stop }) {
   const running = stop.state === "running" && stop.released_at === null;
   return (
     <Panel
-      title={t("stop.title", { scope: scopeWord(stop.scope, t) })}
+      title={t(stop.drill ? "stop.title.drill" : "stop.title", { scope: scopeWord(stop.scope, t) })}
       beside={<Status look={stopLook(stop, t)} testId="stop-state" />}
       end={
         <>
@@ -365,8 +365,8 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                 </td>
                 <td className="nowrap">{scopeWord(stop.scope, t)}</td>
                 <td className="nowrap">{levelWord(stop.level, t)}</td>
-                <td>
-                  <Status look={stopLook(stop, t)} />
+                <td className="nowrap">
+                  <Status look={stopLook(stop, t)} /> {stop.drill && <Badge tone="warn">{t("stop.drill")}</Badge>}
                 </td>
                 <td>{who(stop.user_id, stop.username)}</td>
                 <td className="words">{stop.reason ? saidWord(stop.reason, t) : "–"}</td>

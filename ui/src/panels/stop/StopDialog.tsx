@@ -72,7 +72,7 @@ function StopDialog({ opened }: { opened: string }) {
       onClose={closeStopDialog}
       title={
         <span className="stop-title">
-          <Icon shape="octagon" size={18} /> {t("stop.title", { scope: scope === SYMBOL ? t("stop.one_symbol") : scopeWord(scope, t) })}
+          <Icon shape="octagon" size={18} /> {t(drill ? "stop.title.drill" : "stop.title", { scope: scope === SYMBOL ? t("stop.one_symbol") : scopeWord(scope, t) })}
         </span>
       }
     >
@@ -125,7 +125,7 @@ function StopDialog({ opened }: { opened: string }) {
         </Button>
         <Button kind="danger" testId="stop-confirm" busy={stop.isPending} disabled={scope === SYMBOL} onClick={() => stop.mutate()}>
           <Icon shape="octagon" size={14} />
-          {stop.isPending ? t("stop.sending") : stop.error ? t("stop.again") : t(`stop.confirm.${level}`, { n: concerned.length })}
+          {stop.isPending ? t("stop.sending") : stop.error ? t("stop.again") : `${drill ? `${t("stop.drill")}: ` : ""}${t(`stop.confirm.${level}`, { n: concerned.length })}`}
         </Button>
       </div>
     </Dialog>
