@@ -506,7 +506,10 @@ class EngineLink(Actor):
         self._left = True
         heard = self._session.last_heard
         detached = self._session.detach()
+        gone = LinkDown(engine_id=self.engine_id, link=self.context.self_ref)
         if self._place.link != self.context.self_ref:
+            if self._session.hello is not None:  # the coordinator may have heard of it too late to be waited for
+                self._desk.coordinator.tell(gone, urgent=True)
             return
         place = self._place
         place.link = None
@@ -515,7 +518,7 @@ class EngineLink(Actor):
             place.detached = detached
         if self._goodbye == STOPPED:
             place.said_goodbye()
-        self._desk.coordinator.tell(LinkDown(engine_id=self.engine_id, link=self.context.self_ref), urgent=True)
+        self._desk.coordinator.tell(gone, urgent=True)
         self._desk.fleet.tell(EngineLost(engine_id=self.engine_id, goodbye=self._goodbye == STOPPED))
 
     def _alert(self, code: str, severity: str, reason: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.links.messages import CloseNow, Drain
+from supervisor.errors import AskTimeout
 from tests.actors.links.engine import Engine, Pipe, log_line, progress
 from wire.messages import Auth, Goodbye, Release, Welcome
 from wire.rest.engines import Connection
@@ -45,6 +46,35 @@ async def test_an_engine_that_is_deregistered_while_it_is_greeted_is_not_welcome
         await world.connect(engine)
         assert (engine.of(Welcome), engine.pipe.closed_with) == ([], 4511)
         assert world.desk.shelf.links == {}
+
+
+class HearsLate:
+    """The coordinator, which hears of a link and answers when nobody waits for the answer any more."""
+
+    def __init__(self, ref):
+        self.tell = ref.tell
+        self._ref = ref
+
+    async def ask(self, request, *, timeout, urgent):
+        with trio.move_on_after(timeout):
+            await trio.sleep_forever()
+        self._ref.tell(request, urgent=urgent)
+        raise AskTimeout("stops", type(request).__name__, timeout, None)
+
+
+async def test_an_engine_that_nobody_had_time_to_greet_is_not_taken_for_connected(open_world, autojump_clock):
+    async with open_world(engines=1) as world:
+        coordinator, world.desk.coordinator = world.desk.coordinator, HearsLate(world.desk.coordinator)
+        engine = Engine("E1")
+        await world.connect(engine)
+        await trio.sleep(3)
+        assert (engine.of(Welcome), engine.pipe.closed_with) == ([], CloseCode.OVERLOADED)
+        assert (world.desk.shelf.links, world.desk.shelf.book.connected) == ({}, set())
+        stop = await world.stop()
+        assert [r.phase for r in stop.results] == [StopPhase.UNREACHABLE]
+        world.desk.coordinator = coordinator
+        await world.connect(Engine("E1"))
+        assert world.desk.shelf.book.connected == {"E1"}
 
 
 async def test_silence_is_suspect_then_offline_and_the_link_is_closed(open_world, autojump_clock):
