@@ -96,6 +96,7 @@ class StopBook(Returns):
                 said = self._still_said(stop_id, merged, words.get(stop_id) or unknown_words(stop_id, now))
                 run = self._run(stop_id, merged, said, now)
                 if decided:
+                    run.again = ours is not None  # a person at an emergency door wants it, as at any other
                     wanted = words[stop_id]
                     at = attrs.evolve(now, wall=min(wanted.requested_at, now.wall))
                     run.note_decided(at, "raised" if ours else "requested", detail=detail(wanted, merged.level))

@@ -97,8 +97,12 @@ class Coordinator(Actor):
         self.context.spawn(self._keeping.keep_journal, name="journal")
         self.context.spawn(self._keeping.keep_database, name="database")
         self.context.spawn(self._keeping.keep_shown, name="dashboards")
-        for stop_id, _entry in self._shelf.book.register.open_stops():
+        for stop_id, entry in self._shelf.book.register.open_stops():
+            if (run := self._shelf.book.runs.get(stop_id)) is None:
+                continue
             self._keeping.changed(stop_id)
+            if not run.durable:  # an earlier incarnation may have ended between the decision and its note
+                self._keeping.record(RecordStop(stop_id=stop_id, entry=entry, words=run.words))
         first, self._first[:] = list(self._first), []
         self._carry_out(first)
 

@@ -31,6 +31,7 @@ from actors.stops.releasing import ReleaseDesk
 from actors.stops.shelf import StopShelf
 from store.journal_records import StopNoted
 from supervisor.actor import Actor, handles
+from supervisor.errors import ActorDied
 from supervisor.spec import ChildSpec
 from supervisor.system import open_system
 from tests.actors.links.engine import progress
@@ -40,7 +41,7 @@ from wire.parts import Reduced
 from wire.rest.access import Role
 from wire.rest.releases import ReducedLimits, ReleaseRequest, ReleaseState, Waiver
 from wire.rest.stops import StopRequest, StopState
-from wire.stops import Level, Register, Scope
+from wire.stops import Level, Register, Scope, StopRecord
 from wire.values import Flatness, LatchState, LocalStopCause, StopPhase, TradingMode
 
 MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -150,6 +151,18 @@ class Records:
             raise NotKept("the database is away")
 
 
+class Alerts(list):
+    """Whoever hears of alerts. The next ``fails`` of them break it."""
+
+    fails = 0
+
+    def append(self, alert):
+        super().append(alert)
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("no ear")
+
+
 @attrs.define
 class World:
     system: object
@@ -229,7 +242,7 @@ def open_world(kit):
         book = kit.book(register or Register(), engines=[(f"E{i + 1}", f"A{i + 1}") for i in range(engines)])
         shelf = StopShelf(book=book, desk=ReleaseDesk(kit.Ids("r")))
         records, board, degraded = Records(), Board(), DegradedParts()
-        alerts, audits, shown = [], [], []
+        alerts, audits, shown = Alerts(), [], []
         keeping = StopKeeping(book, records, board, degraded, shown.append)
 
         def factory():
@@ -262,6 +275,21 @@ def open_world(kit):
 
 def stops_in(inbox):
     return [m.stop_id for _, m in inbox if hasattr(m, "timeout_ms")]
+
+
+async def test_a_coordinator_that_fails_between_deciding_and_noting_notes_it_when_it_is_back(
+    open_world, autojump_clock
+):
+    async with open_world() as world:
+        world.alerts.fails = 1
+        held = [
+            StopRecord(stop_id=f"old{i}", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=i) for i in (1, 2)
+        ]
+        with pytest.raises(ActorDied):
+            await world.connect("E1", stops=held)
+        await trio.sleep(1)
+        assert {r.stop_id for r in world.records.journal} == {"old1", "old2"}
+        assert all(world.board.get(i).durable for i in ("old1", "old2"))
 
 
 async def test_a_stop_is_answered_and_at_every_link_before_the_journal_has_it(open_world, autojump_clock):

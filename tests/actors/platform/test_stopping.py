@@ -968,6 +968,16 @@ def test_what_the_emergency_thread_decided_is_told_as_asked_for_by_whom_and_when
     ]
 
 
+def test_what_a_person_repeats_at_an_emergency_door_is_a_persons_word_as_at_any_other(book, kit):
+    first = take(book, kit, level=Level.FLATTEN)
+    said = Words(request_id="r2", user_id="local", reason="", requested_at=kit.at(2).wall, cause="local")
+    found = Register(entries={first.stop_id: Entry(Scope.everything(), Level.FLATTEN, 2000)})
+    sent = of(book.merge(found, {first.stop_id: said}, kit.at(3), decided=True), SendStop)
+    assert [(s.engine_id, s.message.again) for s in sent] == [("E1", True), ("E3", True)]
+    found = Register(entries={first.stop_id: Entry(Scope.everything(), Level.FLATTEN, 3000)})
+    assert not any(s.message.again for s in of(book.merge(found, {first.stop_id: said}, kit.at(4)), SendStop))
+
+
 # --- engines that say too much, or live in another time ---
 
 
