@@ -15,6 +15,7 @@ from pathlib import Path
 from store.journal_records import StopNoted, evolve
 from wire.codec import decode, encode
 from wire.errors import WireError
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope
 
 FOLDER = "stops.left"
@@ -61,9 +62,11 @@ def forget(path: Path) -> None:
 
 
 def _read(path: Path, now: datetime) -> StopNoted | None:
-    """None: it was taken back."""
+    """None: it was taken back. What nobody could ask for is as good as unreadable."""
     try:
-        return decode(_bytes_of(path), StopNoted)
+        stop = decode(_bytes_of(path), StopNoted)
+        StopRequest(request_id=stop.request_id, scope=stop.scope, level=stop.level, reason=stop.reason)
+        return stop
     except FileNotFoundError:
         return None if not path.is_symlink() else _unreadable(path, now)
     except (OSError, WireError):

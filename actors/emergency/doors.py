@@ -141,6 +141,7 @@ class EmergencyDoor:
         try:
             sent = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
             wanted = PageRequest(reason=sent.get("reason", "")[:500], code=sent.get("code", ""))
+            wanted = decode(encode(wanted), PageRequest)  # without what no copy of the stop could hold
             answer = await self._stop(request, wanted, guest)
             return _document(_status(answer), said(answer))
         except WireError as error:

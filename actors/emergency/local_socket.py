@@ -14,7 +14,7 @@ import trio
 from store.journal_records import StopNoted
 from store.left_stops import forget, leave
 from wire.codec import decode, encode
-from wire.errors import WireError
+from wire.errors import InvalidField, WireError
 from wire.rest.stops import Stop, StopState
 from wire.schema import C, message
 from wire.stops import Identifier, Level, Scope
@@ -41,6 +41,10 @@ class LocalRequest:
     reason: Annotated[str, C(max_length=500)] = ""
     wait_s: Annotated[float, C(ge=0, le=30)] = 30.0
     drill: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.level is Level.NORMAL:
+            raise InvalidField("NORMAL stops nothing: take REDUCE_ONLY, HALT, CANCEL or FLATTEN", field="level")
 
 
 @message

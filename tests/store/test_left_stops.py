@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from store.journal_records import StopNoted
+from store.journal_records import StopNoted, evolve
 from store.left_stops import FOLDER, UNREADABLE, collect, forget, leave
+from wire.rest.stops import StopRequest
 from wire.stops import Level, Scope
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -65,6 +66,16 @@ def test_a_file_that_cannot_be_read_halts_everything(tmp_path, text):
     [(_, stop)] = collect(tmp_path, NOW)
     assert collect(tmp_path, NOW) == [(path, stop)]
     assert (stop.scope, stop.level, stop.cause) == (Scope.everything(), Level.HALT, UNREADABLE)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"level": Level.NORMAL}, {"reason": "x" * 501}, {"request_id": "two words"}, {"request_id": ""}]
+)
+def test_what_nobody_can_ask_for_halts_everything_and_keeps_no_platform_from_starting(tmp_path, odd):
+    path = leave(tmp_path, evolve(a_stop("A"), **odd))
+    [(found, stop)] = collect(tmp_path, NOW)
+    assert (found, stop.scope, stop.level, stop.cause) == (path, Scope.everything(), Level.HALT, UNREADABLE)
+    StopRequest(request_id=stop.request_id, scope=stop.scope, level=stop.level, reason=stop.reason)
 
 
 def test_a_write_that_was_cut_off_is_no_stop(tmp_path):

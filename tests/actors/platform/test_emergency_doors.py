@@ -16,9 +16,17 @@ from actors.emergency import crowd, glass
 from actors.emergency.crowd import Crowd, Guest
 from actors.emergency.doors import EmergencyDoor, emergency_code
 from actors.emergency.glass import HUNG_DISK, RECORDED_WORDS, TOLD, TOLD_UNPROVED, BreakGlass, local_operator
-from actors.emergency.local_socket import LocalAnswer, LocalRequest, new_request, socket_path, stop_locally
+from actors.emergency.local_socket import (
+    LocalAnswer,
+    LocalRequest,
+    new_request,
+    read_line,
+    socket_path,
+    stop_locally,
+)
 from actors.emergency.page import HEADERS, page
 from actors.emergency.words import BAD, CARE, GOOD, said
+from wire.codec import decode, encode
 from wire.http import HttpClient
 from wire.phrases import put
 from wire.rest.stops import StopState
@@ -245,6 +253,26 @@ async def test_without_its_script_the_page_is_a_form_that_never_puts_the_code_in
     assert "✕ that is not the emergency code" in bad.body.decode()
     assert doors.code not in good.body.decode() + bad.body.decode()
     assert [r.reason for r, _ in doors.glass.asked] == ["급함"]
+
+
+async def test_a_form_brings_nothing_into_a_stop_that_the_database_would_refuse(doors):
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    async with HttpClient() as http:
+        answer = await doors.post(http, f"code={doors.code}&reason=a%00b%ED%A0%80c".encode(), **kind)
+    assert answer.status == 200
+    ((asked, _who),) = doors.glass.asked
+    assert (asked.reason[:2], asked.reason[-1]) == ("a\N{REPLACEMENT CHARACTER}", "c")
+    assert decode(encode(asked), LocalRequest) == asked
+
+
+async def test_a_level_that_stops_nothing_is_refused_at_the_local_socket_and_cuts_nobody_off(doors):
+    stream = await trio.open_unix_socket(str(socket_path(doors.home)))
+    async with stream:
+        await stream.send_all(b'{"request_id": "r1", "level": "NORMAL"}\n')
+        with trio.fail_after(5):
+            answer = decode(await read_line(stream, 10_000), LocalAnswer)
+    assert (answer.recorded, answer.words.partition(":")[0]) == (False, "level")
+    assert doors.glass.asked == []
 
 
 # --- the words ----------------------------------------------------------------------------------------------------
