@@ -146,9 +146,7 @@ class FleetBoard:
         return row.status_view(now, level, stops, self.strategies(row))
 
     def strategies(self, row: EngineRow) -> list[StrategyStatus]:
-        register = self._shelf.book.register
-        where = (row.engine_id, row.account_id)
-        return [row.strategy_view(s, register.level_for(*where, s.report.id, "")) for s in row.strategies.values()]
+        return [row.strategy_view(s) for s in row.strategies.values()]
 
 
 class Fleet(Actor):

@@ -25,8 +25,6 @@ LEASE_TOLERANCE = 1.02
 """The engine's clock may run slower than ours: its lease counts as expired only after 2 % more."""
 NONE = frozenset[str]()
 
-_STRICTNESS = {TradingState.NORMAL: 0, TradingState.REDUCE_ONLY: 1, TradingState.HALTED: 2}
-
 
 @attrs.define(kw_only=True)
 class StrategyRow:
@@ -187,12 +185,11 @@ class EngineRow:
             realized_pnl=self.account.realized_pnl if self.account else None,
         )
 
-    def strategy_view(self, row: StrategyRow, level: Level) -> StrategyStatus:
-        """``level``: of the stops that cover the strategy. The stricter of that and the engine's word is shown."""
+    def strategy_view(self, row: StrategyRow) -> StrategyStatus:
+        """The state is the engine's own word: what a stop only wants is not shown as if it were so."""
         report = row.report
         # An engine boots halted; until it speaks of the strategy itself, its heartbeat's level is its word.
-        said = row.trading_state or (_state_of(self.heartbeat.level) if self.heartbeat else TradingState.HALTED)
-        state = max(said, _state_of(level), key=_STRICTNESS.__getitem__)
+        state = row.trading_state or (_state_of(self.heartbeat.level) if self.heartbeat else TradingState.HALTED)
         return StrategyStatus(
             id=report.id,
             name=report.name,

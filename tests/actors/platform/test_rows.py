@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.fleet.row import EngineRow
+from actors.fleet.fleet import FleetBoard
+from actors.fleet.row import EngineRow, StrategyRow
 from actors.stops.parts import Instant
-from wire.messages import Heartbeat
-from wire.parts import Clocks
+from actors.stops.releasing import ReleaseDesk
+from actors.stops.shelf import StopShelf
+from wire.messages import Heartbeat, StrategyStatusReport
+from wire.parts import Clocks, StrategyReport
 from wire.rest.engines import Connection
+from wire.rest.stops import StopRequest
 from wire.stops import Level
+from wire.values import StrategyState, TradingState
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -33,6 +38,26 @@ def test_an_engine_is_shown_halted_by_its_lease_only_when_even_a_slow_clock_has_
     assert row.halted_by_lease(now=100.0 + seconds) is halted
     row.beaten(beat, AT, 0.0, Instant(105.0, AT))  # an answer that gave none does not make the earlier one longer
     assert row.halted_by_lease(now=100.0 + seconds) is halted
+
+
+def test_a_strategy_is_shown_as_its_engine_says_and_not_as_a_stop_wants_it(kit):
+    """What is not known to be stopped is not shown as stopped."""
+    book = kit.book(engines=[("E1", "A1")])
+    board = FleetBoard(StopShelf(book=book, desk=ReleaseDesk(kit.Ids("r"))))
+    row = board.add("E1", "E1", "A1")
+    told = {"id": "ma", "name": "ma", "status": StrategyState.ACTIVE, "parameters": {}, "version": 1}
+    row.strategies["ma"] = StrategyRow(report=StrategyReport(**told, parameter_schema={}))
+
+    def shown():
+        status = board.status(row, 1.0)
+        return status.level, status.strategies[0].trading_state
+
+    assert shown() == (Level.NORMAL, TradingState.HALTED)  # an engine boots halted
+    row.strategies["ma"].take(StrategyStatusReport(**told, trading_state=TradingState.NORMAL))
+    book.take(StopRequest(level=Level.HALT), "kim", kit.at(0))
+    assert shown() == (Level.HALT, TradingState.NORMAL)
+    row.strategies["ma"].take(StrategyStatusReport(**told, trading_state=TradingState.HALTED))
+    assert shown() == (Level.HALT, TradingState.HALTED)
 
 
 @given(
