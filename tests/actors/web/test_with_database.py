@@ -54,7 +54,7 @@ async def test_what_has_expired_is_deleted_and_what_still_counts_is_not(real):
         slot = idempotency.Slot(user_id="u-operator", route="POST /x", key=name)
         await real.db.run(idempotency.claim, slot, b"body", at, tx={})
         await real.db.run(idempotency.complete, slot, 200, "x")
-    office = DatabaseOffice(real.services, Standing(platform_id="P", tenure=None), "", lambda: 0, lambda _why: None)
+    office = DatabaseOffice(real.services, Standing(platform_id="P", tenure=None), "", lambda: 0, lambda: (), print)
     await office.on_forget_expired(ForgetExpired())
     assert await real.db.run(names_of, "select id from login_sessions") >= {"ended", "open"}
     assert "old" not in await real.db.run(names_of, "select id from login_sessions")
