@@ -21,9 +21,11 @@ TEMPLATE = "watchkeeper_template"
 _numbers = itertools.count(1)
 
 
-def pytest_configure():
-    """Properties are no judges of this machine's speed."""
-    examples.register_profile(PATIENT, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def pytest_configure(config):
+    """Properties are no judges of this machine's speed. What gates a change looks at the same examples each time;
+    without ``-m "not deep"`` every run looks at others."""
+    gates = "not deep" in config.option.markexpr
+    examples.register_profile(PATIENT, deadline=None, derandomize=gates, suppress_health_check=[HealthCheck.too_slow])
     examples.load_profile(PATIENT)
 
 

@@ -88,7 +88,8 @@ async def test_a_pool_that_is_all_busy_says_unavailable(empty_dsn):
         busy.set()
         await conn.execute("select pg_sleep(30)")
 
-    async with Database(empty_dsn, size=1, acquire_timeout=2.0).open() as db, trio.open_nursery() as nursery:
+    async with Database(empty_dsn, size=1, acquire_timeout=0.5).open() as db, trio.open_nursery() as nursery:
+        await db.retry(value, "select 1", attempts=30)  # the only connection is there
         nursery.start_soon(db.run, hogs)
         await busy.wait()
         with pytest.raises(Unavailable):
@@ -160,7 +161,7 @@ async def test_a_session_killed_in_a_transaction_says_unavailable_and_the_pool_r
 
     with pytest.raises(Unavailable):
         await empty.run(kills_itself, tx={})
-    assert await empty.retry(value, "select count(*) from marks") == 0
+    assert await empty.retry(value, "select count(*) from marks", attempts=30) == 0
     assert empty.down_since is None
 
 
@@ -203,7 +204,7 @@ async def test_a_hung_server_does_not_hold_a_cancelled_caller(tmp_path_factory):
             finally:
                 for process in processes:
                     process.send_signal(signal.SIGCONT)
-            assert await db.retry(value, "select 2") == 2
+            assert await db.retry(value, "select 2", attempts=30) == 2
             await db.assert_durable()
     finally:
         server.stop()
@@ -220,7 +221,7 @@ async def test_a_killed_server_is_found_again_after_its_restart(tmp_path_factory
                 await db.run(value, "select 1")
             assert db.down_since is not None
             server.start()
-            assert await db.retry(value, "select 1") == 1
+            assert await db.retry(value, "select 1", attempts=30) == 1
             assert db.down_since is None
     finally:
         server.stop()

@@ -14,6 +14,7 @@ from actors.emergency.local_socket import LocalAnswer
 
 pytestmark = pytest.mark.browser
 CODE = "a-code-of-the-test"
+PATIENCE_MS = 60_000
 
 
 class Platform:
@@ -53,16 +54,25 @@ def platform():
     made = Platform()
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
-    assert made.ready.wait(10)
+    assert made.ready.wait(60)
     yield made
     made.end()
-    thread.join(10)
+    thread.join(60)
+
+
+@pytest.fixture
+def expect():
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE_MS)
+    return expect
 
 
 @pytest.fixture
 def tab(browser, platform):
     context = browser.new_context(viewport={"width": 320, "height": 568})
     made = context.new_page()
+    made.set_default_timeout(PATIENCE_MS)
     complaints = []
     made.on("pageerror", lambda error: complaints.append(str(error)))
     made.clock.install()
@@ -91,9 +101,7 @@ def test_the_button_looks_like_the_stop_and_stays_in_view_and_the_other_ways_sta
     assert [way for way, word in zip(ways, ("--local", "STOP", "증권사"), strict=True) if word in way] == ways
 
 
-def test_what_became_of_the_stop_stands_there_in_korean_and_in_english(tab, platform):
-    from playwright.sync_api import expect
-
+def test_what_became_of_the_stop_stands_there_in_korean_and_in_english(tab, platform, expect):
     press(tab, "비상 wrong")
     expect(tab.locator("output [lang=ko]")).to_contain_text("✕ 비상 코드가 다릅니다")
     expect(tab.locator("output [lang=en]")).to_contain_text("✕ that is not the emergency code")
@@ -107,9 +115,7 @@ def test_what_became_of_the_stop_stands_there_in_korean_and_in_english(tab, plat
     assert tab.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-def test_a_silence_names_the_other_ways_and_does_not_pretend_to_know(tab, platform):
-    from playwright.sync_api import expect
-
+def test_a_silence_names_the_other_ways_and_does_not_pretend_to_know(tab, platform, expect):
     platform.says_nothing = True
     press(tab)
     expect(tab.locator("output [lang=ko]")).to_contain_text("정지하는 중")

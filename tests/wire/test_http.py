@@ -240,7 +240,7 @@ async def test_under_tls_the_check_is_still_the_last_step_and_a_wrong_certificat
     checked = []
     http = HttpClient(ssl_context=ssl.create_default_context())
     with pytest.raises(ConnectFailed) as failed:
-        await http.request("POST", f"https://127.0.0.1:{port}/", timeout=5, before_write=lambda: checked.append(1))
+        await http.request("POST", f"https://127.0.0.1:{port}/", timeout=60, before_write=lambda: checked.append(1))
     assert not failed.value.written
     assert checked == []
     nursery.cancel_scope.cancel()
