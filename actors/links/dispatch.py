@@ -45,7 +45,8 @@ def _to_coordinator(desk: LinkDesk, engine_id: str, report: StopProgress) -> Non
 
 
 def _stop_of_the_engine(desk: LinkDesk, engine_id: str, stop: LocalStop) -> None:
-    desk.coordinator.tell(LocallyStopped(engine_id=engine_id, stop=stop), urgent=True)
+    """Not urgent: the engine has stopped already, and a person's stop waits behind no flood of these."""
+    desk.coordinator.tell(LocallyStopped(engine_id=engine_id, stop=stop))
 
 
 def _to_fleet(desk: LinkDesk, engine_id: str, report: Report) -> None:

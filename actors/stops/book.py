@@ -15,7 +15,7 @@ from actors.stops.effects import Effect, SendRelease, SendStop, StopChanged, Wor
 from actors.stops.parts import Instant, contradicted, overdue, progressed, received, sent, timed_out
 from actors.stops.past import Over
 from actors.stops.plans import Kept, ReleasePlan, Taken
-from actors.stops.reopening import MAX_EPOCH, alias
+from actors.stops.reopening import MAX_EPOCH, alias, one_of_many
 from actors.stops.returns import Returns
 from actors.stops.run import PLATFORM, TRIGGERED, WAIVED, Run, alert, detail, named, unknown_words
 from wire.messages import REDUCED_RELEASES, LocalStop, Release, StopProgress
@@ -178,6 +178,8 @@ class StopBook(Returns):
         scope = Scope.of_engine(engine_id)
         known = self.register.entries.get(stop.id)
         stop_id = stop.id if known is None or known.scope == scope else alias(engine_id, stop.id)
+        if known is None and one_of_many(self.register, engine_id, stop.level) is not None:
+            return []  # were it kept by name, there would be no end of names; its next hello brings it
         self._names.setdefault(engine_id, {})[stop.id] = stop_id
         if (stop_id in self.runs or stop_id in self.past) and not self._is_open(stop_id):
             return []  # told again after its release

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from wire.stops import Entry, Register, Scope, StopRecord
+from wire.stops import Entry, Level, Register, Scope, ScopeKind, StopRecord
 
 MAX_EPOCH = 2**40
 """No engine may push the register further: epochs must stay exact in the database and in every JSON reader."""
+
+OWN_STOPS = 256
+"""Open stops of one engine by itself. One more that is no stricter takes nothing away that these leave: it is the
+newest of them by another name, so that an engine that stops itself for ever fills no register, copy or frame."""
 
 Check = Callable[[StopRecord], bool]
 
@@ -50,6 +54,20 @@ def learn(register: Register, engine_id: str, stops: Iterable[StopRecord], is_ou
     return Learned(register=register, reopened=reopened, names=names)
 
 
+def one_of_many(register: Register, engine_id: str, level: Level) -> str | None:
+    """The newest open stop of this engine alone where so many, at least as strict, are open already; else None."""
+    own = [
+        (entry.stop_epoch, stop_id)
+        for stop_id, entry in register.open_stops()
+        if entry.scope.kind is ScopeKind.ENGINE and entry.scope.name == engine_id
+    ]
+    if len(own) < OWN_STOPS:
+        return None
+    rank = level.rank
+    strict = [one for one in own if register.entries[one[1]].level.rank >= rank]
+    return max(strict)[1] if len(strict) >= OWN_STOPS else None
+
+
 def alias(engine_id: str, stop_id: str) -> str:
     """The platform's id for an engine's stop whose own id means another stop here. The same for ever."""
     digest = hashlib.blake2b(f"{engine_id}\n{stop_id}".encode(), digest_size=12).hexdigest()
@@ -62,6 +80,8 @@ def _placed(register: Register, engine_id: str, record: StopRecord, proven: bool
         return record.stop_id, claimed
     known = register.entries.get(record.stop_id)
     own = attrs.evolve(claimed, scope=Scope.of_engine(engine_id))
+    if known is None and (newest := one_of_many(register, engine_id, record.level)) is not None:
+        return newest, register.entries[newest]
     if known is None or known.scope == own.scope:
         return record.stop_id, own
     if record.stop_epoch <= max(known.stop_epoch, known.released_epoch or 0):

@@ -44,6 +44,8 @@ from wire.values import (
 
 _TIMEOUT_MS = 30_000
 _LONGEST_REDUCTION = 7200.0
+MOST_OWN = 64
+"""How many of its own stops an engine holds at once."""
 
 
 class Trading(Protocol):
@@ -181,7 +183,14 @@ class Halting:
             self.wake()
 
     def stop_here(self, level: Level, cause: LocalStopCause, reason: str) -> str:
-        """The engine's own stop; it becomes the platform's under this id and needs a release like any other."""
+        """The engine's own stop; it becomes the platform's under this id and needs a release like any other.
+
+        Where ``MOST_OWN`` of them, at least as strict, are open already it is the newest of these: the others hold the
+        engine whatever becomes of that one, and an engine that stops itself for ever can still say hello.
+        """
+        own = [s for s in self.latch.open_stops() if s.cause is not None and s.record.level >= level]
+        if len(own) >= MOST_OWN:
+            return own[-1].record.stop_id
         stop_id = f"local-{new_id()[:20]}"
         record = StopRecord(
             stop_id=stop_id,

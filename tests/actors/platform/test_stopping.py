@@ -13,6 +13,7 @@ from actors.stops.book import EARLIEST
 from actors.stops.effects import AuditStop, RaiseAlert, RecordStop, SendRelease, SendStop, StopChanged, Words
 from actors.stops.ledger import UNFOLDED
 from actors.stops.parts import begun, contradicting, state_of
+from actors.stops.reopening import OWN_STOPS
 from actors.stops.run import PLATFORM
 from wire.codec import decode, encode
 from wire.messages import LocalStop, StopProgress
@@ -1006,3 +1007,42 @@ def test_when_an_engine_stopped_itself_is_believed_within_reason(book, kit, at):
     said = window(book.view("l1"))
     assert said.since < said.at <= kit.at(1).wall
     assert kit.at(1).wall - said.at <= EARLIEST
+
+
+def test_an_engine_that_stops_itself_without_end_fills_neither_the_register_nor_its_own_frames(book, kit):
+    def local(number, level=Level.HALT):
+        stop = LocalStop(id=f"l{number}", level=level, cause=LocalStopCause.RISK, reason="loss", at=START)
+        return book.local_stop("E1", stop, kit.at(1))
+
+    told = [bool(of(local(number), RaiseAlert)) for number in range(OWN_STOPS + 10)]
+    assert (sum(told), len(book.effective("E1"))) == (OWN_STOPS, OWN_STOPS)
+    assert of(local("stricter", Level.CANCEL), RecordStop)
+    held = [
+        StopRecord(stop_id=f"l{n}", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=n)
+        for n in range(OWN_STOPS + 10)
+    ]
+    book.link_down("E1", kit.at(2))
+    effects = book.link_up("E1", held, LatchState.PRESENT, kit.at(3))
+    assert (len(book.effective("E1")), of(effects, RaiseAlert)) == (OWN_STOPS + 1, [])
+    assert "error_local_stop" in {
+        a.code
+        for a in of(
+            book.local_stop(
+                "E3", LocalStop(id="other", level=Level.HALT, cause=LocalStopCause.RISK, reason="", at=START), kit.at(4)
+            ),
+            RaiseAlert,
+        )
+    }
+
+
+def test_what_is_one_stop_by_many_names_ends_by_all_of_them(book, kit):
+    for number in range(OWN_STOPS):
+        stop = LocalStop(id=f"l{number}", level=Level.HALT, cause=LocalStopCause.RISK, reason="loss", at=START)
+        book.local_stop("E1", stop, kit.at(1))
+    newest = f"l{OWN_STOPS - 1}"
+    more = StopRecord(stop_id="more", scope=Scope.of_engine("E1"), level=Level.HALT, stop_epoch=1)
+    book.link_up("E1", [more], LatchState.PRESENT, kit.at(2))
+    plan = book.plan_release(newest, [], resume=False, user_id="kim", reason="r", now=kit.at(3))
+    (sent,) = of(book.apply_release(plan, kit.at(3)), SendRelease)
+    assert sent.message.stop_ids == [newest, "more"]
+    assert book.snapshot("E1", ["more"]).released == ["more"]

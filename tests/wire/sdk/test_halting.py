@@ -6,7 +6,7 @@ import pytest
 
 from wire.messages import EmergencyStop, LocalStop, Release, StopProgress
 from wire.sdk.gate import Gate
-from wire.sdk.halting import Halting
+from wire.sdk.halting import MOST_OWN, Halting
 from wire.sdk.identity import Identity
 from wire.sdk.keeper import Keeper
 from wire.sdk.latch import Latch
@@ -178,3 +178,13 @@ def test_a_latch_that_cannot_be_read_halts_until_that_very_stop_is_released(tmp_
     engine.release(told.id, epoch=11)
     assert engine.level is Level.NORMAL
     assert engine.halting.latch_state is LatchState.PRESENT  # a cut link does not halt it a second time
+
+
+def test_an_engine_that_stops_itself_without_end_holds_no_more_stops_than_a_hello_can_tell(engine):
+    risk = LocalStopCause.RISK
+    ids = [engine.halting.stop_here(Level.HALT, risk, "loss") for _ in range(MOST_OWN + 5)]
+    assert (len(set(ids)), len(engine.halting.latch.open_stops())) == (MOST_OWN, MOST_OWN)
+    assert set(ids[MOST_OWN:]) == {ids[MOST_OWN - 1]}
+    stricter = engine.halting.stop_here(Level.FLATTEN, risk, "more")
+    assert stricter not in ids
+    assert engine.gate.engine_level() is Level.FLATTEN
