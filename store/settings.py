@@ -18,6 +18,7 @@ from store.keyring import KeyRing
 from wire.rest.settings import (
     BrokerageAccount,
     BrokerageAccountInput,
+    BrokerageCredentials,
     BrokerageType,
     RiskLimits,
     SecretState,
@@ -125,7 +126,8 @@ async def _save_accounts(conn: Connection, ring: KeyRing, save: Save) -> None:
         owner = await conn.fetchval(
             "insert into broker_accounts as a (id, user_id, position, name, type, account_number, is_active)"
             " values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do update"
-            " set position = $3, name = $4, type = $5, account_number = $6, is_active = $7"
+            " set position = $3, name = $4, type = $5, account_number = $6, is_active = $7,"
+            " last_validated = case when a.type = $5 and a.account_number = $6 then a.last_validated end"
             " where a.user_id = $2 returning user_id",
             *(account.id, save.user_id, position, account.name, account.type.value, account.account_number),
             account.is_active,
@@ -167,8 +169,11 @@ def _sealed(ring: KeyRing, account_id: str, column: str, given: Given) -> tuple[
     """The value to store and its fingerprint; nothing for a secret that is taken away."""
     if not isinstance(given, str):
         return None, None
-    fingerprint = hashlib.blake2b(given.encode(), key=ring.derive("secret fingerprints"), digest_size=6).hexdigest()
-    return ring.seal(given.encode(), "broker_accounts", account_id, column), fingerprint
+    return ring.seal(given.encode(), "broker_accounts", account_id, column), _fingerprint(ring, given)
+
+
+def _fingerprint(ring: KeyRing, secret: str) -> str:
+    return hashlib.blake2b(secret.encode(), key=ring.derive("secret fingerprints"), digest_size=6).hexdigest()
 
 
 async def for_account(conn: Connection, ring: KeyRing, account_id: str) -> AccountConfiguration | None:
@@ -203,8 +208,17 @@ async def versions(conn: Connection) -> dict[str, int]:
     return {row["id"]: row["config_version"] for row in rows}
 
 
-async def note_validated(conn: Connection, account_id: str, at: datetime) -> None:
-    await conn.execute("update broker_accounts set last_validated = $2 where id = $1", account_id, at)
+async def note_validated(
+    conn: Connection, ring: KeyRing, user_id: str, tried: BrokerageCredentials, at: datetime
+) -> list[str]:
+    """The broker took these keys: noted for the accounts of this user that keep exactly these. Returns their ids."""
+    rows = await conn.fetch(
+        "update broker_accounts set last_validated = $6 where user_id = $1 and type = $2 and account_number = $3"
+        " and api_key_fingerprint = $4 and api_secret_fingerprint = $5 returning id",
+        *(user_id, tried.brokerage_type.value, tried.account_number),
+        *(_fingerprint(ring, tried.api_key), _fingerprint(ring, tried.api_secret), at),
+    )
+    return sorted(row["id"] for row in rows)
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

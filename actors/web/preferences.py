@@ -1,5 +1,6 @@
 """The settings of a user: read masked, saved whole against a version, checked with the broker on demand."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from actors.requests import FLEET, ConfigurationChanged, Principal
@@ -8,7 +9,7 @@ from actors.web.table import Answer, Call, Route
 from actors.web.validation import validate
 from store import audit, settings
 from store.database import Connection
-from store.errors import Conflict
+from store.errors import Conflict, StoreError
 from store.keyring import KeyRing
 from wire.codec import unstructure
 from wire.rest.access import Role
@@ -74,6 +75,10 @@ def _detail(saved: UserSettings, looser: list[str]) -> dict[str, object]:
 async def try_keys(call: Call) -> Answer:
     where = call.services.settings
     result = await validate(call.body, tokens=where.home / TOKEN_FOLDER, url=where.kis_url)
+    if result.is_valid:
+        ring, who = call.services.keyring, call.who.user_id
+        with suppress(StoreError):  # what the broker said does not depend on a note of it
+            await call.services.db.run(settings.note_validated, ring, who, call.body, datetime.now(UTC))
     return Answer(value=result)
 
 

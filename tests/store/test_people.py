@@ -18,12 +18,14 @@ from wire.codec import encode
 from wire.rest.access import Role
 from wire.rest.settings import (
     BrokerageAccountInput,
+    BrokerageCredentials,
     BrokerageType,
     RiskLimits,
     SecretState,
     SystemPreferences,
     UserSettingsInput,
 )
+from wire.schema import changed
 
 pytestmark = pytest.mark.database
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -164,6 +166,34 @@ async def test_a_secret_is_kept_replaced_or_taken_away(db, ann, ring, given, kep
     saved = await db.run(settings.save, ring, a_save(an_account(api_key=given), version=1), tx={})
     assert saved.brokerage_accounts[0].api_key.set == (kept is not None)
     assert (await db.run(settings.for_account, ring, "kis-1")).api_key == kept
+
+
+async def test_only_the_account_that_keeps_exactly_the_keys_that_were_taken_is_validated(db, ann, ring):
+    await db.run(users.add, "bob", "Bob", "hash", Role.ADMIN)
+    kept = {"api_key": "KEY-9", "api_secret": "SECRET-9"}
+    others = [an_account("other", api_key="KEY-9", api_secret="SECRET-8"), an_account("none", api_key="KEY-9")]
+    await db.run(settings.save, ring, a_save(an_account(**kept), *others), tx={})
+    await db.run(settings.save, ring, a_save(an_account("bob-1", **kept), user_id="bob"), tx={})
+    tried = BrokerageCredentials(brokerage_type=BrokerageType.KIS, account_number="12345678-01", **kept)
+
+    async def validated():
+        read = await db.run(settings.read, "ann", NOW)
+        return {account.id: account.last_validated for account in read.brokerage_accounts}
+
+    for wrong in ({"api_key": "KEY-8"}, {"account_number": "1"}, {"brokerage_type": BrokerageType.KIWOOM}):
+        assert await db.run(settings.note_validated, ring, "ann", changed(tried, **wrong), LATER) == []
+    assert await db.run(settings.note_validated, ring, "ann", tried, LATER) == ["kis-1"]
+    assert await validated() == {"kis-1": LATER, "other": None, "none": None}
+    [bobs] = (await db.run(settings.read, "bob", NOW)).brokerage_accounts
+    assert bobs.last_validated is None
+    await db.run(settings.save, ring, a_save(an_account(), version=1), tx={})
+    assert await validated() == {"kis-1": LATER}
+    moved = changed(an_account(), account_number="87654321-01")
+    await db.run(settings.save, ring, a_save(moved, version=2), tx={})
+    assert await validated() == {"kis-1": None}
+    assert await db.run(settings.note_validated, ring, "ann", changed(tried, account_number="87654321-01"), LATER)
+    await db.run(settings.save, ring, a_save(changed(moved, api_secret="SECRET-10"), version=3), tx={})
+    assert await validated() == {"kis-1": None}
 
 
 async def test_a_save_over_another_version_changes_nothing(db, ann, ring):

@@ -27,7 +27,8 @@ class SecretState:
 
 @message
 class BrokerageAccount:
-    """A broker account as it is read: secrets masked."""
+    """A broker account as it is read: secrets masked. ``last_validated``: when the broker last took exactly the keys
+    that are kept (POST /api/settings/validate with them); null: not since they are kept."""
 
     id: Identifier
     name: Name

@@ -8,6 +8,7 @@ import trio
 from actors.engine import validate
 from actors.engine.tokens import TokenTooSoon
 from actors.web import validation
+from store import settings
 from wire.http import HttpClient
 from wire.rest.settings import BrokerageCredentials, BrokerageType, Check
 
@@ -31,7 +32,12 @@ async def test_keys_of_a_wrong_form_are_never_sent(desk):
     assert answer["is_valid"] is False
 
 
-async def test_all_three_checks_make_keys_valid(desk, monkeypatch):
+@pytest.mark.parametrize("away", [False, True])
+async def test_all_three_checks_make_keys_valid_and_a_database_that_is_away_changes_nothing(desk, monkeypatch, away):
+    desk.db.answers[settings.note_validated] = []
+    if away:
+        desk.db.fall()
+
     async def passes(credentials, setup):
         return [Check(name=name, ok=True, reason="fine", ms=1) for name in ("format", "token", "account")]
 

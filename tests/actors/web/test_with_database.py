@@ -11,6 +11,7 @@ from nacl.public import PrivateKey, SealedBox
 from actors.alarms.webhook import LETTER_KIND, AlertAcknowledged
 from actors.platform.database_office import DatabaseOffice, ForgetExpired, Standing
 from actors.requests import ConfigurationChanged, EngineEnrolled, EngineRemoved
+from actors.web import validation
 from actors.web.names import COOKIE
 from actors.web.preferences import loosened
 from actors.web.throttle import Throttle
@@ -19,7 +20,7 @@ from store import alerts, audit, idempotency, letters, logs, platform, sessions,
 from wire.codec import encode
 from wire.messages import TradeLog
 from wire.rest.records import Alert, AlertState
-from wire.rest.settings import RiskLimits
+from wire.rest.settings import Check, RiskLimits
 from wire.values import LogCategory
 
 pytestmark = pytest.mark.database
@@ -231,6 +232,23 @@ async def test_settings_are_saved_whole_masked_and_told_to_the_engines(real):
     assert ConfigurationChanged(config_version=1) in real.asked
     again = await (await real.call("GET", "/api/settings/user", role="operator")).get_json()
     assert again["brokerage_accounts"] == answer["brokerage_accounts"]
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_keys_that_the_broker_took_are_shown_as_validated_where_they_are_kept(real, monkeypatch, good):
+    async def answers(credentials, setup):
+        return [Check(name=name, ok=good, reason="said", ms=1) for name in ("format", "token", "account")]
+
+    monkeypatch.setattr(validation, "validate_credentials", answers)
+    kept = await (await save(real, settings(**KEYS), 0)).get_json()
+    [account] = kept["brokerage_accounts"]
+    assert account["last_validated"] is None
+    tried = {"brokerage_type": account["type"], "account_number": account["account_number"], **KEYS}
+    answer = await real.call("POST", "/api/settings/validate", body=tried, role="operator")
+    assert (await answer.get_json())["is_valid"] is good
+    shown = await (await real.call("GET", "/api/settings/user", role="operator")).get_json()
+    assert (shown["brokerage_accounts"][0]["last_validated"] is not None) is good
+    assert shown["config_version"] == kept["config_version"]
 
 
 async def test_a_secret_is_kept_replaced_or_deleted_as_asked(real):

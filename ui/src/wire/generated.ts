@@ -86,7 +86,7 @@ export interface BookmarkAck {
   offsets: Record<string, number>;
 }
 
-/** A broker account as it is read: secrets masked. */
+/** A broker account as it is read: secrets masked. `last_validated`: when the broker last took exactly the keys that are kept (POST /api/settings/validate with them); null: not since they are kept. */
 export interface BrokerageAccount {
   id: string;
   name: string;
