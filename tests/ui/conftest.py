@@ -99,7 +99,7 @@ class Desk:
         self.sent = {topic: [] for topic in self.offsets}
         self.sockets: set[trio.MemorySendChannel] = set()
         self.mute = False
-        self.refuse_stop = False
+        self.refuse_stop = self.no_preview = False
         self.releases, self.total = {}, {}
         self.letters: dict[str, dict] = {}
         self.command_status = "applied"
@@ -514,6 +514,8 @@ def application(desk: Desk) -> QuartTrio:
 
     @app.post("/api/stops/preview")
     async def preview():
+        if desk.no_preview:
+            return refusal(503, "error_overloaded")
         body = await request.get_json()
         rows = [e for e in desk.items["engines"].values() if body["scope"] in ("all", f"engine:{e['engine_id']}")]
         engines = [

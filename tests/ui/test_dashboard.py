@@ -779,6 +779,37 @@ def test_numbers_that_are_not_known_or_old_are_said_to_be(signed_in, desk, expec
     expect(signed_in.get_by_test_id("stop-reach-age")).to_contain_text("1분")
 
 
+def test_numbers_that_are_not_the_platforms_are_said_to_be_of_this_page_and_how_old(signed_in, desk, expect):
+    desk.call(setattr, desk.desk, "no_preview", True)
+    signed_in.get_by_test_id("stop-open").click()
+    expect(signed_in.get_by_test_id("stop-reach-seen")).to_contain_text("이 화면이 마지막으로 받은 값입니다")
+    expect(signed_in.get_by_test_id("stop-reach-seen")).to_contain_text(re.compile("가장 오래된 값은 .*분 .*초 전"))
+    signed_in.get_by_test_id("stop-scope").select_option("strategy:alpha/pairs")
+    expect(signed_in.get_by_test_id("stop-reach-seen")).to_contain_text("정지는 그대로 보낼 수 있습니다")
+    expect(signed_in.get_by_test_id("stop-reach")).to_contain_text("알 수 없음")
+    expect(signed_in.get_by_test_id("stop-confirm")).to_be_enabled()
+
+
+def test_another_page_begins_at_its_top(signed_in, desk, expect):
+    signed_in.set_viewport_size(PHONE)
+    expect(signed_in.get_by_test_id("engine-card-alpha")).to_be_visible()
+    signed_in.evaluate("scrollTo(0, 600)")
+    signed_in.get_by_test_id("stop-open").click()
+    signed_in.get_by_test_id("stop-confirm").click()
+    signed_in.get_by_test_id("stop-board").wait_for()
+    signed_in.wait_for_function("scrollY === 0")
+
+
+def test_the_state_of_every_stop_is_seen_on_a_phone_without_scrolling(signed_in, desk):
+    signed_in.set_viewport_size(PHONE)
+    stop = open_stop(signed_in, desk, level="HALT")
+    state = signed_in.get_by_test_id(f"stop-row-{stop}").locator(".status")
+    state.scroll_into_view_if_needed()
+    box = state.bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"], box
+    assert signed_in.evaluate("document.querySelector('[data-testid=stops-history] .table-scroll').scrollLeft") == 0
+
+
 def test_a_drill_stops_really_and_is_marked(signed_in, desk, expect):
     signed_in.get_by_test_id("stop-open").click()
     signed_in.get_by_test_id("stop-drill").check()

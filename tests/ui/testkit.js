@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 6e450f403d7f00d0e8f35fb5e2ccd3405f5d3babcd7c4991efa820e37fbb47c9 */
+/* built from ui/src by `npm run build`; sources 0d9b20dfc075bb05856720053dc5eda926010870f1edc795ce227d55d6750ad1 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -593,6 +593,8 @@ var TK = (function(exports) {
 			"stop.as_drill.hint": "실제로 정지하고 해제가 필요합니다. 훈련이라는 표시가 남습니다. 청산 훈련은 모의투자 엔진에서만 할 수 있습니다.",
 			"stop.reach.unknown": "{n}개 엔진의 수량은 알 수 없습니다.",
 			"stop.reach.oldest": "가장 오래된 값은 {age} 전 것입니다.",
+			"stop.reach.seen": "플랫폼에서 미리보기를 받지 못해, 이 화면이 마지막으로 받은 값입니다.",
+			"stop.reach.none": "플랫폼에서 미리보기를 받지 못했습니다. 정지는 그대로 보낼 수 있습니다.",
 			"release.waived": "{engine} 예외: 따로 정지 상태로 남음",
 			"release.resumes": "해제하면 전략이 다시 가동됩니다.",
 			"release.paused": "해제 뒤 전략은 일시정지 상태로 남습니다.",
@@ -1146,6 +1148,8 @@ var TK = (function(exports) {
 			"stop.as_drill.hint": "It really stops and needs a release; it stays marked as a drill. A drill that flattens is for paper engines only.",
 			"stop.reach.unknown": "The numbers of {n} engines are not known.",
 			"stop.reach.oldest": "The oldest number is {age} old.",
+			"stop.reach.seen": "The platform's preview did not come: these are the last values of this page.",
+			"stop.reach.none": "The platform's preview did not come. The stop can be sent all the same.",
 			"release.waived": "{engine} waived: it stays stopped by itself",
 			"release.resumes": "The release makes the strategies trade again.",
 			"release.paused": "After the release the strategies stay paused.",

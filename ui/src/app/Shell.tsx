@@ -37,6 +37,7 @@ const PAGES = [
 export function Shell({ session, children }: { session: Signed; children: ReactNode }) {
   const t = useT();
   useShortcuts();
+  useTop();
   useTitle();
   useAccountLook(session);
   useNotifications();
@@ -208,6 +209,12 @@ function useShortcuts(): void {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [navigate]);
+}
+
+/** Another page begins at its top, whichever place of the last one was looked at. */
+function useTop(): void {
+  const [location] = useLocation();
+  useEffect(() => void scrollTo(0, 0), [location]);
 }
 
 /** The tab's own title tells of a stop or a lost link to someone who looks at another tab. */

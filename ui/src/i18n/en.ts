@@ -357,6 +357,8 @@ export const en: Record<Key, string> = {
   "stop.as_drill.hint": "It really stops and needs a release; it stays marked as a drill. A drill that flattens is for paper engines only.",
   "stop.reach.unknown": "The numbers of {n} engines are not known.",
   "stop.reach.oldest": "The oldest number is {age} old.",
+  "stop.reach.seen": "The platform's preview did not come: these are the last values of this page.",
+  "stop.reach.none": "The platform's preview did not come. The stop can be sent all the same.",
   "release.waived": "{engine} waived: it stays stopped by itself",
   "release.resumes": "The release makes the strategies trade again.",
   "release.paused": "After the release the strategies stay paused.",

@@ -356,6 +356,8 @@ export const ko = {
   "stop.as_drill.hint": "실제로 정지하고 해제가 필요합니다. 훈련이라는 표시가 남습니다. 청산 훈련은 모의투자 엔진에서만 할 수 있습니다.",
   "stop.reach.unknown": "{n}개 엔진의 수량은 알 수 없습니다.",
   "stop.reach.oldest": "가장 오래된 값은 {age} 전 것입니다.",
+  "stop.reach.seen": "플랫폼에서 미리보기를 받지 못해, 이 화면이 마지막으로 받은 값입니다.",
+  "stop.reach.none": "플랫폼에서 미리보기를 받지 못했습니다. 정지는 그대로 보낼 수 있습니다.",
   "release.waived": "{engine} 예외: 따로 정지 상태로 남음",
   "release.resumes": "해제하면 전략이 다시 가동됩니다.",
   "release.paused": "해제 뒤 전략은 일시정지 상태로 남습니다.",

@@ -349,9 +349,9 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
           <thead>
             <tr>
               <th scope="col">{t("stop.at")}</th>
+              <th scope="col">{t("stop.state")}</th>
               <th scope="col">{t("stop.scope")}</th>
               <th scope="col">{t("stop.level")}</th>
-              <th scope="col">{t("stop.state")}</th>
               <th scope="col">{t("stop.by")}</th>
               <th scope="col">{t("stop.reason")}</th>
               <th scope="col">{t("stop.released_at")}</th>
@@ -363,11 +363,11 @@ function StopHistory({ stops, current }: { stops: readonly Stop[]; current: stri
                 <td className="nowrap">
                   <Link href={`/stops/${stop.stop_id}`}>{dateTime(stop.requested_at)}</Link>
                 </td>
-                <td className="nowrap">{scopeWord(stop.scope, t)}</td>
-                <td className="nowrap">{levelWord(stop.level, t)}</td>
                 <td className="nowrap">
                   <Status look={stopLook(stop, t)} /> {stop.drill && <Badge tone="warn">{t("stop.drill")}</Badge>}
                 </td>
+                <td className="nowrap">{scopeWord(stop.scope, t)}</td>
+                <td className="nowrap">{levelWord(stop.level, t)}</td>
                 <td>{who(stop.user_id, stop.username)}</td>
                 <td className="words">{stop.reason ? saidWord(stop.reason, t) : "–"}</td>
                 <td className="nowrap">{dateTime(stop.released_at)}</td>

@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { age, grouped, wonShort } from "../../i18n/format";
+import { age, grouped, millis, wonShort } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, SelectField, TextField } from "../../kit/Field";
@@ -10,6 +10,7 @@ import { Notice } from "../../kit/Status";
 import { ApiError } from "../../link/errors";
 import { newId } from "../../link/ids";
 import { call } from "../../link/rest";
+import { useNow } from "../../store/clock";
 import { live, useItems, useLink } from "../../store/live";
 import { useLook, useT } from "../../store/preferences";
 import type { Level } from "../../wire/common";
@@ -152,6 +153,9 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
   const shown = (n: number | null) => (n === null ? t("unknown") : grouped(n));
   const unknown = preview.data?.total.unknown ?? 0;
   const oldest = preview.data?.total.oldest_ms ?? null;
+  const now = live.serverNow(useNow());
+  const heard = seen?.map((engine) => millis(engine.last_heartbeat)) ?? [];
+  const silent = heard.length === 0 || heard.includes(null) ? null : now - Math.min(...heard.map((at) => at ?? 0));
   return (
     <>
       <dl className="reach" data-testid="stop-reach">
@@ -175,6 +179,11 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
       {(unknown > 0 || oldest !== null) && (
         <p className={`small ${unknown > 0 || (oldest !== null && oldest > STALE_MS) ? "tone-warn" : "soft"}`} data-testid="stop-reach-age">
           {unknown > 0 && t("stop.reach.unknown", { n: unknown })} {oldest !== null && t("stop.reach.oldest", { age: age(oldest, language) })}
+        </p>
+      )}
+      {preview.isError && (
+        <p className="small tone-warn" data-testid="stop-reach-seen">
+          {seen === null ? t("stop.reach.none") : silent === null ? t("stop.reach.seen") : `${t("stop.reach.seen")} ${t("stop.reach.oldest", { age: age(silent, language) })}`}
         </p>
       )}
       {blocked.length > 0 && level === "FLATTEN" && (
