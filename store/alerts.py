@@ -46,6 +46,11 @@ async def acknowledge(
     return _alert(row) if row else None
 
 
+async def get(conn: Connection, alert_id: str) -> Alert | None:
+    row = await conn.fetchrow(f"select {_COLUMNS} from alerts where id = $1", alert_id)
+    return _alert(row) if row else None
+
+
 async def told(conn: Connection, alert_id: str, at: datetime) -> None:
     """The outside has taken it."""
     await conn.execute("update alerts set told_at = coalesce(told_at, $2) where id = $1", alert_id, at)

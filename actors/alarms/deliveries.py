@@ -47,6 +47,7 @@ class Deliveries:
         self._rng = rng
         self._capacity = capacity
         self._waiting: OrderedDict[str, Delivery] = OrderedDict()
+        self._known: set[str] = set()  # of those that were not told yet: a person knows them already
 
     def add(self, alert: Alert, now: float) -> list[Delivery]:
         """A new alert, or a known one again; what has to give way for it."""
@@ -59,11 +60,13 @@ class Deliveries:
         return self._put(Delivery(alert=alert, due=now + REMIND_AFTER[0], telling=1))
 
     def _put(self, delivery: Delivery) -> list[Delivery]:
+        self._known.discard(delivery.alert.id)
         self._waiting[delivery.alert.id] = delivery
         dropped: list[Delivery] = []
         while len(self._waiting) > self._capacity:
             told = (i for i, d in self._waiting.items() if d.telling)
             gone = self._waiting.pop(next(told, next(iter(self._waiting))))
+            self._known.discard(gone.alert.id)
             dropped += [gone] if not gone.telling else []
         return dropped
 
@@ -72,6 +75,8 @@ class Deliveries:
         waiting = self._waiting.get(alert_id)
         if waiting is not None and waiting.telling:
             del self._waiting[alert_id]
+        elif waiting is not None:
+            self._known.add(alert_id)
 
     def next_due(self) -> float | None:
         return min((d.due for d in self._waiting.values()), default=None)
@@ -87,7 +92,9 @@ class Deliveries:
         if current is not delivery:
             return
         del self._waiting[delivery.alert.id]
-        if delivery.alert.severity == "critical" and delivery.alert.state is AlertState.OPEN:
+        nobody_knows = delivery.alert.state is AlertState.OPEN and delivery.alert.id not in self._known
+        self._known.discard(delivery.alert.id)
+        if delivery.alert.severity == "critical" and nobody_knows:
             pause = REMIND_AFTER[min(delivery.telling, len(REMIND_AFTER) - 1)]
             again = attrs.evolve(delivery, due=now + pause, attempt=1, telling=delivery.telling + 1)
             self._waiting[delivery.alert.id] = again
@@ -98,6 +105,7 @@ class Deliveries:
             return False
         if for_good or delivery.attempt >= ATTEMPTS:
             del self._waiting[delivery.alert.id]
+            self._known.discard(delivery.alert.id)
             return True
         pause = self._backoff.delay(delivery.attempt - 1, self._rng)
         later = attrs.evolve(delivery, due=now + pause, attempt=delivery.attempt + 1)

@@ -79,6 +79,8 @@ class ReleaseDesk:
             return Refusal(
                 status=422, error="error_invalid_field", reason=f"waived more than once: {named(twice)}", field="waive"
             )
+        if mute := [f"waive[{n}].reason" for n, w in enumerate(request.waive) if not _says(w.reason)]:
+            return Refusal(status=422, error="error_invalid_field", reason="must not be empty", field=mute[0])
         if request.reduced is not None and (unable := _unwaived(unreduced, run, request.waive)):
             return refuse_reduced(unable)
         items = checklist(run, request.waive, request.reason, synced, versions)
@@ -184,9 +186,16 @@ def checklist(
             ok=not unsure,
             detail=f"books not reconciled with the broker: {named(unsure)}" if unsure else "all unwaived engines",
         ),
-        ChecklistItem(name="cause_noted", ok=bool(reason.strip()), detail=reason.strip() or "no reason was given"),
+        ChecklistItem(
+            name="cause_noted", ok=_says(reason), detail=reason.strip() if _says(reason) else "no reason was given"
+        ),
         ChecklistItem(name="parameters", ok=True, detail=_in_force([p.engine_id for p in rest], run.scope, versions)),
     ]
+
+
+def _says(reason: str) -> bool:
+    """Whether there is anything to be read in it."""
+    return any(char.isprintable() and not char.isspace() for char in reason)
 
 
 def _in_force(engine_ids: Iterable[str], scope: Scope, versions: Versions) -> str:

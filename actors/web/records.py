@@ -120,7 +120,8 @@ async def retry(call: Call) -> Answer:
     )
     if done is None:
         raise not_found("open dead letter")
-    call.services.system.ref(WEBHOOK).tell(TellOutside(alert=alert))
+    now_known = await call.services.db.run(alerts.get, alert.id)  # somebody may have acknowledged it since
+    call.services.system.ref(WEBHOOK).tell(TellOutside(alert=now_known or alert))
     return Answer(value=_row(done))
 
 

@@ -89,7 +89,12 @@ def test_a_critical_alert_is_told_again_until_somebody_acknowledges(deliveries):
 def test_an_alert_acknowledged_before_it_was_told_is_still_told(deliveries):
     deliveries.add(alert(severity="critical"), 0.0)
     deliveries.acknowledged("a1")
-    assert deliveries.take(0.0) is not None
+    deliveries.failed(deliveries.take(0.0), 0.0)
+    deliveries.taken(deliveries.take(2.0), 2.0)
+    assert deliveries.next_due() is None  # and nobody is reminded of it
+    deliveries.add(alert(severity="critical"), 3.0)  # a person has it told once more
+    deliveries.taken(deliveries.take(3.0), 3.0)
+    assert deliveries.next_due() == 3.0 + REMIND_AFTER[0]
 
 
 def test_after_a_restart_only_critical_ones_are_reminded_of(deliveries):

@@ -146,6 +146,17 @@ def test_what_stopped_being_true_between_request_and_approval_holds_it_too(scene
     refused(scene.approve(), 409, "error_checklist")
 
 
+@pytest.mark.parametrize("nothing", ["   ", "\u3000\n", "\u200b\u2060"])
+def test_a_reason_has_something_to_be_read_in_it(scene, nothing):
+    scene.verify("E1", "E2")
+    refused(scene.request(reason=nothing), 409, "error_checklist")
+    waived = [Waiver(engine_id="E1", reason="unplugged"), Waiver(engine_id="E2", reason=nothing)]
+    answer = scene.request(waive=waived)
+    refused(answer, 422, "error_invalid_field")
+    assert answer.field == "waive[1].reason"
+    assert scene.desk.waiting(scene.stop_id) is None
+
+
 def test_an_engine_is_waived_once(scene):
     scene.verify("E1")
     twice = [Waiver(engine_id="E2", reason="unplugged"), Waiver(engine_id="E2", reason="in the cellar")]

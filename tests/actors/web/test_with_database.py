@@ -462,6 +462,18 @@ async def test_an_alert_is_acknowledged_by_name_and_shown_at_once(real):
     assert real.heard == [AlertAcknowledged(alert_id="a1")]
 
 
+async def test_an_alert_that_was_acknowledged_meanwhile_is_sent_again_as_acknowledged(real):
+    await real.db.run(alerts.save, alert_of("a8"))
+    letter = letters.DeadLetter(
+        id="l8", engine_id="E1", kind=LETTER_KIND, payload=encode(alert_of("a8")), reason="no", at=datetime.now(UTC)
+    )
+    await real.db.run(letters.save, letter)
+    await real.call("POST", "/api/alerts/a8/ack", role="operator")
+    await real.call("POST", "/api/dead-letters/l8/retry", role="risk")
+    told = real.heard[-1].alert
+    assert (told.id, told.state, told.acknowledged_by) == ("a8", AlertState.ACKNOWLEDGED, "u-operator")
+
+
 async def test_an_alert_that_nobody_outside_took_is_sent_again_by_a_person_once(real):
     payload = encode(alert_of("a7"))
     for letter_id, kind in (("l2", LETTER_KIND), ("l3", "fill")):
