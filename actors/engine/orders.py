@@ -35,7 +35,8 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """``price`` 0: at market. ``written``: bytes of it may have reached the broker. ``value``: won filled so far."""
+    """``price`` 0: at market. ``written``: bytes of it may have reached the broker. ``value``: won filled so far.
+    ``carried``: it had its number before the present day began, so that another order may get the same."""
 
     order_id: str
     strategy_id: str
@@ -54,6 +55,7 @@ class Order:
     placed_at: float = 0.0
     reason: str = ""
     patient: bool = False
+    carried: bool = False
 
     @property
     def remaining(self) -> int:
@@ -171,8 +173,9 @@ class OrderBook:
         return self._move(self._orders.get(order_id), OrderStatus.EXPIRED, reason="the trading day ended")
 
     def forget_day(self) -> None:
-        """Drops what is over and every number of the day that ended."""
-        self._orders = {k: o for k, o in self._orders.items() if not o.is_final}
+        """Drops what is over and every number of the day that ended. What was sent around the change keeps its number
+        as long as it is open: it may be of either day."""
+        self._orders = {k: attrs.evolve(o, carried=bool(o.number)) for k, o in self._orders.items() if not o.is_final}
         self._by_number = {normal(o.number): k for k, o in self._orders.items() if o.number}
 
     def restore(self, order: Order) -> None:
@@ -190,8 +193,11 @@ class OrderBook:
 
     def _put(self, order: Order) -> Order:
         self._orders[order.order_id] = order
-        if order.number:
-            self._by_number[normal(order.number)] = order.order_id
+        number = normal(order.number)
+        if number and not (order.carried and self._by_number.get(number, order.order_id) != order.order_id):
+            self._by_number[number] = order.order_id
+        if order.carried and order.is_final and self._by_number.get(number) == order.order_id:
+            del self._by_number[number]
         return order
 
 

@@ -81,7 +81,10 @@ class Reconciliation:
         shown = {normal(o.order_no): o for o in read.open_orders or ()}
         self._find_lost(read, rows, shown, fresh, patience)
         for order in [o for o in self._desk.orders if o.number and not _ended_before(o)]:
-            self._compare(order, rows.get(normal(order.number)), shown, read, fresh, patience)
+            if self._desk.orders.by_number(order.number) is order:
+                self._compare(order, rows.get(normal(order.number)), shown, read, fresh, patience)
+            elif not order.is_final:
+                self._compare(order, None, {}, read, fresh, patience)  # its number is another order's of today
         strangers = self._strangers(read, fresh, patience)
         differences = self._positions(read, fresh, patience)
         again = bool(fresh)
@@ -219,7 +222,7 @@ class Reconciliation:
         return None
 
     def _working(self, order: Order, shown: dict[str, OpenOrder]) -> WorkingOrder:
-        row = shown.get(normal(order.number))
+        row = shown.get(normal(order.number)) if self._desk.orders.by_number(order.number) is order else None
         return WorkingOrder(
             order_id=order.order_id,
             strategy_id=order.strategy_id,

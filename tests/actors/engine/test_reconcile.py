@@ -342,6 +342,31 @@ def test_a_new_day_ends_the_orders_of_the_old_one_but_not_one_sent_just_now(desk
     assert desk.orders.get(fresh.order_id).status is OrderStatus.CANCELLED
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_number_that_is_given_again_on_the_next_day_names_the_order_of_that_day(desk, is_over):
+    old = written(desk, quantity=8)
+    desk.accepted(old.order_id, "823", "91252")
+    desk.begin_day("20261121")
+    reconciliation = Reconciliation(desk)
+    if is_over:
+        for _ in range(3):
+            reconciliation.apply(read(desk), patience=1.0)
+        assert desk.orders.get(old.order_id).status is OrderStatus.CANCELLED
+        desk.notice(notice("823", time="141219"))  # before the answer that gives the number
+        assert desk.orders.get(old.order_id).filled == 0
+    new = written(desk, quantity=4)
+    desk.accepted(new.order_id, "823", "91252")
+    if not is_over:
+        desk.notice(notice("823", time="141219"))
+    assert desk.orders.get(new.order_id).filled == 4
+    row = attrs.evolve(daily_row("823", quantity=4, filled=4, value=280_000), day="20261121")
+    for _ in range(3):
+        outcome = reconciliation.apply(read(desk, daily=[row], held={"005930": 4}), patience=1.0)
+    assert outcome.agreed
+    assert (desk.orders.get(old.order_id).filled, desk.orders.get(old.order_id).is_final) == (0, True)
+    assert desk.books.total("005930") == 4
+
+
 def test_where_no_open_orders_are_offered_a_missing_row_ends_an_order_only_if_the_list_has_rows(desk):
     order = written(desk)
     desk.accepted(order.order_id, "117", "91252")
