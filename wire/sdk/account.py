@@ -47,7 +47,10 @@ class WorkingAtBroker:
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """One whole read of the account. Money: won. ``trading_day``: the exchange's date, when the broker tells it."""
+    """One whole read of the account. Money: won. ``trading_day``: the exchange's date, when the broker tells it.
+
+    Where it takes several requests, the orders are read before the positions: what fills in between is then never
+    missing from both."""
 
     positions: Sequence[Position] = ()
     orders: Sequence[WorkingAtBroker] = ()

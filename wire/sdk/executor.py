@@ -102,9 +102,9 @@ class Executor(Lane):
         self._say_synced()
         self.hurry()
 
-    def reconciled(self) -> None:
-        """The engine says that its books agree with the broker."""
-        self._agreed(self._gate.doubts)
+    def reconciled(self, doubts: int | None = None) -> None:
+        """The engine says that its books agree with the broker; ``doubts``: the count when it began to compare them."""
+        self._agreed(self._gate.doubts if doubts is None else doubts)
 
     def begin_day(self, day: date | None) -> None:
         """The exchange's date where it is told, else the date in Seoul."""

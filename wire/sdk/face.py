@@ -215,10 +215,15 @@ class Face:
         """The maximum over the open stops that cover this."""
         return self._call(self._running().orders.level, strategy_id, symbol)
 
-    def reconciled(self) -> None:
+    def doubts(self) -> int:
+        """How often the books have been doubted so far; asked for before they are compared with the broker."""
+        return self._call(lambda: self._running().orders.doubts)
+
+    def reconciled(self, doubts: int | None = None) -> None:
         """For engines without ``read_account`` and ``reconcile``: the books agree with the broker. To be said at the
-        start and again after every expiry of the lease; before it nothing leaves."""
-        self._call(self._running().orders.reconciled)
+        start and again after every expiry of the lease; before it nothing leaves. With the ``doubts`` from before the
+        comparison, one that an expiry overtook changes nothing; without them it is taken to be of this moment."""
+        self._call(self._running().orders.reconciled, doubts)
 
     def out_of_sync(self) -> None:
         """The books may be wrong: nothing leaves before they were compared again."""

@@ -61,10 +61,16 @@ class Ordering:
         """The answer did not come: a later read of the account tells what became of it. Never send it again."""
         self._executor.lost(order_id)
 
-    def reconciled(self) -> None:
+    @property
+    def doubts(self) -> int:
+        """How often the books have been doubted so far."""
+        return self._gate.doubts
+
+    def reconciled(self, doubts: int | None = None) -> None:
         """For engines without ``read_account``: the books agree with the broker. To be said again after every expiry of
-        the lease."""
-        self._executor.reconciled()
+        the lease. ``doubts``: as they were when the comparison began; one that is older than a doubt changes nothing.
+        """
+        self._executor.reconciled(doubts)
 
     def out_of_sync(self) -> None:
         """The books may be wrong: no order leaves before they were compared again."""

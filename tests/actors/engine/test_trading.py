@@ -402,12 +402,13 @@ async def test_an_engine_that_starts_on_a_full_disk_is_there_opens_nothing_and_c
     config = write_files(f"http://{platform.address}", broker)
     async with engine_process(config):
         await hears_fills(platform, 3)
-    since, before = len(platform.heard), len(await orders_sent(broker))
+    since = len(platform.heard)
     async with engine_process(config) as process:
         none, hard = 0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (none, hard))  # long before it has written anything
         report = await platform.hears(lambda m: isinstance(m, ErrorReport) and "latch" in m.reason, since=since)
         assert (report.code, report.severity) == ("error_storage", Severity.CRITICAL)
+        before = len(await orders_sent(broker))
         await platform.hears(lambda m: isinstance(m, Positions) and m.synced, since=since)
         held = await platform.hears(
             lambda m: isinstance(m, StrategyStatusReport) and m.trading_state is TradingState.HALTED, since=since

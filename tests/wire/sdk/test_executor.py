@@ -78,6 +78,19 @@ def test_a_comparison_under_way_when_the_books_were_doubted_settles_nothing(engi
     assert engine.gate.synced
 
 
+def test_an_engine_that_compares_by_itself_may_say_when_it_began(engine):
+    engine.handlers.read_account = None
+    began = engine.orders.doubts
+    engine.orders.out_of_sync()
+    engine.orders.reconciled(began)
+    assert not engine.gate.synced
+    engine.orders.reconciled(engine.orders.doubts)
+    assert engine.gate.synced
+    engine.orders.out_of_sync()
+    engine.orders.reconciled()
+    assert engine.gate.synced
+
+
 def test_a_stop_that_came_before_the_first_read_belongs_to_the_day_that_the_broker_tells(engine):
     """In another country it may still be yesterday."""
     engine.handlers.flatten = lambda _closings: None
