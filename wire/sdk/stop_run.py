@@ -93,6 +93,7 @@ class StopRun:
         self._clean: View | None = None
         self._is_flat = False
         self._read = False
+        self._counts = False  # what was seen was seen since the stop
         self._residuals: tuple[Residual, ...] = ()
 
     @property
@@ -151,7 +152,8 @@ class StopRun:
             self._cancelled.add(order_id)
 
     def recall(self, view: View, covers: Covers, blocked: BlockedFor) -> None:
-        """Counts of the last read before the stop: better than none, and dated. They advance nothing."""
+        """Counts of the last read before the stop: better than none, and dated. They advance nothing, and what is gone
+        since then was not this stop's doing."""
         self._view = view
         if view.problem is None:
             self._measure(view, covers, blocked)
@@ -164,6 +166,10 @@ class StopRun:
         before = changed(self.report(), flatness_as_of=None)
         self._view, self._read = view, True
         if view.problem is None:
+            if not self._counts:
+                self._counts = True
+                self._seen_orders.clear()
+                self._seen_positions.clear()
             self._measure(view, covers, blocked)
             self._compare(view, last_fill)
             self._advance(view, unresolved, last_fill)

@@ -373,3 +373,18 @@ def _check_verified(desk, broker, closing):
         if run.level is Level.FLATTEN:
             left = {k: q for k, q in broker.positions.items() if q and run.scope.covers("E1", "A1", *k)}
             assert left == {}
+
+
+def test_what_was_gone_before_the_stop_was_not_liquidated_by_it(stop_desk, a):
+    """The last read before it is old: it is told, with its age, and counts for nothing."""
+    stop_desk.see(orders=[a.working("o1", closing=False)], positions=[a.held(10), a.held(5, symbol="000660")])
+    stop_desk.stop()
+    report = stop_desk.report()
+    assert (report.positions_liquidated, report.positions_remaining, report.orders_remaining) == (0, 2, 1)
+    stop_desk.see(problem="the broker was not read")
+    stop_desk.see(positions=[a.held(10)])
+    stop_desk.stopping.order_over("o1", by_cancel=True)
+    report = stop_desk.report()
+    assert (report.positions_liquidated, report.positions_remaining, report.orders_cancelled) == (0, 1, 0)
+    stop_desk.see()
+    assert (stop_desk.report().positions_liquidated, stop_desk.report().positions_remaining) == (1, 0)
