@@ -98,7 +98,7 @@ class Halting:
         self.wake: Callable[[], None] = lambda: None
         self.trading_changed: Callable[[], None] = lambda: None
         self.stopping = Stopping(covers=self._covers, level_for=gate.level_for, unresolved=trading.unresolved)
-        self.stopping.keep = self._keep_session
+        self.stopping.keep, self.stopping.count = self._keep_session, self._keep_counts
 
     # --- at the start ---
 
@@ -153,6 +153,10 @@ class Halting:
 
     def _keep_session(self, asked: Asked) -> None:
         self.latch = self.latch.with_session(asked.stop_id, asked.epoch, asked.session)
+        self.keeper.changed()
+
+    def _keep_counts(self, stop_id: str, cancelled: int, liquidated: int) -> None:
+        self.latch = self.latch.with_counts(stop_id, cancelled=cancelled, liquidated=liquidated)
         self.keeper.changed()
 
     # --- stops ---

@@ -27,7 +27,8 @@ _KEPT_RELEASED = 1000
 @attrs.frozen(kw_only=True)
 class LatchedStop:
     """One stop as this engine knows it. ``cause`` only for the engine's own stops. ``session``: the trading day
-    (YYYYMMDD) in which a person asked for it, at ``session_epoch``; None while that is not known."""
+    (YYYYMMDD) in which a person asked for it, at ``session_epoch``; None while that is not known. ``cancelled``,
+    ``liquidated``: the orders and positions that are gone by it so far."""
 
     record: StopRecord
     reason: str
@@ -39,6 +40,8 @@ class LatchedStop:
     released_epoch: int | None = None
     session: str | None = None
     session_epoch: int = 0
+    cancelled: int = 0
+    liquidated: int = 0
 
     @property
     def entry(self) -> Entry:
@@ -70,6 +73,8 @@ class LatchedStop:
             released_epoch=merged.released_epoch,
             session=asked.session,
             session_epoch=asked.session_epoch,
+            cancelled=max(self.cancelled, other.cancelled),
+            liquidated=max(self.liquidated, other.liquidated),
         )
 
 
@@ -114,13 +119,15 @@ class Latch:
 
     def with_session(self, stop_id: str, epoch: int, session: str) -> "Latch":
         """A person asked for this epoch of the stop in this session."""
+        return self._with(stop_id, session=session, session_epoch=epoch)
 
-        def asked(stop: LatchedStop) -> LatchedStop:
-            if stop.record.stop_id != stop_id:
-                return stop
-            return attrs.evolve(stop, session=session, session_epoch=epoch)
+    def with_counts(self, stop_id: str, *, cancelled: int, liquidated: int) -> "Latch":
+        """So far, of every process of this engine together."""
+        return self._with(stop_id, cancelled=cancelled, liquidated=liquidated)
 
-        return attrs.evolve(self, stops=tuple(asked(s) for s in self.stops))
+    def _with(self, stop_id: str, **known: Any) -> "Latch":
+        stops = tuple(attrs.evolve(s, **known) if s.record.stop_id == stop_id else s for s in self.stops)
+        return attrs.evolve(self, stops=stops)
 
     def at_least(self, epoch: int) -> "Latch":
         return attrs.evolve(self, floor=max(self.floor, epoch))
@@ -225,6 +232,8 @@ def _to_plain(stop: LatchedStop) -> dict[str, Any]:
         "released_epoch": stop.released_epoch,
         "session": stop.session,
         "session_epoch": stop.session_epoch,
+        "cancelled": stop.cancelled,
+        "liquidated": stop.liquidated,
     }
 
 
@@ -246,4 +255,6 @@ def _from_plain(plain: dict[str, Any]) -> LatchedStop:
         released_epoch=plain["released_epoch"],
         session=plain.get("session"),  # an older file does not say it
         session_epoch=plain.get("session_epoch", 0),
+        cancelled=plain.get("cancelled", 0),
+        liquidated=plain.get("liquidated", 0),
     )

@@ -67,9 +67,11 @@ BlockedFor = Callable[[str, str], Blocked | None]
 
 
 class StopRun:
-    """One stop on this engine. Counts are totals of the run; a raise of the same stop continues it. ``session``: the
-    trading day in which a person asked for it, at ``asked_epoch``; None while that is not known. ``unable``: what the
-    engine lacks to carry it out, so that only a person's hand and a read of the broker can end it."""
+    """One stop on this engine. Counts are totals over its processes; a raise of the same stop continues it.
+
+    ``session``: the trading day in which a person asked for it, at ``asked_epoch``; None while that is not known.
+    ``unable``: what the engine lacks to carry it out, so that only a person's hand and a read of the broker can end it.
+    """
 
     def __init__(self, stop: LatchedStop, now: float, in_flight: int) -> None:
         self.stop = stop
@@ -94,6 +96,7 @@ class StopRun:
         self._is_flat = False
         self._read = False
         self._counts = False  # what was seen was seen since the stop
+        self._before = stop.cancelled, stop.liquidated  # by earlier processes
         self._residuals: tuple[Residual, ...] = ()
 
     @property
@@ -146,10 +149,12 @@ class StopRun:
         if self.level in (Level.REDUCE_ONLY, Level.HALT) and self.phase is StopPhase.FROZEN:
             self.phase = StopPhase.VERIFIED
 
-    def order_cancelled(self, order_id: str) -> None:
-        """An order of the scope is over by cancellation."""
-        if order_id in self._seen_orders:
-            self._cancelled.add(order_id)
+    def order_cancelled(self, order_id: str) -> bool:
+        """An order is over by cancellation. True when it is one more of the scope's."""
+        if order_id not in self._seen_orders or order_id in self._cancelled:
+            return False
+        self._cancelled.add(order_id)
+        return True
 
     def recall(self, view: View, covers: Covers, blocked: BlockedFor) -> None:
         """Counts of the last read before the stop: better than none, and dated. They advance nothing, and what is gone
@@ -185,8 +190,15 @@ class StopRun:
         self.timed_out = True
         return True
 
+    @property
+    def gone(self) -> tuple[int, int]:
+        """Orders that were cancelled and positions that were closed so far."""
+        cancelled, liquidated = self._before
+        return cancelled + len(self._cancelled), liquidated + len(self._seen_positions) - len(self._open)
+
     def report(self) -> StopProgress:
         flatness, why = self._flatness()
+        cancelled, liquidated = self.gone
         late, stuck = self.timed_out and not self.is_over, self.is_stuck
         phase = StopPhase.FAILED if stuck else StopPhase.TIMED_OUT if late else self.phase
         blocked = UNABLE if self.unable is not None else UNCONFIRMED if self.waits_for_person else BLOCKED
@@ -196,9 +208,9 @@ class StopRun:
             phase=phase,
             in_flight=self.in_flight,
             latched=self.latched,
-            orders_cancelled=len(self._cancelled),
+            orders_cancelled=cancelled,
             orders_remaining=self._orders_left,
-            positions_liquidated=len(self._seen_positions) - len(self._open),
+            positions_liquidated=liquidated,
             positions_remaining=len(self._open),
             flatness=flatness,
             flatness_as_of=self._view.at if self._view is not None else None,

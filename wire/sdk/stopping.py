@@ -104,7 +104,7 @@ def _forget(_asked: Asked) -> None:
 
 class Stopping:
     """All stops of this engine and the work they ask for. Nothing here waits. ``keep`` makes durable what a restart
-    must know of a stop's session."""
+    must know of a stop's session, ``count`` (stop id, orders cancelled, positions liquidated) what is gone by it."""
 
     def __init__(self, *, covers: Covers, level_for: LevelFor, unresolved: Unresolved) -> None:
         self._covers = covers
@@ -121,6 +121,7 @@ class Stopping:
         self.session = ""
         self.last_fill = float("-inf")
         self.keep: Callable[[Asked], None] = _forget
+        self.count: Callable[[str, int, int], None] = lambda _stop_id, _cancelled, _liquidated: None
 
     @property
     def runs(self) -> list[StopRun]:
@@ -255,8 +256,8 @@ class Stopping:
         self._cancels.pop(order_id, None)
         self._unwinding.discard(order_id)
         for run in self.runs:
-            if by_cancel:
-                run.order_cancelled(order_id)
+            if by_cancel and run.order_cancelled(order_id):
+                self.count(run.stop_id, *run.gone)
 
     def refused(self, strategy_id: str, symbol: str, now: float, words: str = "") -> None:
         """A closing order was not taken: the symbol is looked at, and it is tried again after a growing pause."""
@@ -308,7 +309,7 @@ class Stopping:
         self._last = view
         self._taken(view)
         for run in self.runs:
-            unresolved = self._unresolved(run.scope)
+            unresolved, gone = self._unresolved(run.scope), run.gone
             if run.observe(
                 view,
                 unresolved=unresolved,
@@ -317,6 +318,8 @@ class Stopping:
                 blocked=self._blocked_for,
             ):
                 reports.append(run.report())
+            if run.gone != gone:
+                self.count(run.stop_id, *run.gone)
         return reports
 
     def lacking(self, judge: Callable[[StopRun], str | None]) -> list[StopProgress]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import attrs
 import pytest
 
-from wire.messages import EmergencyStop, ErrorReport, Release
+from wire.messages import EmergencyStop, ErrorReport, Release, StopProgress
 from wire.parts import LeaseExpiry
 from wire.sdk.account import Position, Reading, WorkingAtBroker
 from wire.sdk.engine import Engine, Options
@@ -14,6 +14,7 @@ from wire.sdk.errors import GateClosed
 from wire.sdk.platform import Credential
 from wire.sdk.work import Outcome
 from wire.stops import Level, Scope
+from wire.values import StopPhase
 
 HELD = [Position(symbol="005930", quantity=10)]
 
@@ -141,6 +142,42 @@ def test_a_restart_without_the_platform_does_not_leave_working_orders_to_themsel
     engine.work.jobs(engine.clock.at)
     wished = policy is not None and policy.cancel_after_ms is not None
     assert engine.gate.engine_level() is (Level.CANCEL if wished else Level.NORMAL)
+
+
+def told(engine):
+    return [s.message for s in engine.outlet.waiting() if isinstance(s.message, StopProgress)][-1]
+
+
+def test_what_is_gone_by_a_stop_is_counted_over_the_processes_of_its_engine(make_engine):
+    def another():
+        engine = make_engine()
+        engine.handlers.cancel_all = engine.handlers.flatten = lambda _what: None
+        return engine
+
+    engine = another()
+    say_stop(engine, Level.FLATTEN)
+    order = WorkingAtBroker(order_id="o1", symbol="005930", side="buy", remaining=10)
+    end(engine, begin(engine), Reading(orders=[order], positions=HELD))
+    end(engine, begin(engine))  # it cancels
+    engine.clock.at += 1.0
+    end(engine, begin(engine), Reading(positions=HELD))
+    assert (told(engine).orders_cancelled, told(engine).positions_liquidated) == (1, 0)
+    finish_jobs(engine)
+    engine = another()
+    end(engine, begin(engine), Reading(positions=HELD))
+    end(engine, begin(engine))  # it closes
+    for _ in range(2):
+        engine.clock.at += 1.0
+        end(engine, begin(engine), Reading())
+    last = told(engine)
+    assert (last.phase, last.orders_cancelled, last.positions_liquidated) == (StopPhase.VERIFIED, 1, 1)
+    finish_jobs(engine)
+    engine = another()
+    for _ in range(2):
+        engine.clock.at += 1.0
+        end(engine, begin(engine), Reading())
+    last = told(engine)
+    assert (last.phase, last.orders_cancelled, last.positions_liquidated) == (StopPhase.VERIFIED, 1, 1)
 
 
 # --- a full disk at the start ---
