@@ -1,8 +1,11 @@
 """The durable memory of stops."""
 
+import hashlib
+import json
 import os
 from datetime import UTC, datetime
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +16,10 @@ from wire.values import LatchState, LocalStopCause
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
 
-def stop(stop_id="s1", *, scope="all", level=Level.HALT, epoch=1, proof="", released=None, cause=None, asked=(None, 0)):
+def stop(
+    stop_id="s1", *, scope="all", level=Level.HALT, epoch=1, proof="", released=None, cause=None, asked=(None, 0),
+    gone=(0, 0),
+):  # fmt: skip
     record = StopRecord(stop_id=stop_id, scope=Scope.parse(scope), level=level, stop_epoch=epoch, proof=proof)
     session, session_epoch = asked
     return LatchedStop(
@@ -25,6 +31,8 @@ def stop(stop_id="s1", *, scope="all", level=Level.HALT, epoch=1, proof="", rele
         cause=cause,
         session=session,
         session_epoch=session_epoch,
+        cancelled=gone[0],
+        liquidated=gone[1],
     )
 
 
@@ -37,6 +45,7 @@ stops = st.builds(
     proof=st.sampled_from(["", "p1", "p2"]),
     released=st.none() | st.integers(1, 20),
     cause=st.none() | st.sampled_from(list(LocalStopCause)),
+    gone=st.tuples(st.integers(0, 20), st.integers(0, 20)),
     asked=st.just((None, 0)) | st.tuples(st.sampled_from(["20261119", "20261120"]), st.integers(1, 20)),
 )
 latches = st.lists(stops, max_size=6).map(lambda many: _latched(many))
@@ -131,3 +140,21 @@ def test_released_stops_are_forgotten_only_beyond_a_thousand_and_never_their_epo
     assert len(latch.stops) == 1001
     assert latch.find("open").is_open
     assert latch.register().epoch == 1101
+
+
+@given(stops, stops)
+def test_what_is_gone_by_a_stop_never_becomes_less_by_hearing_of_it_again(one, other):
+    merged = one.merge(attrs.evolve(other, record=attrs.evolve(other.record, stop_id=one.record.stop_id)))
+    assert merged.cancelled == max(one.cancelled, other.cancelled)
+    assert merged.liquidated == max(one.liquidated, other.liquidated)
+
+
+def test_a_file_of_an_earlier_version_counts_from_nothing():
+    (known,) = decode(encode(Latch(stops=(stop(gone=(3, 2)),)))).stops
+    assert (known.cancelled, known.liquidated) == (3, 2)
+    body = json.loads(encode(Latch(stops=(known,))).partition(b"\n")[0])
+    for name in ("cancelled", "liquidated"):
+        del body["stops"][0][name]
+    old = json.dumps(body).encode()
+    (known,) = decode(old + b"\n" + hashlib.blake2b(old, digest_size=16).hexdigest().encode() + b"\n").stops
+    assert (known.cancelled, known.liquidated) == (0, 0)
