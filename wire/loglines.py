@@ -8,11 +8,10 @@ Besides what may stand in the book's braces:
     {line}    a line again, or a sentence of the book, or whatever it is
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 
-from wire.phrases import TERMS, compiled, filled, put
+from wire.phrases import TERMS, Template, compiled, filled, put
 from wire.values import StopPhase
 
 KOREAN: Mapping[str, str] = {
@@ -58,6 +57,8 @@ KOREAN: Mapping[str, str] = {
 }
 """English → Korean. The first one that fits is meant: particular ones stand before general ones."""
 
+LONGEST = 300
+"""Characters of a line that is looked up: a report has hundreds of lines, and anybody's engine writes them."""
 _SCOPES = {"account": "계좌", "engine": "엔진", "strategy": "전략", "symbol": "종목"}
 _PHASES = {
     StopPhase.PENDING: "대기",
@@ -77,16 +78,16 @@ _PHASES = {
 
 def put_line(text: str, language: str) -> str:
     """The line in ``language`` (``ko`` or ``en``); as it is where neither book has it."""
-    if language == "en":
+    if language == "en" or len(text) > LONGEST:
         return text
-    for pattern, korean in _patterns():
-        if (found := pattern.fullmatch(text)) is not None:
-            return filled(korean, {name: _value(name, value) for name, value in found.groupdict().items()})
+    for template in _templates():
+        if (found := template.match(text)) is not None:
+            return filled(template.other, {name: _value(name, value) for name, value in found.groupdict().items()})
     return put(text, language)
 
 
 @cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+def _templates() -> tuple[Template, ...]:
     return compiled(KOREAN)
 
 

@@ -18,6 +18,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
+import attrs
+
 KOREAN: Mapping[str, str] = {
     # --- a stop and its engines
     "not connected; it gets the stop when it returns": "연결되지 않음: 돌아오는 즉시 정지를 받습니다",
@@ -321,6 +323,7 @@ KINDS: Mapping[str, str] = {
 """What may stand in a slot of this name; in any other: any text, as little as possible."""
 _SLOT = re.compile(r"\{(\w+?)(\d*)\}")
 _PART = re.compile(r"([0-9A-Za-z]{1,12}) ([0-9][0-9,]*) \((.+)\)")
+_NAMES = 6  # colons in a text that may still begin with a name
 _NAMED = re.compile(r"([A-Za-z0-9_.-]{1,64}(?: [a-z]{1,20})?): (.+)", re.DOTALL)
 
 
@@ -329,14 +332,29 @@ def put(text: str, language: str) -> str:
     return text if language == "en" else _korean(text) or text
 
 
+@attrs.frozen
+class Template:
+    """``pattern`` has a group for each slot; ``fixed``: words without which nothing fits, looked for first since that
+    costs next to nothing; ``other``: the same in the other language."""
+
+    fixed: str
+    pattern: re.Pattern[str]
+    other: str
+
+    def match(self, text: str) -> re.Match[str] | None:
+        return self.pattern.fullmatch(text) if self.fixed in text else None
+
+
+def compiled(book: Mapping[str, str]) -> tuple[Template, ...]:
+    return tuple(
+        Template(max(_SLOT.sub("\0", english).split("\0"), key=len), re.compile(_pattern(english), re.DOTALL), other)
+        for english, other in book.items()
+    )
+
+
 @cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+def _templates() -> tuple[Template, ...]:
     return compiled(KOREAN)
-
-
-def compiled(book: Mapping[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Every template of a book as a pattern with a group for each slot, and what it is in the other language."""
-    return tuple((re.compile(_pattern(english), re.DOTALL), other) for english, other in book.items())
 
 
 def _pattern(template: str) -> str:
@@ -353,12 +371,12 @@ def _korean(text: str) -> str | None:
         return KOREAN[text]
     if "; " in text and all(parts := [_korean(part) for part in text.split("; ")]):
         return "; ".join(part or "" for part in parts)
-    for pattern, korean in _patterns():
-        if (found := pattern.fullmatch(text)) is not None:
-            return filled(korean, {name: _value(name, value) for name, value in found.groupdict().items()})
+    for template in _templates():
+        if (found := template.match(text)) is not None:
+            return filled(template.other, {name: _value(name, value) for name, value in found.groupdict().items()})
     if (left := _listed(text)) is not None:
         return left
-    named = _NAMED.fullmatch(text)
+    named = _NAMED.fullmatch(text) if text.count(": ") <= _NAMES else None
     said = _korean(named[2]) if named is not None else None
     return f"{TERMS.get(named[1], named[1])}: {said}" if named is not None and said is not None else None
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.loglines import KOREAN, put_line
+from wire.loglines import KOREAN, LONGEST, put_line
 from wire.phrases import KOREAN as SENTENCES
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,12 @@ def test_lines_hold_lines_and_sentences(line, korean):
 def test_what_is_in_neither_book_is_shown_as_it_came(text):
     words = f"~ {text} ~"
     assert put_line(words, "ko") == words
+
+
+def test_a_line_that_is_too_long_to_be_looked_up_is_shown_as_it_came():
+    words = "STOP HALT of all: " + "x" * LONGEST
+    assert put_line(words, "ko") == words
+    assert put_line(words[:LONGEST], "ko") != words[:LONGEST]
 
 
 def lines(path):
