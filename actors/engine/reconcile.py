@@ -109,9 +109,9 @@ class Reconciliation:
                 continue
             listed: dict[str, OpenOrder | DailyOrder] = {**shown, **rows}
             strangers = [r for n, r in listed.items() if orders.by_number(n) is None and _alike(r, order)]
-            if strangers:
+            if strangers and not self._is_awaited(strangers[0]):
                 self._desk.accepted(order.order_id, strangers[0].order_no, strangers[0].branch)
-            elif not read.notices or read.daily is None:
+            elif strangers or not read.notices or read.daily is None:
                 fresh[f"lost/{order.order_id}"] = self._noted.get(f"lost/{order.order_id}", _Noted(None, read.began))
             elif self._persists(f"lost/{order.order_id}", None, read, fresh, max(patience, LOST_AFTER)):
                 self._desk.closed(order.order_id, "it never reached the broker")
@@ -158,11 +158,18 @@ class Reconciliation:
         for row in read.open_orders or ():
             if self._desk.orders.by_number(row.order_no) is not None:
                 continue
-            if self._persists(f"stranger/{normal(row.order_no)}", row.symbol, read, fresh, patience):
+            if self._is_awaited(row):
+                unexplained += 1
+            elif self._persists(f"stranger/{normal(row.order_no)}", row.symbol, read, fresh, patience):
                 self._desk.adopt(_stranger(row, self._desk.trading_day))
             else:
                 unexplained += 1
         return unexplained
+
+    def _is_awaited(self, row: OpenOrder | DailyOrder) -> bool:
+        """Whether it may be one of our own that the broker took and has not answered yet: its answer will name it."""
+        asked = (o for o in self._desk.orders.open_orders() if o.written and o.status is OrderStatus.PENDING)
+        return any(_alike(row, order) for order in asked)
 
     # --- positions ---
 

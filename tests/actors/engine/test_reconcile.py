@@ -266,6 +266,33 @@ def test_a_lost_order_is_found_by_what_it_is(desk):
     assert (found.status, found.number) == (OrderStatus.ACCEPTED, "200")
 
 
+def test_an_order_whose_answer_is_slow_is_not_taken_for_a_strangers_however_often_it_is_seen(desk):
+    order = written(desk)
+    reconciliation = Reconciliation(desk)
+    for _ in range(4):
+        assert reconciliation.apply(read(desk, opens=[open_row("200")]), patience=1.0).view.problem is not None
+    desk.accepted(order.order_id, "0000000200", "91252")
+    desk.notice(notice("200", quantity=10))
+    whole = [daily_row("200", filled=10, value=700_000)]
+    outcomes = [reconciliation.apply(read(desk, daily=whole, held={"005930": 10}), patience=1.0) for _ in range(3)]
+    assert [o.agreed for o in outcomes] == [True] * 3
+    assert [(p.strategy_id, p.quantity) for p in outcomes[-1].view.positions] == [("s1", 10)]
+    assert [f.quantity for f in fills(desk)] == [10]
+
+
+def test_a_lost_order_is_not_mistaken_for_one_like_it_that_waits_for_its_answer(desk):
+    lost, waiting = written(desk), written(desk)
+    desk.lost(lost.order_id, "no answer")
+    reconciliation = Reconciliation(desk)
+    listed = {"opens": [open_row("200")], "daily": [daily_row("200", left=10)]}
+    assert reconciliation.apply(read(desk, **listed), patience=1.0).again
+    desk.accepted(waiting.order_id, "200", "91252")
+    for _ in range(10):
+        reconciliation.apply(read(desk, **listed), patience=1.0)
+    assert desk.orders.by_number("200").order_id == waiting.order_id
+    assert (desk.orders.get(lost.order_id).number, desk.orders.get(lost.order_id).status) == ("", OrderStatus.REJECTED)
+
+
 def test_a_lost_order_without_a_trace_is_given_up_only_after_a_while(desk):
     order = written(desk)
     desk.lost(order.order_id, "no answer")
