@@ -117,7 +117,7 @@ nor for a token | actors/links/test_ends::an_expired_token_closes_the_link_but_n
 nor for what a foreign platform is | wire/sdk/test_halting::what_a_frame_says_is_in_force_is_a_stop_like_any_other_and_a_foreign_platform_may_say_it
 # Again, and drills
 the same request is the same stop with the highest level | actors/platform/test_stopping::the_same_request_again_is_the_same_stop_and_decides_nothing actors/platform/test_stopping::the_same_request_with_a_higher_level_raises_its_stop actors/platform/test_stopping::the_same_request_with_a_lower_level_lowers_nothing
-after its release it comes back released and restarts nothing | actors/platform/test_stopping::a_request_repeated_after_its_release_comes_back_released_and_restarts_nothing
+after its release it comes back released and restarts nothing | actors/platform/test_stopping::a_request_repeated_after_its_release_comes_back_released_and_restarts_nothing actors/platform/test_stopping::a_stop_that_was_put_away_answers_its_request_and_its_key_as_before actors/platform/test_coordinator::an_old_request_is_answered_with_its_stop_and_nobody_s_stop_waits_for_that
 the same scope by another id is raised | actors/platform/test_stopping::the_same_scope_by_another_request_raises_the_open_stop_to_a_new_epoch actors/platform/test_platform::two_operators_at_once_have_one_stop_of_the_higher_level_and_both_are_told
 a drill is a real, latched stop with a label | actors/platform/test_drills::a_drill_stays_latched_until_a_release_like_any_stop actors/web/test_stops::a_drill_that_names_no_level_is_a_halt
 it flattens only where every engine is paper | actors/platform/test_drills::a_drill_that_would_trade_needs_every_engine_on_paper
