@@ -104,7 +104,7 @@ def test_openapi_has_every_route_and_every_parameter():
         assert {n for place, n in named if place == "path"} == set(route.parameters)
         assert {n for place, n in named if place == "query"} == {q.name for q in route.query}
         assert (("header", "If-Match") in named) is route.if_match
-        assert (("header", "Prefer") in named) is route.grace
+        assert (("header", "Prefer") in named) is (202 in route.other)
         assert (("header", "Idempotency-Key") in named) is (route.path not in CHANGE_NOTHING and by_person(route))
         assert ("requestBody" in operation) is (route.body is not None)
 
