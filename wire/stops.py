@@ -168,6 +168,10 @@ class Entry:
         """The higher one of its epochs."""
         return max(self.stop_epoch, self.released_epoch or 0)
 
+    def released_from(self, epoch: int) -> bool:
+        """Whether a release covers this epoch of the stop."""
+        return self.released_epoch is not None and self.released_epoch >= epoch
+
     def merge(self, other: "Entry") -> "Entry":
         """The least entry that is above both. Copies that disagree about the scope mean everything."""
         released = [e for e in (self.released_epoch, other.released_epoch) if e is not None]
@@ -256,6 +260,10 @@ class Register:
 
     def released_ids(self) -> list[str]:
         return [stop_id for stop_id, entry in self.entries.items() if not entry.is_open]
+
+    def denied_by(self, other: "Register") -> list[str]:
+        """The stops that are open here, and that the other copy takes for released."""
+        return [i for i, e in self.open_stops() if (other.entries.get(i) or e).released_from(e.stop_epoch)]
 
     def concerning(self, engine_id: str, account_id: str | None) -> list[tuple[str, Entry]]:
         """The open stops for which this engine has something to do."""

@@ -229,8 +229,12 @@ class Coordinator(Actor):
     async def on_stops_read(self, msg: StopsRead) -> None:
         """The database is back after a start without it."""
         book, now = self._shelf.book, self._now()
+        unsealed = book.register.denied_by(msg.register)
         effects = book.merge(msg.register, msg.words, now)
         book.remember(msg.views, msg.requests, now, past=msg.past)
+        # A release that reached the database and not the journal did not happen; as at a start that has both.
+        why = "a release of it was written, but not committed"
+        effects += [e for stop_id in unsealed for e in book.reassert(stop_id, why, now)]
         self._carry_out([*effects, *book.fill_in(now)])
         for case in recall(self._shelf.desk, book, msg.releases, now):
             self._keeping.settled(case)

@@ -20,6 +20,7 @@ from actors.links.messages import (
     LinkUp,
     LocallyStopped,
     Progressed,
+    StopsRead,
 )
 from actors.platform.degraded import DegradedParts
 from actors.requests import ApproveRelease, Principal, Refusal, RequestRelease, ShowRelease, TakeStop
@@ -290,6 +291,21 @@ async def test_a_coordinator_that_fails_between_deciding_and_noting_notes_it_whe
         await trio.sleep(1)
         assert {r.stop_id for r in world.records.journal} == {"old1", "old2"}
         assert all(world.board.get(i).durable for i in ("old1", "old2"))
+
+
+async def test_a_release_that_only_a_database_has_which_comes_back_late_is_outlived_in_it(open_world, autojump_clock):
+    async with open_world() as world:
+        await world.connect("E1")
+        stop, other = await world.stop(level=Level.HALT, scope=Scope.of_engine("E1")), await world.stop()
+        entries = dict(world.shelf.book.register.entries)
+        entries[stop.stop_id] = attrs.evolve(entries[stop.stop_id], released_epoch=7)
+        read = StopsRead(register=Register(entries=entries), words={}, views=[], requests={}, releases=[])
+        await world.ref.ask(read, timeout=5)
+        await trio.sleep(2)
+        assert world.shelf.book.register.entries[stop.stop_id].is_open
+        assert world.records.database[stop.stop_id].epoch > 7
+        assert [r.entry.stop_epoch > 7 for r in world.records.journal if r.stop_id == stop.stop_id] == [False, True]
+        assert world.records.database[other.stop_id].epoch == other.epoch
 
 
 async def test_a_stop_is_answered_and_at_every_link_before_the_journal_has_it(open_world, autojump_clock):
