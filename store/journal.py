@@ -12,6 +12,7 @@ stay beside it (``stops.journal.7`` is older than ``stops.journal.8``). At every
 any, exactly one whole journal is in its place.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -37,6 +38,8 @@ from store.journal_records import (
 
 MAX_BYTES = 1 << 20
 KEPT = 16
+NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+"""How a file system says that it has no second names for files."""
 
 
 @attrs.frozen(kw_only=True)
@@ -234,7 +237,7 @@ class StopJournal:
         try:
             self._write(genesis)
             if self.path.exists():
-                os.link(self.path, self._place_for_old())
+                _keep(self.path, self._place_for_old())
             os.replace(unfinished, self.path)
             _sync_folder(self.path.parent)
         except OSError:
@@ -264,6 +267,17 @@ def _close(descriptor: int | None) -> None:
     if descriptor is not None:
         with suppress(OSError):
             os.close(descriptor)
+
+
+def _keep(path: Path, old: Path) -> None:
+    """The file gets another name too, or on a file system that knows no second names, a copy of it does."""
+    try:
+        os.link(path, old)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        old.touch(mode=0o600)
+        old.write_bytes(path.read_bytes())
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

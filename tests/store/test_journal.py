@@ -247,6 +247,20 @@ def test_every_old_file_is_kept(journal, path):
     assert reading.replayed().open_stops() == []
 
 
+@pytest.mark.parametrize("number", sorted(journal_module.NO_LINKS))
+def test_on_a_file_system_without_second_names_the_old_file_is_copied(journal, path, monkeypatch, number):
+    def link(*_paths):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    journal.append(a_stop())
+    before = path.read_bytes()
+    journal.rotate()
+    assert path.with_name("stops.journal.1").read_bytes() == before
+    assert journal.append(a_stop("S2", 5)).durable
+    assert {s.stop_id for s in read_journal(path, KEY).replayed().open_stops()} == {"S1", "S2"}
+
+
 def test_a_file_that_is_full_is_followed_by_one_that_carries_what_is_open_and_few_old_ones_stay(path):
     journal = StopJournal.begin(path, KEY, GENESIS, clock=lambda: NOW, max_bytes=2_000)
     journal.append(a_stop("S1", 1))
