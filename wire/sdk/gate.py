@@ -16,6 +16,7 @@ Synced says that the last comparison of the engine's books with its broker found
 everything that gave reason to doubt them; an expiry of the lease is such a reason by itself.
 Caution is not a stop: it holds while something the engine must know is not known, and ends by itself.
 For a while after a release with reduced limits a strategy's order that does not reduce may be worth only so much.
+An order without a strategy is under whatever holds for any of them: a pause, or the smallest of the limits.
 A cancel of a stop's own order (UNWIND) always passes: it can only take away what the engine itself put there.
 """
 
@@ -178,7 +179,7 @@ class Gate:
             return f"stopped at {level.value}"
         if (shut := self.shut_reason(now)) is not None:
             return shut
-        if intent.strategy_id in self.paused:
+        if intent.strategy_id in self.paused or (intent.strategy_id is None and self.paused):
             return "the strategy is paused"
         if level is Level.REDUCE_ONLY or self.caution is not None:
             return self._reducing(intent)
@@ -186,15 +187,18 @@ class Gate:
 
     def _too_large(self, intent: Intent, now: float) -> str | None:
         """In the first minutes after a release: small orders, and those that reduce."""
-        limit = self.reduced.get(intent.strategy_id or "")
-        if limit is None or now >= limit.until or self._reducing(intent) is None:
+        limit = self._limit_of(intent.strategy_id, now)
+        if limit is None or self._reducing(intent) is None:
             return None
         if intent.price is None:
             return "reduced after a release, and the order's value is not known"
         worth = intent.quantity * intent.price
-        if worth <= limit.max_order_value:
-            return None
-        return f"reduced after a release: {worth:,} won is more than {limit.max_order_value:,} an order"
+        return None if worth <= limit else f"reduced after a release: {worth:,} won is more than {limit:,} an order"
+
+    def _limit_of(self, strategy_id: str | None, now: float) -> int | None:
+        """What an order may be worth now. One that is nobody's in particular meets the smallest limit of all."""
+        values = (r.max_order_value for s, r in self.reduced.items() if strategy_id in (None, s) and now < r.until)
+        return min(values, default=None)
 
     def _reducing(self, intent: Intent) -> str | None:
         room = self._reducible(intent.strategy_id, intent.symbol, intent.side)

@@ -70,6 +70,22 @@ def test_a_paused_strategy_sends_nothing_but_its_cancels():
     assert passes(gate, intent(Purpose.CANCEL))
 
 
+def test_an_order_of_no_strategy_is_held_by_what_holds_any_of_them():
+    gate = make_gate(room=0)
+    gate.paused.add("s1")
+    assert not passes(gate, intent(strategy=None))
+    assert passes(gate, intent(strategy="s2"))
+    gate.paused.clear()
+    gate.reduced = {
+        "s1": Reduction(until=NOW + 60, max_order_value=1_000),
+        "s2": Reduction(until=NOW + 60, max_order_value=400),
+        "s3": Reduction(until=NOW, max_order_value=1),
+    }
+    assert passes(gate, intent(strategy=None, quantity=4, price=100, order_id="o2"))
+    assert not passes(gate, intent(strategy=None, quantity=5, price=100))
+    assert passes(gate, intent(strategy="s1", quantity=5, price=100))
+
+
 TABLE = {
     (Level.NORMAL, Purpose.ORDER): True,
     (Level.NORMAL, Purpose.CANCEL): True,
