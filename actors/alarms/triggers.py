@@ -1,7 +1,9 @@
 """Stops that no person asks for: an engine that vanished with open positions, an engine whose clock cannot be trusted.
 
 Pure. A trigger fires once in an episode: it asks for a stop under an id that follows from the episode alone, so that a
-platform which restarts in the middle of it, or a person who has released the stop meanwhile, never gets a second one.
+person who has released the stop meanwhile does not get a second one. The episode of an engine that vanished begins when
+it was heard last, which outlives a restart of the platform; a clock that is off, or an engine that cannot be judged, is
+an episode of this process: a platform that restarts in the middle of it judges anew, and may stop once more.
 What cannot be evaluated counts as a warning at once and stops new positions when the time is over.
 """
 
