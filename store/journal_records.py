@@ -150,8 +150,9 @@ class Replayed:
                 if (released := self.releases.get(record.stop_id)) is not None:
                     register = register.with_release([record.stop_id], released)  # written before the stop itself
                 merged = register.entries[record.stop_id]
-                first = self.stops.get(record.stop_id, record)
-                noted = evolve(first, scope=merged.scope, level=merged.level, stop_epoch=merged.stop_epoch)
+                known = self.stops.get(record.stop_id, record)
+                newest = record if record.stop_epoch >= known.stop_epoch else known  # as in every other copy
+                noted = evolve(newest, scope=merged.scope, level=merged.level, stop_epoch=merged.stop_epoch)
                 return attrs.evolve(self, register=register, stops={**self.stops, record.stop_id: noted})
             case ReleaseNoted():
                 return self.released(record.stop_ids, record.epoch)

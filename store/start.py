@@ -135,7 +135,10 @@ def _union(written: Replayed, database: DatabaseReading | None, *, floor: int | 
     register = written.register.at_least(database.register.epoch).merge(Register(entries=counted))
     for stop_id, epoch in written.releases.items():
         register = register.with_release([stop_id], epoch)
-    details = {**database.stops, **written.stops}
+    behind = {
+        i for i, s in written.stops.items() if i in database.stops and s.stop_epoch < database.stops[i].stop_epoch
+    }
+    details = {**database.stops, **{i: s for i, s in written.stops.items() if i not in behind}}
     detailed = {stop_id: _detailed(details[stop_id], entry) for stop_id, entry in register.entries.items()}
     return Replayed(register=register, stops=detailed, releases=written.releases)
 

@@ -27,6 +27,7 @@ from store.journal_records import (
     Replayed,
     StopNoted,
     encode,
+    evolve,
     replay,
     verify,
 )
@@ -181,6 +182,16 @@ moves = st.lists(
     ),
     max_size=8,
 )
+
+
+def test_who_wanted_a_stop_and_why_and_whether_it_is_a_drill_is_what_its_highest_epoch_says():
+    hold = evolve(a_stop(level=Level.REDUCE_ONLY), user_id="platform", cause="parameters_differ", drill=True)
+    raised = a_stop(epoch=2, level=Level.REDUCE_ONLY, reason="a person wants it too")
+    for records in ((hold, raised), (raised, hold), (hold, raised, hold)):
+        state = replay((GENESIS, *records))
+        assert state.stops["S1"] == raised
+        carried = replay((evolve(GENESIS, stops=state.open_stops(), floor=2),))
+        assert carried.stops["S1"] == raised
 
 
 def test_a_release_of_a_stop_the_journal_never_had_is_remembered():

@@ -378,3 +378,12 @@ async def test_the_database_s_copy_is_read_whole(db):
 @pytest.mark.database
 async def test_a_fresh_database_is_new(db):
     assert (await db.run(read_database)).is_new
+
+
+def test_who_stopped_and_why_is_what_the_copy_with_the_highest_epoch_says():
+    first, raised = a_stop(epoch=1, cause="parameters_differ"), a_stop(epoch=2)
+    for journal, database in (([first, raised], [first]), ([first], [first, raised]), ([raised], [first])):
+        start = merged(a_journal(*journal), a_database(*database))
+        assert start.stops["S1"] == raised
+        if start.genesis is not None:
+            assert raised in start.genesis.stops
