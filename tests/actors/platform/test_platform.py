@@ -49,11 +49,11 @@ from actors.stops.records import NotKept
 from actors.web import server
 from actors.web.engines import enrol_engine
 from store import alerts, audit, incidents, links, logs, platform, releases, stops
-from store.database import Database
 from store.errors import JournalError, Unavailable
 from store.journal_records import StopNoted
 from store.keyring import KeyFile, KeyRing
 from store.stops import Brief
+from tests import databases
 from tests.actors.links.engine import progress
 from wire.client import dial
 from wire.http import HttpClient
@@ -220,7 +220,7 @@ async def test_an_engine_is_enrolled_connects_gets_a_lease_and_its_story_is_kept
         engine.session.send(line)
 
         async def kept():
-            page = await services.db.run(logs.trade_logs, logs.LogQuery())
+            page = await services.db.retry(logs.trade_logs, logs.LogQuery())
             return [row.id for row in page.items]
 
         assert await within(90, kept) == ["l1"]
@@ -246,7 +246,7 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
         assert done.state is StopState.VERIFIED
 
         async def audited():
-            page = await services.db.run(audit.page, None, 100)
+            page = await services.db.retry(audit.page, None, 100)
             return [e for e in page.items if e.target == f"stop:{stop.stop_id}"]
 
         assert [e.action for e in await within(90, audited)] == ["stop.taken"]
@@ -254,7 +254,7 @@ async def test_a_stop_is_verified_audited_once_and_still_holds_after_a_restart(s
     async with running(settings) as services:
         again = await take(services, request_id="r1")
         assert (again.stop_id, again.level, again.released_at) == (stop.stop_id, Level.FLATTEN, None)
-        (kept,) = await services.db.run(stops.open_stops)
+        (kept,) = await services.db.retry(stops.open_stops)
         assert kept.stop_id == stop.stop_id
 
 
@@ -265,7 +265,7 @@ async def test_stops_that_the_audit_log_could_not_take_are_in_it_once_and_in_ord
         raise Unavailable("the audit log hangs")
 
     async def audited(services):
-        page = await services.db.run(audit.page, None, 100)
+        page = await services.db.retry(audit.page, None, 100)
         told = [e for e in page.items if e.action.startswith("stop.")]
         return [(e.action, e.actor, e.target, e.detail["drill"]) for e in told]
 
@@ -304,7 +304,7 @@ async def test_of_old_stops_a_start_reads_no_stories_and_they_are_told_all_the_s
         await conn.execute("insert into stop_requests select request_id, stop_id, now() from stops")
 
     async with running(settings) as services:
-        await services.db.run(years)
+        await services.db.retry(years)
     (settings.home / opening.JOURNAL_FILE).unlink()  # it would not know them: the next one begins above them
     async with running(settings) as services:
         again = await take(services, request_id="request-3")
@@ -313,7 +313,7 @@ async def test_of_old_stops_a_start_reads_no_stories_and_they_are_told_all_the_s
         assert [event.event for event in again.timeline] == ["requested"]
         newest = await take(services, request_id=f"request-{old}")
         assert newest.stop_id == f"old-{old}"
-        held = await within(5, lambda: services.db.run(stops.open_stops))
+        held = await within(5, lambda: services.db.retry(stops.open_stops))
         assert [s.cause for s in held] == ["lost_journal"]
 
 
@@ -409,7 +409,7 @@ async def test_the_epochs_of_an_engine_s_sessions_rise_over_restarts_as_the_data
             epochs.append(engine.session.epoch)
 
             async def noted(services=services, session=engine.session.session):
-                row = await services.db.run(links.get, "alpha")
+                row = await services.db.retry(links.get, "alpha")
                 return row is not None and row.session == session and row.epoch
 
             assert await within(90, noted) == epochs[-1]
@@ -459,7 +459,7 @@ async def test_a_request_for_a_release_waits_on_over_a_restart_unless_a_stop_cam
         await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT)
     async with running(settings) as services:
         assert (await shown(services, again)) is None
-        row = await services.db.run(releases.last, again.stop_id)
+        row = await services.db.retry(releases.last, again.stop_id)
         assert (row.id, row.state) == (second.id, ReleaseState.VOID)
 
 
@@ -510,7 +510,7 @@ async def test_a_stop_survives_kill_9_of_the_platform_the_moment_it_is_durable(s
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     async with running(settings) as services:
-        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (kept.stop_id, kept.reason, kept.level) == (answer.stop_id, "kill me", Level.FLATTEN)
 
 
@@ -555,7 +555,7 @@ async def test_while_the_main_loop_hangs_a_local_stop_is_recorded_and_the_engine
         assert (found.level, found.cause) == (Level.FLATTEN, "local")
         nursery.cancel_scope.cancel()
     async with running(settings) as services:
-        kept = await within(90, lambda: services.db.run(stops.open_stops))
+        kept = await within(90, lambda: services.db.retry(stops.open_stops))
         assert answer.stop_id in {s.stop_id for s in kept}
 
 
@@ -619,7 +619,7 @@ async def test_with_no_platform_a_stop_is_left_for_the_next_start(settings, home
     assert (answer.recorded, answer.stop_id) == (True, None)
     wanted_by = datetime.now(UTC)
     async with running(settings) as services:
-        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (kept.level, kept.reason, str(kept.scope)) == (Level.CANCEL, "later", "all")
         assert kept.requested_at <= wanted_by
     assert not list((home / "stops.left").glob("*.json"))
@@ -673,7 +673,7 @@ async def test_a_start_without_the_database_halts_everything_and_still_takes_eng
         assert done.durable
         nursery.cancel_scope.cancel()
     async with running(settings) as services:
-        kept = await within(90, lambda: services.db.run(stops.open_stops))
+        kept = await within(90, lambda: services.db.retry(stops.open_stops))
         assert max(s.level for s in kept) is Level.FLATTEN
 
 
@@ -688,7 +688,7 @@ async def test_a_second_platform_in_the_same_home_or_on_the_same_database_is_ref
 
 async def looked(settings, fn):
     """What the database says, asked without being a platform."""
-    async with Database(settings.database_url).open() as db:
+    async with databases.patient(settings.database_url, size=4).open() as db:
         return await db.run(fn)
 
 
@@ -704,7 +704,7 @@ async def test_whoever_lacks_the_key_ring_is_refused_and_has_changed_nothing_in_
         await run_platform(other)
     assert await looked(settings, platform.read) == before
     async with running(settings) as services:
-        assert (await services.db.run(platform.read)).term == before.term + 1
+        assert (await services.db.retry(platform.read)).term == before.term + 1
 
 
 async def test_a_first_start_that_cannot_write_its_journal_binds_no_key_ring(settings, home, monkeypatch):
@@ -717,7 +717,7 @@ async def test_a_first_start_that_cannot_write_its_journal_binds_no_key_ring(set
             await run_platform(settings)
     shutil.rmtree(home)  # a person begins elsewhere
     async with running(settings) as services:
-        assert not await services.db.run(stops.open_stops)
+        assert not await services.db.retry(stops.open_stops)
 
 
 async def test_a_home_that_cannot_be_used_is_refused_in_one_line(settings, home):
@@ -747,7 +747,7 @@ async def test_while_the_audit_log_takes_nothing_stops_are_taken_and_no_release_
             other = await take(services, scope=Scope.parse("symbol:005930"), level=Level.HALT)
             assert (await services.stops.wait_for(other.stop_id, lambda s: s.durable, timeout=10)).durable
         assert services.stops.get(stop.stop_id).released_at is None
-        assert stop.stop_id in {s.stop_id for s in await services.db.run(stops.open_stops)}
+        assert stop.stop_id in {s.stop_id for s in await services.db.retry(stops.open_stops)}
 
 
 async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too(settings, home):
@@ -755,20 +755,20 @@ async def test_a_release_that_reached_the_database_alone_is_taken_back_there_too
     async with running(settings) as services:
         stop = await take(services, level=Level.FLATTEN)
         await services.stops.wait_for(stop.stop_id, lambda s: s.durable, timeout=60)
-        await within(90, lambda: services.db.run(stops.open_stops))
-        term = (await services.db.run(platform.read)).term
-    async with Database(settings.database_url).open() as db:
+        await within(90, lambda: services.db.retry(stops.open_stops))
+        term = (await services.db.retry(platform.read)).term
+    async with databases.patient(settings.database_url, size=4).open() as db:
         await db.run(stops.release, term, [stop.stop_id], stop.epoch, datetime.now(UTC), tx={})
         assert not await db.run(stops.open_stops)
     async with running(settings) as services:
-        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (kept.stop_id, kept.level) == (stop.stop_id, Level.FLATTEN)
         assert services.stops.get(stop.stop_id).epoch == kept.epoch > stop.epoch
     (home / opening.JOURNAL_FILE).unlink()
     async with running(settings) as services:
 
         async def both():
-            kept = await services.db.run(stops.open_stops)
+            kept = await services.db.retry(stops.open_stops)
             return {s.level for s in kept} == {Level.HALT, Level.FLATTEN}
 
         await within(90, both)
@@ -795,17 +795,17 @@ async def test_a_journal_that_the_database_had_not_heard_of_when_the_first_start
     settings, home
 ):
     async with running(settings) as services:
-        await services.db.run(forget_the_journal)
+        await services.db.retry(forget_the_journal)
     async with running(settings) as services:
-        assert (await services.db.run(platform.read)).journal_generation == 1
-        assert not await services.db.run(stops.open_stops)
+        assert (await services.db.retry(platform.read)).journal_generation == 1
+        assert not await services.db.retry(stops.open_stops)
     (home / opening.JOURNAL_FILE).unlink()
     async with running(settings) as services:
-        (halt,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (halt,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (halt.cause, halt.level, halt.scope) == ("lost_journal", Level.HALT, Scope.everything())
 
         async def alarmed():
-            return [a for a, _told in await services.db.run(alerts.open_alerts) if a.code == "error_lost_journal"]
+            return [a for a, _told in await services.db.retry(alerts.open_alerts) if a.code == "error_lost_journal"]
 
         (alert,) = await within(90, alarmed)
         assert (alert.severity, alert.stop_id) == ("critical", halt.stop_id)
@@ -816,7 +816,7 @@ async def test_a_stop_that_was_left_beside_a_running_platform_is_taken_up_by_it(
         (home / "stop.sock").unlink()
         answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "left beside"))
         assert answer.stop_id is None
-        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.CANCEL, "left beside")
         await within(90, lambda: nothing_left(home))
 
@@ -847,10 +847,10 @@ async def test_a_stop_that_was_left_stays_on_the_disk_until_another_copy_is_ther
 async def test_what_was_left_and_cannot_be_taken_away_stops_everything_and_closes_no_door(settings, home):
     (home / "stops.left" / "odd.json").mkdir(parents=True)
     async with running(settings) as services:
-        (halt,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (halt,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (halt.level, halt.cause) == (Level.HALT, "left_stop_unreadable")
         (home / "stops.left" / "later.json").mkdir()
-        await within(90, lambda: services.db.run(stops.by_request, left_id("later.json")))
+        await within(90, lambda: services.db.retry(stops.by_request, left_id("later.json")))
         await trio.sleep(1.5)  # it is looked at again, and again it cannot be taken away
         answer = await stop_locally(home, new_request(Scope.everything(), Level.CANCEL, "the door"))
         assert (answer.recorded, answer.stop_id) == (True, halt.stop_id)
@@ -915,13 +915,13 @@ async def test_the_emergency_page_stops_everything_for_whoever_knows_the_code(se
         assert page.status == 200
         wrong = await http.request("POST", f"http://{address}/stop", {"x-emergency-code": "no"}, b"{}", timeout=60.0)
         assert wrong.status == 401
-        assert not await services.db.run(stops.open_stops)
+        assert not await services.db.retry(stops.open_stops)
         code = (home / CODE_FILE).read_text().strip()
         said = await http.request(
             "POST", f"http://{address}/stop", {"x-emergency-code": code}, b'{"reason":"page"}', timeout=90.0
         )
         assert (said.status, said.json()["recorded"]) == (200, True)
-        (kept,) = await within(90, lambda: services.db.run(stops.open_stops))
+        (kept,) = await within(90, lambda: services.db.retry(stops.open_stops))
         assert (kept.level, kept.reason) == (Level.FLATTEN, "page")
 
 
@@ -930,7 +930,7 @@ async def test_every_stop_writes_its_own_report_and_who_vanished_is_remembered(s
         stop = await take(services, level=Level.HALT, reason="a test")
 
         async def complete():
-            text = await services.db.run(incidents.get, stop.stop_id)
+            text = await services.db.retry(incidents.get, stop.stop_id)
             return text and (report := json.loads(text))["complete"] and report
 
         report = await within(90, complete)
@@ -986,4 +986,4 @@ async def test_the_first_record_is_in_journal_and_database_before_anybody_can_co
     monkeypatch.setattr(platform, "note_journal", noting)
     async with running(settings) as services:
         assert found == [1, 1, 1]
-        assert (await services.db.run(platform.read)).journal_generation == 1
+        assert (await services.db.retry(platform.read)).journal_generation == 1
