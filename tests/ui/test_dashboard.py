@@ -50,7 +50,8 @@ def in_view(page, part):
       const {x, y, width, height} = part.getBoundingClientRect();
       const covered = [0.02, 0.5, 0.98].filter(
         share => !part.contains(document.elementFromPoint(x + width / 2, y + height * share)));
-      return y < 0 || y + height > innerHeight || covered.length ? {y, height, covered, innerHeight} : null;
+      const outside = y < 0 || y + height > innerHeight || x < 0 || x + width > innerWidth;
+      return outside || covered.length ? {x, y, width, height, covered, innerWidth, innerHeight} : null;
     }"""
     for _ in range(30):
         if (wrong := part.evaluate(look)) is None:
@@ -235,6 +236,7 @@ def test_an_alert_that_nobody_outside_took_is_shown_and_sent_again_or_discarded(
 def test_a_database_that_is_away_is_told_with_what_still_works(signed_in, desk, expect):
     desk.call(lambda: desk.desk.publish("system", "platform", desk.desk.system(database="down", degraded=["database"])))
     expect(signed_in.get_by_test_id("degraded-banner")).to_contain_text("긴급 정지와 실시간 화면은 동작합니다")
+    expect(signed_in.get_by_test_id("degraded-banner")).to_contain_text("데이터베이스")
 
 
 # --- losing the connection ----------------------------------------------------------------------------------------
@@ -1305,6 +1307,24 @@ def test_on_a_phone_a_stop_and_its_release_can_be_used_whichever_way_it_is_held(
     acknowledge.scroll_into_view_if_needed()
     in_view(signed_in, acknowledge)
     assert signed_in.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width, height", SCREENS)
+def test_whatever_the_link_is_like_the_stop_is_whole_in_the_header_of_a_phone(signed_in, desk, expect, width, height):
+    signed_in.get_by_test_id("language-toggle").click()
+    signed_in.set_viewport_size({"width": width, "height": height})
+    desk.call(lambda: desk.desk.publish("alerts", "c1", desk.desk.alert("c1", severity="critical")))
+    signed_in.get_by_test_id("sound-toggle").click()
+    desk.call(desk.desk.take_stop, {"level": "HALT", "reason": "a long reason " * 20})
+    expect(signed_in.get_by_test_id("stop-banner")).to_be_visible()
+    desk.call(setattr, desk.desk, "mute", True)
+    desk.call(desk.desk.drop_links)
+    expect(signed_in.get_by_test_id("offline-banner")).to_be_visible()
+    for part in ("stop-open", "sound-toggle", "logout", "link-badge", "stop-banner-open"):
+        in_view(signed_in, signed_in.get_by_test_id(part))
+    assert signed_in.get_by_test_id("stop-banner").bounding_box()["height"] < 140
+    signed_in.evaluate("scrollTo(0, document.body.scrollHeight)")
+    in_view(signed_in, signed_in.get_by_test_id("stop-open"))
 
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

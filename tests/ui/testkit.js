@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 0d9b20dfc075bb05856720053dc5eda926010870f1edc795ce227d55d6750ad1 */
+/* built from ui/src by `npm run build`; sources 47264e41cff567d6192541b2ef253fcd76d26fdca20c689365e17c57e9daee23 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js

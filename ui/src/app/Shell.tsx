@@ -21,7 +21,7 @@ import { useLink, useTopic } from "../store/live";
 import { hasOwnLook, setLook, useLook, useT } from "../store/preferences";
 import { toast } from "../store/toasts";
 import { may } from "../wire/common";
-import { errorText, saidWord } from "../panels/words";
+import { errorText, partWord } from "../panels/words";
 
 type Signed = Extract<Session, { phase: "in" | "over" }>;
 
@@ -164,7 +164,7 @@ function DegradedBanner() {
     <div className="link-banner banner-warn" role="status" data-testid="degraded-banner">
       <Icon shape="triangle" size={14} />
       <p>
-        {platform.database === "down" ? t("degraded.database") : t("degraded.parts")} <span className="banner-faint">{platform.degraded.map((part) => saidWord(part, t)).join(" · ")}</span>
+        {platform.database === "down" ? t("degraded.database") : t("degraded.parts")} <span className="banner-faint">{platform.degraded.map((part) => partWord(part, t)).join(" · ")}</span>
       </p>
     </div>
   );

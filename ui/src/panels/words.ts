@@ -1,6 +1,7 @@
 /** The words, shapes and tones of states: one table, so that a state looks the same wherever it is shown. */
 import type { Look, Tone } from "../kit/Status";
 import { isKey, type Translate } from "../i18n";
+import { TERMS } from "../i18n/phrases";
 import { korean } from "../i18n/said";
 import { ApiError } from "../link/errors";
 import type { Level } from "../wire/common";
@@ -71,6 +72,11 @@ export function saidWord(text: string, t: Translate): string {
   if (words === null || code === undefined) return sentence(text, t);
   const rest = text.slice(code.length).replace(/^: /, "");
   return `${words} (${code})${rest === "" ? "" : `: ${sentence(rest, t)}`}`;
+}
+
+/** A part of the platform by its name. */
+export function partWord(part: string, t: Translate): string {
+  return t("language") === "ko" ? (TERMS[part] ?? part) : part;
 }
 
 function sentence(text: string, t: Translate): string {
