@@ -148,6 +148,8 @@ class Desk:
                 self.closed(order.order_id, "the connector was restarted")
             elif order.cancelling:
                 self._note(self.orders.cancelling(order.order_id, on=False))
+        for order in self.orders:
+            self.gate.settle(f"{order.order_id}/cancel")  # nobody will hear its answer: the next read tells
         self.check()
 
     # --- decisions ---

@@ -20,6 +20,7 @@ from supervisor.system import open_system
 from wire.messages import EmergencyStop, ErrorReport, LocalStop, StopProgress
 from wire.parts import LeaseExpiry
 from wire.sdk.errors import GateClosed
+from wire.sdk.gate import Purpose
 from wire.sdk.halting import Halting
 from wire.sdk.identity import Identity
 from wire.sdk.journal import Journal
@@ -282,3 +283,18 @@ async def test_a_stop_that_is_there_before_the_broker_waits_for_it(desk, tmp_pat
         assert ends == []
         (run,) = stops.stopping.runs
         assert run.report().flatness_reason == "the broker was not read: UnknownActor"
+
+
+@pytest.mark.parametrize("filled", [0, 10])
+def test_a_cancel_that_the_connector_died_of_is_not_in_flight_for_ever(make_desk, filled):
+    desk = make_desk()
+    order = desk.place("s1", "A00001", Place(side=Side.BUY, quantity=10, price=1_000, reason="r"))
+    desk.before_write(order.order_id)
+    desk.accepted(order.order_id, "117", "91252")
+    desk.cancel(order.order_id, Purpose.CANCEL)
+    desk.before_cancel(order.order_id, Purpose.CANCEL)
+    if filled:
+        desk.fill(order.order_id, filled, 1_000)
+    assert desk.gate.in_flight() == 1
+    desk.connection_lost()
+    assert desk.gate.in_flight() == 0
