@@ -101,7 +101,7 @@ class Customers:
             raise TooSoon
         self._asked[customer.app_key] = now
         token = self._tokens.get(customer.app_key)
-        if token is None or now - token.issued >= SAME_TOKEN_SECONDS:
+        if token is None or now - token.issued >= SAME_TOKEN_SECONDS or now >= token.expires:
             token = Token(value=_token_text(), issued=now, expires=now + TOKEN_SECONDS)
             self._tokens[customer.app_key] = token
         return token

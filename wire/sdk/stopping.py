@@ -117,6 +117,7 @@ class Stopping:
         self._seen: dict[str, _Seen] = {}
         self._unwinding: set[str] = set()
         self._last: View | None = None
+        self._whole: View | None = None  # the last one that proved anything
         self._recalled: Mapping[str, Asked] | None = None
         self.session = ""
         self.last_fill = float("-inf")
@@ -192,8 +193,8 @@ class Stopping:
         if run is None:
             run = self._runs[stop.record.stop_id] = StopRun(stop, now, in_flight)
             self._begun(run)
-            if self._last is not None:
-                run.recall(self._last, self._covers, self._blocked_for)
+            if (read := self._whole or self._last) is not None:
+                run.recall(read, self._covers, self._blocked_for)
             return run.report()
         before = run.level
         if run.raise_to(stop, now, in_flight):
@@ -307,6 +308,7 @@ class Stopping:
         """Takes a read into account and returns the reports that changed by it."""
         reports = []
         self._last = view
+        self._whole = view if view.problem is None else self._whole
         self._taken(view)
         for run in self.runs:
             unresolved, gone = self._unresolved(run.scope), run.gone

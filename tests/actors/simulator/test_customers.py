@@ -26,6 +26,14 @@ def test_a_token_is_the_same_for_six_hours_and_then_another(customers):
     assert customers.issue_token(ANNA, 6 * HOUR).value != first.value
 
 
+def test_a_token_that_was_made_to_end_is_followed_by_another(customers):
+    first = customers.issue_token(ANNA, 0.0)
+    customers.expire_token(ANNA, 100.0)
+    second = customers.issue_token(ANNA, 100.0)
+    assert second.value != first.value
+    assert customers.token_problem(ANNA, second.value, 101.0) is None
+
+
 def test_a_second_issue_within_a_minute_is_too_soon(customers):
     customers.issue_token(ANNA, 100.0)
     with pytest.raises(TooSoon):

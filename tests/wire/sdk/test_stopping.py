@@ -388,3 +388,14 @@ def test_what_was_gone_before_the_stop_was_not_liquidated_by_it(stop_desk, a):
     assert (report.positions_liquidated, report.positions_remaining, report.orders_cancelled) == (0, 1, 0)
     stop_desk.see()
     assert (stop_desk.report().positions_liquidated, stop_desk.report().positions_remaining) == (1, 0)
+
+
+def test_a_read_that_failed_before_the_stop_hides_nothing_that_was_seen(stop_desk, a):
+    """None left is said only by a read: a broker that does not answer when the stop comes has not become empty."""
+    stop_desk.see(orders=[a.working("o1", closing=False)], positions=[a.held(10)])
+    stop_desk.see(problem="the broker was not read")
+    stop_desk.stop()
+    assert (stop_desk.report().positions_remaining, stop_desk.report().orders_remaining) == (1, 1)
+    stop_desk.see(problem="the broker was not read")
+    report = stop_desk.report()
+    assert (report.positions_remaining, report.orders_remaining, report.flatness) == (1, 1, Flatness.UNKNOWN)
