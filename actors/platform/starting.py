@@ -96,10 +96,12 @@ def recall_releases(opened: Opened, shelf: StopShelf) -> list[Case]:
 
 
 def _lost_journal(opened: Opened, now: Instant) -> list[Effect]:
-    """The journal was begun anew with this stop in it; the database and people get it now."""
-    lost = opened.start.lost_journal
+    """The journal was begun anew with this stop in it; the database and people get it now. Where everything was halted
+    already there is no such stop, and people hear of the damage all the same."""
+    lost, findings = opened.start.lost_journal, opened.start.findings
     if lost is None:
-        return []
+        reason = "; ".join(findings)
+        return [RaiseAlert(code="error_lost_journal", severity="critical", reason=reason)] if findings else []
     audit = AuditStop(
         action="stop.taken",
         stop_id=lost.stop_id,
