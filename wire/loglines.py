@@ -66,7 +66,7 @@ _PHASES = {
     StopPhase.RECEIVED: "수신",
     StopPhase.FROZEN: "차단",
     StopPhase.CANCELLED: "취소",
-    StopPhase.FLATTENED: "청산",
+    StopPhase.FLATTENED: "청산 (미검증)",
     StopPhase.VERIFIED: "검증",
     StopPhase.FAILED: "실패",
     StopPhase.TIMED_OUT: "시간 초과",

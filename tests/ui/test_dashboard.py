@@ -417,13 +417,17 @@ def test_a_late_answer_does_not_hide_what_the_link_told_meanwhile(signed_in, des
 
 def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     stop = open_stop(signed_in, desk)
-    expect(signed_in.get_by_test_id("stop-phase-gamma")).to_have_text("도달 불가")
+    expect(signed_in.get_by_test_id("stop-phase-gamma")).to_have_text("도달 불가 – 재연결 시 적용(래치됨)")
     desk.call(desk.desk.progress, stop, "alpha", "frozen", ms_to_frozen=38)
     expect(signed_in.get_by_test_id("stop-frozen-alpha")).to_have_text("38 ms")
     expect(signed_in.get_by_test_id("stop-phase-alpha")).to_have_text("차단")
+    steps = signed_in.get_by_test_id("stop-result-alpha").locator(".steps li")
+    words = ["전송지남", "수신지남", "차단지남", "취소아직", "청산 (미검증)아직", "검증아직"]
+    expect(steps).to_have_text(words)
     done = {"orders_cancelled": 2, "orders_remaining": 0, "positions_liquidated": 3, "positions_remaining": 0}
     desk.call(desk.desk.progress, stop, "alpha", "verified", ms_to_frozen=38, flatness="FLAT", **done)
     expect(signed_in.get_by_test_id("stop-summary")).to_contain_text("3개 엔진 중 1개 검증 완료")
+    expect(steps).to_have_text([*(word.replace("아직", "지남") for word in words[:-1]), "검증완료"])
     residual = {"symbol": "000660", "quantity": 12, "reason": "하한가", "until": None}
     desk.call(
         desk.desk.progress, stop, "beta", "failed", ms_to_frozen=41, error="error_stop_failed", residuals=[residual]
@@ -431,6 +435,23 @@ def test_the_console_follows_every_engine_to_its_proof(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("stop-state")).to_have_text("실패 있음")
     expect(signed_in.get_by_test_id("stop-residuals-beta")).to_contain_text("000660 12주: 하한가")
     expect(signed_in.get_by_test_id("stop-manual")).to_contain_text("beta, gamma")
+
+
+def test_an_engine_is_called_stopped_only_when_it_has_said_so_of_every_stop(signed_in, desk, expect):
+    """Its level is what is wanted of it from the moment somebody asked."""
+    alpha, beta = (signed_in.get_by_test_id(f"engine-state-{name}") for name in ("alpha", "beta"))
+    first = desk.call(desk.desk.take_stop, {"scope": "engine:alpha", "level": "HALT"})["stop_id"]
+    expect(alpha).to_have_text("정지 요청됨")
+    desk.call(desk.desk.progress, first, "alpha", "received")
+    desk.call(lambda: desk.desk.publish("engines", "beta", desk.desk.engine("beta", open_orders=71)))
+    expect(signed_in.get_by_test_id("engine-orders-beta")).to_have_text("71")
+    expect(alpha).to_have_text("정지 요청됨")
+    desk.call(desk.desk.progress, first, "alpha", "frozen", ms_to_frozen=38)
+    expect(alpha).to_have_text("정지됨")
+    limit = desk.call(desk.desk.take_stop, {"scope": "engine:beta", "level": "REDUCE_ONLY"})["stop_id"]
+    expect(beta).to_have_text("요청됨: 축소 주문만 허용")
+    desk.call(desk.desk.progress, limit, "beta", "verified", ms_to_frozen=12)
+    expect(beta).to_have_text("축소 주문만 허용")
 
 
 def test_nothing_left_is_never_said_of_what_nobody_has_read(signed_in, desk, expect):

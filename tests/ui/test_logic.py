@@ -358,6 +358,39 @@ def test_a_report_calls_things_as_the_page_does(kit, language, words):
     assert [key for key, (one, other) in both.items() if one != other] == []
 
 
+def test_no_step_before_the_proof_is_called_done(kit):
+    """What is asked for, heard or reached is not what is proved, in either language."""
+    done = {"ko": ("완료", "검증"), "en": ("done", "verified", "complete")}
+    for language, words in done.items():
+        page = kit("return TK.dictionaries[a]", language)
+        said = {key: text for key, text in page.items() if key.startswith(("phase.", "step."))}
+        proved = {key for key, text in said.items() if any(word in text.casefold().split() for word in words)}
+        assert proved == {"phase.verified", "step.done"}
+        steps = [said[f"phase.{step}"] for step in kit("return TK.stepsOf('FLATTEN')")]
+        assert len(set(steps)) == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("answers", "known"),
+    [
+        ({}, False),
+        ({"s1": ("received", None), "s2": ("verified", 9)}, False),
+        ({"s1": ("frozen", 4)}, False),
+        ({"s1": ("failed", None), "s2": ("failed", 9)}, False),
+        ({"s1": ("failed", 4), "s2": ("verified", 9)}, True),
+        ({"s1": ("superseded", None), "s2": ("cancelled", 9)}, True),
+    ],
+)
+def test_an_engine_is_known_to_be_stopped_by_its_own_answers_alone(kit, answers, known):
+    row = "engine_id: 'alpha', phase, ms_to_frozen"
+    assert known is kit(
+        f"""const stops = Object.entries(a).map(([id, [phase, ms_to_frozen]]) => [id, {{results: [{{{row}}}]}}]);
+        const held = {{engine_id: 'alpha', stops: [{{stop_id: 's1'}}, {{stop_id: 's2'}}]}};
+        return TK.holds(held, new Map(stops));""",
+        answers,
+    )
+
+
 def test_no_text_is_empty(kit):
     assert (
         kit("return Object.values(TK.dictionaries).flatMap(d => Object.entries(d)).filter(([, v]) => v.trim() === '')")

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources 47264e41cff567d6192541b2ef253fcd76d26fdca20c689365e17c57e9daee23 */
+/* built from ui/src by `npm run build`; sources c85efc6119a655d3bf9c3e9932f369e48763728f84b2f87a9beebb68c7ca496c */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -330,6 +330,8 @@ var TK = (function(exports) {
 			"engine.stopping": "멈추는 중",
 			"engine.stopped": "꺼짐",
 			"engine.error": "오류",
+			"engine.asked": "정지 요청됨",
+			"engine.asked_at": "요청됨: {level}",
 			"engine.held": "정지됨",
 			"engine.held_at": "정지됨: {level}",
 			"engine.halted_by_lease": "허가 만료로 정지",
@@ -577,15 +579,16 @@ var TK = (function(exports) {
 			"phase.received": "수신",
 			"phase.frozen": "차단",
 			"phase.cancelled": "취소",
-			"phase.flattened": "청산",
+			"phase.flattened": "청산 (미검증)",
 			"phase.verified": "검증",
 			"phase.failed": "실패",
 			"phase.timed_out": "시간 초과",
-			"phase.unreachable": "도달 불가",
+			"phase.unreachable": "도달 불가 – 재연결 시 적용(래치됨)",
 			"phase.superseded": "대체됨",
 			"phase.released": "해제됨",
 			"step.done": "완료",
-			"step.open": "미완료",
+			"step.reached": "지남",
+			"step.open": "아직",
 			"flatness.FLAT": "잔고 없음",
 			"flatness.NOT_FLAT": "잔고 남음",
 			"flatness.UNKNOWN": "미확인",
@@ -736,7 +739,7 @@ var TK = (function(exports) {
 			"error.error_engine_offline": "엔진의 소식이 끊겼습니다",
 			"error.error_account_id_in_use": "다른 사용자가 이미 쓰는 계좌 ID입니다",
 			"error.error_token_too_soon": "토큰은 60초에 한 번만 발급됩니다. 잠시 뒤 다시 확인하세요",
-			"error.error_stop_not_taken": "플랫폼이 정지를 받지 못했습니다. 비상 정지 페이지나 서버의 명령줄을 쓰세요",
+			"error.error_stop_not_taken": "정지되었는지 알 수 없습니다. 비상 정지 페이지나 서버의 명령줄을 쓰세요",
 			"error.error_no_read_yet": "증권사 잔고를 아직 읽지 못했습니다",
 			"error.error_applied_late": "늦게 적용된 파라미터가 있습니다",
 			"error.error_broker_auth": "증권사가 엔진의 인증을 거부합니다",
@@ -885,6 +888,8 @@ var TK = (function(exports) {
 			"engine.stopping": "Stopping",
 			"engine.stopped": "Off",
 			"engine.error": "Error",
+			"engine.asked": "Stop requested",
+			"engine.asked_at": "Requested: {level}",
 			"engine.held": "Stopped",
 			"engine.held_at": "Stopped: {level}",
 			"engine.halted_by_lease": "Halted: lease expired",
@@ -1132,15 +1137,16 @@ var TK = (function(exports) {
 			"phase.received": "Received",
 			"phase.frozen": "Frozen",
 			"phase.cancelled": "Cancelled",
-			"phase.flattened": "Flattened",
+			"phase.flattened": "Flat (unverified)",
 			"phase.verified": "Verified",
 			"phase.failed": "Failed",
 			"phase.timed_out": "Timed out",
-			"phase.unreachable": "Unreachable",
+			"phase.unreachable": "Unreachable – takes effect on reconnect (latched)",
 			"phase.superseded": "Superseded",
 			"phase.released": "Released",
 			"step.done": "done",
-			"step.open": "not done",
+			"step.reached": "reached",
+			"step.open": "not yet",
 			"flatness.FLAT": "Flat",
 			"flatness.NOT_FLAT": "Not flat",
 			"flatness.UNKNOWN": "Unknown",
@@ -1291,7 +1297,7 @@ var TK = (function(exports) {
 			"error.error_engine_offline": "An engine fell silent",
 			"error.error_account_id_in_use": "Another user has an account of that id",
 			"error.error_token_too_soon": "A token is issued once in 60 s. Check again in a moment",
-			"error.error_stop_not_taken": "The platform did not take the stop. Use the emergency page or the command line",
+			"error.error_stop_not_taken": "Whether the stop was taken is not known. Use the emergency page or the command line",
 			"error.error_no_read_yet": "The broker's books have not been read yet",
 			"error.error_applied_late": "Parameters were applied late",
 			"error.error_broker_auth": "The broker refuses an engine's token",
@@ -3420,6 +3426,13 @@ var TK = (function(exports) {
 		return LIMITS.filter((name) => (numberOf(typed[name]) ?? 0) > stored[name]);
 	}
 	// src/panels/words.ts
+	/** An engine's level is what is wanted of it. That it is so is known by what it answered to every stop that holds it. */
+	function holds(engine, stops) {
+		return engine.stops.every(({ stop_id }) => {
+			const result = stops.get(stop_id)?.results.find((each) => each.engine_id === engine.engine_id);
+			return result !== void 0 && (result.phase === "superseded" || reached(result, "frozen"));
+		});
+	}
 	/** The steps a level goes through, in order. */
 	function stepsOf(level) {
 		const steps = [
@@ -3507,6 +3520,7 @@ var TK = (function(exports) {
 	exports.dictionaries = dictionaries;
 	exports.fill = fill;
 	exports.formOf = formOf;
+	exports.holds = holds;
 	exports.initial = initial;
 	Object.defineProperty(exports, "items", {
 		enumerable: true,

@@ -10,5 +10,5 @@ export * as rest from "./wire/rest";
 export { LogRing, matches } from "./store/topics";
 export { changesOf, numberOf, percentChange, problemOf } from "./panels/parameters/change";
 export { bodyOf, formOf, loosened, proofKey, unprovedAccounts } from "./panels/settings/form";
-export { reached, stepsOf } from "./panels/words";
+export { holds, reached, stepsOf } from "./panels/words";
 export { categorizedTradeLogs, strategies, systemHealthData } from "./data/mockData";

@@ -299,7 +299,7 @@ def test_engines_that_are_not_verified_are_named_with_what_they_lack_and_where_t
     assert shown.ko == (
         "접수되었으나 모두 검증되지는 않음: 엔진 3개 중 2개가 받음",
         "아직 디스크에 저장되지 않음",
-        "beta: 도달 불가 · 연결되지 않음: 돌아오는 즉시 정지를 받습니다",
+        "beta: 도달 불가 – 재연결 시 적용(래치됨) · 연결되지 않음: 돌아오는 즉시 정지를 받습니다",
         "gamma: 시간 초과 · 제때 끝나지 않음: 30초 안에 검증되지 않음. 엔진이 계속 시도합니다",
         "증권사 화면에서 직접 확인할 엔진: beta, gamma",
     )

@@ -18,7 +18,7 @@ const STRATEGIES_SHOWN = 4;
 export function EngineGrid() {
   const t = useT();
   const { loaded } = useTopic("engines");
-  const engines = useItems("engines").toSorted(byConcern(t));
+  const engines = useItems("engines").toSorted(byConcern(useTopic("stops").items, t));
   const connected = engines.filter((engine) => engine.connection === "connected").length;
   const beside = <span className="small soft">{t("engines.connected", { connected, total: engines.length })}</span>;
   return (
@@ -54,7 +54,7 @@ function EngineCard({ engine }: { engine: EngineStatus }) {
   const { language } = useLook();
   const now = useNow();
   const offline = useLink().liveness === "offline";
-  const current = engineLook(engine, t);
+  const current = engineLook(engine, useTopic("stops").items, t);
   const look = offline ? lastKnown(current, t) : current;
   const heard = heartbeatAge(engine, now);
   const lease = millis(engine.lease_expires_at);

@@ -7,12 +7,12 @@ import { ApiError } from "../link/errors";
 import type { Level } from "../wire/common";
 import type { EngineStatus, Stop, StopPhase, StopResult, Strategy } from "../wire/items";
 
-export function engineLook(engine: EngineStatus, t: Translate): Look {
+export function engineLook(engine: EngineStatus, stops: Stops, t: Translate): Look {
   if (engine.connection === "never") return { shape: "ring", tone: "idle", word: t("engine.never") };
   if (engine.connection === "offline") return { shape: "square", tone: "crit", word: t("engine.offline") };
   if (engine.connection === "suspect") return { shape: "triangle", tone: "warn", word: t("engine.suspect") };
   if (engine.status === "error") return { shape: "cross", tone: "crit", word: t("engine.error") };
-  if (engine.level !== "NORMAL") return { shape: "octagon", tone: "warn", word: heldWord(engine, t) };
+  if (engine.level !== "NORMAL") return { shape: "octagon", tone: "warn", word: heldWord(engine, stops, t) };
   if (engine.halted_by_lease) return { shape: "octagon", tone: "warn", word: t("engine.halted_by_lease") };
   if (engine.status === "running") return { shape: "dot", tone: "ok", word: t("engine.running") };
   if (engine.status === "stopping") return { shape: "pause", tone: "warn", word: t("engine.stopping") };
@@ -20,9 +20,21 @@ export function engineLook(engine: EngineStatus, t: Translate): Look {
   return { shape: "diamond", tone: "idle", word: t("engine.starting") };
 }
 
+type Stops = ReadonlyMap<string, Stop>;
+
+/** An engine's level is what is wanted of it. That it is so is known by what it answered to every stop that holds it. */
+export function holds(engine: EngineStatus, stops: Stops): boolean {
+  return engine.stops.every(({ stop_id }) => {
+    const result = stops.get(stop_id)?.results.find((each) => each.engine_id === engine.engine_id);
+    return result !== undefined && (result.phase === "superseded" || reached(result, "frozen"));
+  });
+}
+
 /** The level stands in the chips of the stops; where none is told, the word names it. */
-function heldWord(engine: EngineStatus, t: Translate): string {
-  if (engine.level === "REDUCE_ONLY") return levelWord(engine.level, t);
+function heldWord(engine: EngineStatus, stops: Stops, t: Translate): string {
+  const known = holds(engine, stops);
+  if (engine.level === "REDUCE_ONLY") return known ? levelWord(engine.level, t) : t("engine.asked_at", { level: levelWord(engine.level, t) });
+  if (!known) return t("engine.asked");
   return engine.stops.length > 0 ? t("engine.held") : t("engine.held_at", { level: levelWord(engine.level, t) });
 }
 
@@ -34,8 +46,8 @@ export function lastKnown(look: Look, t: Translate): Look {
 const SEVERITY: Record<Tone, number> = { crit: 0, warn: 1, idle: 2, ok: 3 };
 
 /** Worst first, then by name. */
-export function byConcern(t: Translate) {
-  return (a: EngineStatus, b: EngineStatus): number => SEVERITY[engineLook(a, t).tone] - SEVERITY[engineLook(b, t).tone] || a.engine_id.localeCompare(b.engine_id);
+export function byConcern(stops: Stops, t: Translate) {
+  return (a: EngineStatus, b: EngineStatus): number => SEVERITY[engineLook(a, stops, t).tone] - SEVERITY[engineLook(b, stops, t).tone] || a.engine_id.localeCompare(b.engine_id);
 }
 
 export function levelWord(level: Level, t: Translate): string {

@@ -258,7 +258,7 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
               <li key={step} data-done={reached(result, step) || undefined}>
                 <Icon shape={reached(result, step) ? "check" : "ring"} size={10} />
                 {t(`phase.${step}`)}
-                <span className="visually-hidden">{reached(result, step) ? t("step.done") : t("step.open")}</span>
+                <span className="visually-hidden">{t(!reached(result, step) ? "step.open" : step === "verified" ? "step.done" : "step.reached")}</span>
               </li>
             ))}
           </ol>
