@@ -93,7 +93,7 @@ def released(platform, plan):
         raise Violation(f"the release of {plan.stop_id} is committed although {later[0]} was decided after it")
     truth.released[plan.stop_id] = max(plan.epoch, truth.released.get(plan.stop_id, 0))
     truth.since.pop(plan.stop_id, None)
-    if platform.term != platform.base.term:
+    if _is_usurped(platform):
         raise Violation(f"{platform.name} released {plan.stop_id} although another platform has its database")
     if (now := platform.owes.get(plan.stop_id)) is not None and now[0] > plan.epoch:
         truth.since[plan.stop_id] = platform.world.now
@@ -169,6 +169,8 @@ def start(platform, journal, database, begun):
         if entry.level < wanted:
             raise Violation(f"{stop_id} was {wanted.value} in a copy and is {entry.level.value} after a start")
         platform.owes[stop_id] = (entry.stop_epoch, entry.level)
+    if not believed:
+        _only_elsewhere(truth, {*written.register.entries, *database.register.entries})
     if (lost := begun.lost_journal) is not None:
         truth.promised[lost.stop_id] = platform.owes[lost.stop_id] = (lost.stop_epoch, lost.level)
     for stop_id, entry in register.open_stops():
@@ -177,6 +179,14 @@ def start(platform, journal, database, begun):
         truth.since.setdefault(stop_id, platform.world.now)
     if register.epoch < max(_highest(written.register), _highest(database.register)):
         raise Violation("a start knows of lower epochs than its copies")
+
+
+def _only_elsewhere(truth, known):
+    """A stop that only another platform's memory has, and nobody was promised: the HALT for what cannot be known holds
+    in its place, until a person releases that."""
+    for stop_id in list(truth.since):
+        if stop_id not in truth.promised and stop_id not in known:
+            del truth.since[stop_id]
 
 
 def _highest(register):
@@ -304,6 +314,8 @@ def _may(one, truth, all_of_it):
     if link is not None and link.open and link.platform.alive and not link.down and _both_live(one, link):
         for stop_id, entry in link.platform.book.register.open_stops():
             unsent = (stop_id, one.engine_id) in link.platform.unsent
+            if _is_usurped(link.platform) and truth.ended(stop_id, entry.stop_epoch):
+                continue  # released by the platform that has its database now
             if entry.level >= Level.HALT and entry.scope.concerns(one.engine_id, one.account) and not unsent:
                 raise Violation(f"{one.name} is connected, has heard everything, and may open orders under {stop_id}")
     grace = LEASE_SECONDS + (USURPED_SECONDS if len(all_of_it.platforms) > 1 else 0.0)
@@ -313,6 +325,10 @@ def _may(one, truth, all_of_it):
     for other in all_of_it.engines.values():
         if other is not one and other.engine_id == one.engine_id and other.may_open():
             raise Violation(f"{one.name} and {other.name} may both open orders in one account")
+
+
+def _is_usurped(platform):
+    return platform.term != platform.base.term
 
 
 def _both_live(one, link):
