@@ -357,13 +357,68 @@ def test_the_stop_opens_by_key_from_inside_a_field_and_the_focus_is_on_cancel(si
     expect(signed_in.get_by_test_id("stop-open")).to_be_focused()
 
 
+@pytest.mark.parametrize("key", ["KeyK", "Period"])
+def test_the_key_pressed_twice_halts_at_once_and_never_by_being_held(signed_in, desk, expect, key):
+    signed_in.evaluate("window.at = Date.now(); Date.now = () => window.at")
+    for held in ("Control", "Shift", key, key, key):
+        signed_in.keyboard.down(held)
+    for held in (key, "Shift", "Control"):
+        signed_in.keyboard.up(held)
+    expect(signed_in.get_by_test_id("stop-cancel")).to_be_focused()
+    signed_in.evaluate("window.at += 3001")
+    signed_in.keyboard.press(f"Control+Shift+{key}")  # too late for the first one
+    signed_in.get_by_test_id("stop-scope").select_option("engine:alpha")
+    signed_in.get_by_test_id("stop-reason").fill("twice")
+    assert not [r for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop"]
+    signed_in.evaluate("window.at += 3000")
+    signed_in.keyboard.press(f"Control+Shift+{key}")
+    signed_in.get_by_test_id("stop-board").wait_for()
+    (sent,) = (r[3] for r in desk.desk.requests if r[1] == "/api/engines/emergency-stop")
+    assert (sent["scope"], sent["level"], sent["reason"]) == ("engine:alpha", "HALT", "twice")
+
+
+@pytest.mark.parametrize("width", [1440, 390, 320])
+def test_the_button_is_large_framed_and_named_in_both_languages(signed_in, expect, width):
+    signed_in.set_viewport_size({"width": width, "height": 800})
+    button = signed_in.get_by_test_id("stop-open")
+    expect(button).to_have_accessible_name("긴급 정지 / EMERGENCY STOP")
+    expect(button).to_have_attribute("aria-keyshortcuts", "Control+Shift+K Control+Shift+.")
+    expect(button).to_have_attribute("title", re.compile("Ctrl.Shift.K.*3초"))
+    assert button.bounding_box()["height"] >= 48
+    drawn = button.evaluate(
+        "part => [getComputedStyle(part).backgroundColor, getComputedStyle(part).borderImageSource]"
+    )
+    assert drawn[0] == "rgb(255, 201, 60)"
+    assert drawn[1].startswith("repeating-linear-gradient")
+
+
+def test_the_other_ways_stand_there_in_order_while_the_link_is_lost(signed_in, desk, expect):
+    signed_in.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.call(setattr, desk.desk, "mute", True)
+    desk.call(desk.desk.drop_links)
+    expect(signed_in.get_by_test_id("offline-banner")).to_be_visible()
+    signed_in.get_by_test_id("stop-open").click()
+    told = signed_in.get_by_test_id("stop-offline")
+    ways = told.locator("ol li")
+    expect(ways).to_contain_text(["http://127.0.0.1:8799/", "watchkeeper stop --local", "STOP", "증권사"])
+    expect(told).to_contain_text(re.compile(r"엔진은 \d\d:\d\d:\d\d까지 스스로 주문을 멈춥니다"))
+    told.get_by_test_id("stop-way-copy").click()
+    expect(told.get_by_test_id("stop-way-copy")).to_have_text("복사됨")
+    assert signed_in.evaluate("navigator.clipboard.readText()") == "watchkeeper stop --local"
+    expect(signed_in.get_by_test_id("stop-confirm")).to_be_enabled()
+
+
 def test_the_dialog_names_what_will_happen_and_to_whom(signed_in, expect):
     signed_in.get_by_test_id("stop-open").click()
+    dialog = signed_in.get_by_test_id("stop-dialog")
+    everything = "엔진 3개: 새 주문 중지, 미체결 6건 취소, 보유 7종목(184,200,000원) 시장가 매도"
+    expect(dialog).to_have_accessible_description(everything)
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진 정지하고 청산")
     expect(signed_in.get_by_test_id("stop-unreachable")).to_contain_text("지금 닿지 않는 엔진 1개")
     expect(signed_in.get_by_test_id("stop-reach")).to_contain_text("7")
     signed_in.get_by_test_id("stop-level-HALT").check()
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("3개 엔진의 주문 중지")
+    expect(dialog).to_have_accessible_description("엔진 3개: 새 주문 중지")
     signed_in.get_by_test_id("stop-scope").select_option("engine:alpha")
     expect(signed_in.get_by_test_id("stop-confirm")).to_have_text("1개 엔진의 주문 중지")
 
@@ -454,6 +509,36 @@ def test_an_engine_is_called_stopped_only_when_it_has_said_so_of_every_stop(sign
     expect(beta).to_have_text("축소 주문만 허용")
 
 
+def test_how_long_a_stop_took_and_how_old_its_evidence_is_stays_in_view(signed_in, desk, expect):
+    stop = open_stop(signed_in, desk)
+    expect(signed_in.get_by_test_id("stop-elapsed")).to_contain_text("경과 · 2개 진행 중")
+    expect(signed_in.get_by_role("img", name="기한 30초")).to_be_visible()
+    expect(signed_in.get_by_test_id("stop-as-of-beta")).to_have_text("–")
+    start = datetime.fromisoformat(desk.call(desk.desk.items["stops"].__getitem__, stop)["requested_at"])
+    read = (datetime.now(UTC) - timedelta(seconds=90)).isoformat()
+    end = (start + timedelta(seconds=12)).isoformat()
+    known = {"flatness": "FLAT", "flatness_as_of": read, "completed_at": end}
+    for engine in ("alpha", "beta"):
+        desk.call(desk.desk.progress, stop, engine, "verified", **known)
+    expect(signed_in.get_by_test_id("stop-as-of-beta")).to_have_text(re.compile(r"1분 \d\d초 전"))
+    expect(signed_in.get_by_test_id("stop-as-of-beta").locator(".aged")).to_have_count(1)
+    expect(signed_in.get_by_test_id("stop-elapsed")).to_contain_text("경과")  # nobody knows when gamma ends
+    desk.call(desk.desk.progress, stop, "gamma", "verified", **known)
+    expect(signed_in.get_by_test_id("stop-elapsed")).to_have_text("시작부터 끝까지 12초")
+
+
+def test_another_person_sees_the_stop_and_raises_its_level(signed_in, desk, expect):
+    first = desk.call(desk.desk.take_stop, {"scope": "engine:alpha", "level": "HALT"})["stop_id"]
+    signed_in.get_by_test_id("stop-banner-open").click()
+    signed_in.get_by_test_id("stop-raise").click()
+    expect(signed_in.get_by_test_id("stop-scope")).to_have_value("engine:alpha")
+    expect(signed_in.get_by_test_id("stop-level-FLATTEN")).to_be_checked()
+    signed_in.get_by_test_id("stop-cancel").click()
+    raised = desk.call(desk.desk.items["stops"].__getitem__, first)
+    desk.call(desk.desk.show_stop, {**raised, "level": "FLATTEN"})
+    expect(signed_in.get_by_test_id("stop-raise")).to_have_count(0)
+
+
 def test_nothing_left_is_never_said_of_what_nobody_has_read(signed_in, desk, expect):
     """An engine of which flatness is not known has not "0" orders and positions left, whatever its last counts were."""
     stop = open_stop(signed_in, desk)
@@ -501,6 +586,10 @@ def test_who_stopped_is_told_by_name_and_by_id_only_where_no_name_is_known(signe
         expect(signed_in.get_by_test_id(f"stop-row-{stop_id}")).to_contain_text(shown)
     signed_in.get_by_test_id("stop-timeline").click()
     expect(signed_in.get_by_test_id("stop-board")).to_contain_text("해제 요청 · 이수진: 시세 정상")
+    asked = {"event": "requested", "engine_id": None, "detail": "admin: FLATTEN limit down"}
+    desk.call(desk.desk.show_stop, {**stop, "timeline": [{"at": stop["requested_at"], **asked}]})
+    signed_in.get_by_test_id("language-toggle").click()
+    expect(signed_in.get_by_test_id("stop-board")).to_contain_text("Requested · admin: Stop and flatten limit down")
 
 
 def test_the_banner_stays_on_every_page_until_a_person_released_the_stop(signed_in, desk, expect):
@@ -508,9 +597,14 @@ def test_the_banner_stays_on_every_page_until_a_person_released_the_stop(signed_
     for name in PAGES:
         signed_in.get_by_test_id(f"nav-{name}").click()
         expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("주문 중지")
+        expect(signed_in.get_by_test_id("stop-banner")).to_contain_text(f"순번 {desk.desk.stop_epoch} ")
     assert "정지 중" in signed_in.title()
+    signed_in.get_by_test_id("stop-banner-release").click()
+    expect(signed_in.get_by_test_id("release")).to_be_focused()
+    expect(signed_in.get_by_test_id("release-open")).to_be_in_viewport()
     desk.call(desk.desk.release_stop, stop)
     expect(signed_in.get_by_test_id("stop-banner")).to_have_count(0)
+    expect(signed_in.locator("link[rel=icon]")).to_have_attribute("href", "/favicon.svg")
 
 
 def test_a_refused_stop_keeps_the_dialog_and_says_the_code(signed_in, desk, expect):
@@ -851,10 +945,19 @@ def test_a_drill_is_called_one_wherever_it_stands_and_hides_no_real_stop(signed_
     signed_in.get_by_test_id("stop-confirm").click()
     expect(signed_in.get_by_test_id("stop-board").get_by_role("heading").first).to_contain_text("정지 훈련: 전체")
     expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("훈련 중")
+    icon = signed_in.locator("link[rel=icon]")
+    kind = "part => fetch(part.href).then(answer => answer.headers.get('content-type'))"
+    expect(signed_in).to_have_title(re.compile("훈련 중"))
+    assert "정지 중" not in signed_in.title()
+    expect(icon).to_have_attribute("href", "/favicon-drill.svg")
+    assert icon.evaluate(kind) == "image/svg+xml"
     expect(signed_in.get_by_test_id(f"stop-row-{stop_id(desk)}")).to_contain_text("훈련")
     desk.call(desk.desk.take_stop, {"scope": "engine:alpha", "level": "REDUCE_ONLY"})
     expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("정지 중: 엔진 alpha")
     expect(signed_in.get_by_test_id("stop-banner")).to_contain_text("그 밖에 1건")
+    expect(signed_in).to_have_title(re.compile("정지 중"))
+    expect(icon).to_have_attribute("href", "/favicon-stop.svg")
+    assert icon.evaluate(kind) == "image/svg+xml"
 
 
 def test_times_are_korean_and_say_so_where_the_machine_is_elsewhere(browser, page, desk, expect):
@@ -1252,7 +1355,13 @@ def test_a_stop_is_notified_to_someone_who_looks_at_another_tab(page, desk, expe
     desk.call(desk.desk.take_stop, {"level": "HALT"})
     expect(page).to_have_title(re.compile("정지 중"))
     page.wait_for_function("window.told.length > 0")
-    assert page.evaluate("window.told") == ["정지 중: 전체 · 주문 중지"]
+    desk.call(desk.desk.take_stop, {"level": "HALT", "drill": True})
+    expect(page.get_by_test_id("stop-banner")).to_contain_text("그 밖에 1건")
+    for _ in range(PATIENCE_MS // 100):
+        if page.evaluate("window.told.length") > 1:
+            break
+        page.wait_for_timeout(100)
+    assert page.evaluate("window.told") == ["정지 중: 전체 · 주문 중지", "정지 훈련: 전체 · 주문 중지"]
 
 
 @pytest.mark.parametrize("width, language", [(320, "en"), (390, "ko"), (390, "en"), (768, "ko")])

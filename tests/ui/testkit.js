@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources c85efc6119a655d3bf9c3e9932f369e48763728f84b2f87a9beebb68c7ca496c */
+/* built from ui/src by `npm run build`; sources b2620c9e7269251592d3e16e867c9fd8be1252c03a023fe7bcbbe92c983ca1a8 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -499,6 +499,8 @@ var TK = (function(exports) {
 			"scope.strategy": "전략 {name}",
 			"scope.symbol": "종목 {name}",
 			"stop.button": "긴급 정지",
+			"stop.button.name": "긴급 정지 / EMERGENCY STOP",
+			"stop.keys": "Ctrl+Shift+K 또는 Ctrl+Shift+. (창이 열린 채 3초 안에 다시 누르면 주문 중지를 바로 보냄)",
 			"stop.title": "긴급 정지: {scope}",
 			"stop.title.drill": "정지 훈련: {scope}",
 			"stop.level": "정지 수준",
@@ -520,9 +522,16 @@ var TK = (function(exports) {
 			"stop.confirm.HALT": "{n}개 엔진의 주문 중지",
 			"stop.confirm.CANCEL": "{n}개 엔진 정지하고 미체결 취소",
 			"stop.confirm.FLATTEN": "{n}개 엔진 정지하고 청산",
+			"stop.effect.REDUCE_ONLY": "엔진 {n}개: 보유를 줄이는 주문만 허용",
+			"stop.effect.HALT": "엔진 {n}개: 새 주문 중지",
+			"stop.effect.CANCEL": "엔진 {n}개: 새 주문 중지, 미체결 {orders}건 취소",
+			"stop.effect.FLATTEN": "엔진 {n}개: 새 주문 중지, 미체결 {orders}건 취소, 보유 {positions}종목({value}) 시장가 매도",
 			"stop.failed": "서버의 응답이 없어 정지되었는지 알 수 없습니다. 다시 보내거나, 아래 방법을 차례로 쓰세요.",
 			"stop.way.page": "비상 정지 페이지 열기:",
 			"stop.way.cli": "서버에서 실행:",
+			"stop.way.file": "엔진마다 상태 폴더에 파일 만들기:",
+			"stop.way.copy": "복사",
+			"stop.way.copied": "복사됨",
 			"stop.way.broker": "증권사 앱이나 전화로 직접 정지",
 			"stop.way.lease": "서버가 멈췄다면 엔진은 {time}까지 스스로 주문을 멈춥니다.",
 			"stops.title": "정지 현황",
@@ -554,6 +563,10 @@ var TK = (function(exports) {
 			"stop.flatness": "잔고 확인",
 			"stop.summary": "{total}개 엔진 중 {verified}개 검증 완료",
 			"stop.elapsed": "{age} 경과",
+			"stop.took": "시작부터 끝까지 {age}",
+			"stop.deadline": "기한 30초 가운데 지난 시간",
+			"stop.raise": "정지 수준 올리기",
+			"stop.as_of": "확인 시점",
 			"stop.unfinished": "{n}개 진행 중",
 			"stop.manual": "직접 확인이 필요한 엔진:",
 			"stop.manual.next": "증권사 앱에서 주문과 잔고를 확인하세요. 정지는 계속 유지되며 다시 연결되면 이어서 실행합니다.",
@@ -1057,6 +1070,8 @@ var TK = (function(exports) {
 			"scope.strategy": "strategy {name}",
 			"scope.symbol": "symbol {name}",
 			"stop.button": "EMERGENCY STOP",
+			"stop.button.name": "EMERGENCY STOP / 긴급 정지",
+			"stop.keys": "Ctrl+Shift+K or Ctrl+Shift+. (again within 3 s while the dialog is open: halts orders at once)",
 			"stop.title": "Emergency stop: {scope}",
 			"stop.title.drill": "Stop drill: {scope}",
 			"stop.level": "Level",
@@ -1078,9 +1093,16 @@ var TK = (function(exports) {
 			"stop.confirm.HALT": "Halt orders of {n} engines",
 			"stop.confirm.CANCEL": "Stop {n} engines and cancel orders",
 			"stop.confirm.FLATTEN": "Stop {n} engines and flatten",
+			"stop.effect.REDUCE_ONLY": "Engines: {n}. Only orders that reduce a position stay allowed",
+			"stop.effect.HALT": "Engines: {n}. No new orders",
+			"stop.effect.CANCEL": "Engines: {n}. No new orders, {orders} open orders cancelled",
+			"stop.effect.FLATTEN": "Engines: {n}. No new orders, {orders} open orders cancelled, {positions} positions ({value}) sold at market",
 			"stop.failed": "The server did not answer, so it is not known whether the stop was taken. Send it again, or use these ways, in this order.",
 			"stop.way.page": "Open the emergency page:",
 			"stop.way.cli": "Run on the server:",
+			"stop.way.file": "In each engine's state folder, make a file named",
+			"stop.way.copy": "Copy",
+			"stop.way.copied": "Copied",
 			"stop.way.broker": "Stop in the broker's app or by phone",
 			"stop.way.lease": "If the server is gone, the engines stop ordering by themselves by {time}.",
 			"stops.title": "Stops",
@@ -1112,6 +1134,10 @@ var TK = (function(exports) {
 			"stop.flatness": "Flat",
 			"stop.summary": "{verified} of {total} engines verified",
 			"stop.elapsed": "{age} elapsed",
+			"stop.took": "{age} from start to end",
+			"stop.deadline": "Time used of the 30 s deadline",
+			"stop.raise": "Raise the level",
+			"stop.as_of": "Checked",
 			"stop.unfinished": "{n} under way",
 			"stop.manual": "Check by hand:",
 			"stop.manual.next": "Look at orders and positions in the broker's app. The stop stays in force and goes on when the engine returns.",
@@ -2725,7 +2751,9 @@ var TK = (function(exports) {
 	/** RFC 3339 with offset; kept as text, since it is only ever shown or compared. */
 	var time = /* @__PURE__ */ pipe(/* @__PURE__ */ string(), /* @__PURE__ */ regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/), /* @__PURE__ */ check((at) => Number.isFinite(Date.parse(at))));
 	var parameters = /* @__PURE__ */ record(/* @__PURE__ */ string(), finite);
-	var level = /* @__PURE__ */ picklist(Level);
+	/** What is said in the same words by the platform comes from there; these lists are in rising order. */
+	var LEVELS = Level;
+	var level = /* @__PURE__ */ picklist(LEVELS);
 	var ROLES = Role;
 	function may(role, needed) {
 		return ROLES.indexOf(role) >= ROLES.indexOf(needed);
@@ -3433,6 +3461,7 @@ var TK = (function(exports) {
 			return result !== void 0 && (result.phase === "superseded" || reached(result, "frozen"));
 		});
 	}
+	new RegExp(`^(\\S+: )(${LEVELS.join("|")})(?= |$)`);
 	/** The steps a level goes through, in order. */
 	function stepsOf(level) {
 		const steps = [

@@ -11,8 +11,8 @@ import { retryIn, type Liveness } from "../link/machine";
 import { logout, type Session } from "../link/session";
 import { Mark, SignInAgain } from "../panels/Login";
 import { readSettings, SETTINGS_KEY } from "../panels/settings/read";
-import { openStopDialog } from "../panels/stop/ask";
-import { StopBanner, useOpenStops } from "../panels/stop/StopBanner";
+import { openStopDialog, pressStopKey } from "../panels/stop/ask";
+import { onlyDrills, StopBanner, useOpenStops } from "../panels/stop/StopBanner";
 import { StopDialogHost } from "../panels/stop/StopDialog";
 import { useNow } from "../store/clock";
 import { useNotifications } from "./notify";
@@ -92,7 +92,7 @@ function Header({ session }: { session: Signed }) {
           {t("logout")}
         </Button>
       </div>
-      <button type="button" className="stop-button" onClick={() => openStopDialog()} aria-keyshortcuts="Control+Shift+." title="Ctrl+Shift+." data-testid="stop-open">
+      <button type="button" className="stop-button" onClick={() => openStopDialog()} aria-label={t("stop.button.name")} aria-keyshortcuts="Control+Shift+K Control+Shift+." title={t("stop.keys")} data-testid="stop-open">
         <Icon shape="octagon" size={18} />
         <span>{t("stop.button")}</span>
       </button>
@@ -191,14 +191,17 @@ function Nav() {
   );
 }
 
-/** Ctrl+Shift+. reaches the stop from everywhere, fields included. Single keys act only outside fields (WCAG 2.1.4). */
+/** Ctrl+Shift+K, which browsers use themselves, or Ctrl+Shift+. instead. */
+const isStopKey = (event: KeyboardEvent) => event.ctrlKey && event.shiftKey && (event.code === "KeyK" || event.code === "Period" || event.key === ".");
+
+/** The stop's key reaches it from everywhere, fields included. Single keys act only outside fields (WCAG 2.1.4). */
 function useShortcuts(): void {
   const [, navigate] = useLocation();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.ctrlKey && event.shiftKey && (event.code === "Period" || event.key === ".") && !event.repeat) {
+      if (isStopKey(event)) {
         event.preventDefault();
-        openStopDialog();
+        if (!event.repeat) pressStopKey(Date.now());
         return;
       }
       const typing = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
@@ -217,15 +220,18 @@ function useTop(): void {
   useEffect(() => void scrollTo(0, 0), [location]);
 }
 
-/** The tab's own title tells of a stop or a lost link to someone who looks at another tab. */
+/** The tab's own title and picture tell of a stop or a lost link to someone who looks at another tab. */
 function useTitle(): void {
   const t = useT();
   const { liveness } = useLink();
-  const open = useOpenStops().length;
+  const open = useOpenStops();
+  const state = open.length === 0 ? null : onlyDrills(open) ? "drill" : "stop";
   useEffect(() => {
-    const marks = [liveness === "offline" && `✕ ${t("link.offline")}`, open > 0 && `⛔ ${t("stop.banner.short")}`].filter(Boolean);
+    const stopped = { drill: `◇ ${t("stop.banner.drill")}`, stop: `⛔ ${t("stop.banner.short")}` };
+    const marks = [liveness === "offline" && `✕ ${t("link.offline")}`, state && stopped[state]].filter(Boolean);
     document.title = [...marks, "Watchkeeper"].join(" · ");
-  }, [liveness, open, t]);
+    document.querySelector("link[rel=icon]")?.setAttribute("href", `/favicon${state ? `-${state}` : ""}.svg`);
+  }, [liveness, state, t]);
 }
 
 /** The account's language, theme and colours, in a browser where nobody has chosen yet. */

@@ -21,7 +21,7 @@ export function useNotifications(): void {
   const alerts = useItems("alerts").filter((alert) => alert.state === "open" && (alert.severity === "critical" || alert.severity === "error"));
   const told = useRef<Set<string> | null>(null);
   const news = [
-    ...stops.map((stop) => [stop.stop_id, `${t("stop.banner", { scope: scopeWord(stop.scope, t) })} · ${levelWord(stop.level, t)}`] as const),
+    ...stops.map((stop) => [stop.stop_id, `${t(stop.drill ? "stop.title.drill" : "stop.banner", { scope: scopeWord(stop.scope, t) })} · ${levelWord(stop.level, t)}`] as const),
     ...alerts.map((alert) => [alert.id, codeText(alert.code, t) ?? saidWord(alert.reason, t)] as const),
   ];
   useEffect(() => {

@@ -8,13 +8,15 @@ interface Props {
   closable?: boolean;
   children: ReactNode;
   testId: string;
+  /** The id of the text that says what the dialog does. */
+  describedBy?: string;
 }
 
 /**
  * The browser's own modal dialog: it traps and returns focus and makes the rest of the page inert. The element with
  * `data-autofocus` gets the focus after showModal(); React's autoFocus would act at mount, before it, and be lost.
  */
-export function Dialog({ title, role = "dialog", onClose, closable = true, children, testId }: Props) {
+export function Dialog({ title, role = "dialog", onClose, closable = true, children, testId, describedBy }: Props) {
   const ref = useRef<HTMLDialogElement>(null);
   const heading = useId();
   // A layout effect: its cleanup closes the dialog while it is still in the page, so that the focus goes back.
@@ -33,6 +35,7 @@ export function Dialog({ title, role = "dialog", onClose, closable = true, child
       className="dialog"
       role={role}
       aria-labelledby={heading}
+      aria-describedby={describedBy}
       data-testid={testId}
       onCancel={(event) => {
         event.preventDefault();

@@ -4,7 +4,7 @@ import { isKey, type Translate } from "../i18n";
 import { TERMS } from "../i18n/phrases";
 import { korean } from "../i18n/said";
 import { ApiError } from "../link/errors";
-import type { Level } from "../wire/common";
+import { LEVELS, type Level } from "../wire/common";
 import type { EngineStatus, Stop, StopPhase, StopResult, Strategy } from "../wire/items";
 
 export function engineLook(engine: EngineStatus, stops: Stops, t: Translate): Look {
@@ -91,8 +91,11 @@ export function partWord(part: string, t: Translate): string {
   return t("language") === "ko" ? (TERMS[part] ?? part) : part;
 }
 
+/** Who, and the level that they asked for, as timelines name it. */
+const ASKED = new RegExp(`^(\\S+: )(${LEVELS.join("|")})(?= |$)`);
+
 function sentence(text: string, t: Translate): string {
-  return t("language") === "ko" ? (korean(text) ?? text) : text;
+  return t("language") === "ko" ? (korean(text) ?? text) : text.replace(ASKED, (_, who: string, level: Level) => who + levelWord(level, t));
 }
 
 export function stopLook(stop: Stop, t: Translate): Look {

@@ -41,7 +41,7 @@ export function ReleasePart({ stop }: { stop: Stop }) {
   const own = requested && "user" in session && release.requested_by === session.user.id;
   const wait = notBefore === null ? 0 : Math.ceil((notBefore - live.serverNow(now)) / 1000);
   return (
-    <div className="release-part" data-testid="release">
+    <div className="release-part" id="release" tabIndex={-1} data-testid="release">
       {release && <Checklist release={release} />}
       <div className="release-actions">
         <p className="small soft" data-testid="release-how">

@@ -1,5 +1,5 @@
 import { Link } from "wouter";
-import { moment } from "../../i18n/format";
+import { grouped, moment } from "../../i18n/format";
 import { Icon } from "../../kit/icons";
 import { useItems } from "../../store/live";
 import { useT } from "../../store/preferences";
@@ -17,6 +17,15 @@ export function useOpenStops(): readonly Stop[] {
     .toSorted((a, b) => weight(b) - weight(a) || b.epoch - a.epoch);
 }
 
+export function onlyDrills(open: readonly Stop[]): boolean {
+  return open.every((stop) => stop.drill);
+}
+
+/** Once the stop's page is drawn. */
+function toRelease(): void {
+  requestAnimationFrame(() => document.getElementById("release")?.focus());
+}
+
 /** Stays on every page, for everybody, until the stop is released by a person. */
 export function StopBanner() {
   const t = useT();
@@ -24,7 +33,7 @@ export function StopBanner() {
   const open = useOpenStops();
   const [first] = open;
   if (!first) return null;
-  const drill = open.every((stop) => stop.drill);
+  const drill = onlyDrills(open);
   const look = stopLook(first, t);
   return (
     <div className={`stop-banner${drill ? " stop-drill" : ""}`} role="status" data-testid="stop-banner">
@@ -34,7 +43,7 @@ export function StopBanner() {
           {drill ? t("stop.banner.drill") : t("stop.banner", { scope: scopeWord(first.scope, t) })} · {levelWord(first.level, t)} · {look.word}
         </strong>
         <span>
-          {who(first.user_id, first.username)} · {moment(first.requested_at, Date.now())}
+          {who(first.user_id, first.username)} · {moment(first.requested_at, Date.now())} · {t("stop.epoch")} {grouped(first.epoch)}
           {first.reason && ` · ${saidWord(first.reason, t)}`}
           {open.length > 1 && ` · ${t("stop.banner.more", { n: open.length - 1 })}`}
         </span>
@@ -42,6 +51,9 @@ export function StopBanner() {
       <Link href={`/stops/${first.stop_id}`} className="button banner-link" data-testid="stop-banner-open">
         <span>{t("stop.banner.open")}</span>
         <Icon shape="arrow" size={12} />
+      </Link>
+      <Link href={`/stops/${first.stop_id}`} className="button banner-release" data-testid="stop-banner-release" onClick={toRelease}>
+        {t("release.request")}
       </Link>
     </div>
   );

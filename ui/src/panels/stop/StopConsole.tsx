@@ -36,10 +36,13 @@ const COLUMNS = [
   ["stop.orders", "num"],
   ["stop.positions", "num"],
   ["stop.flatness", ""],
+  ["stop.as_of", "num"],
 ] as const;
 
 /** The platform gives an engine this long before it calls the stop timed out. */
 const DEADLINE_MS = 30_000;
+/** What was read of the broker longer ago than this may be otherwise by now. */
+const STALE_MS = 15_000;
 
 export function StopConsole({ stopId }: { stopId: string | null }) {
   const t = useT();
@@ -111,7 +114,8 @@ function StopBoard({ stop }: { stop: Stop }) {
   const verified = results.filter((result) => result.phase === "verified").length;
   const unfinished = results.filter((result) => !FINAL_PHASES.has(result.phase)).length;
   const manual = results.filter((result) => result.phase === "failed" || result.phase === "timed_out" || result.phase === "unreachable");
-  const elapsed = live.serverNow(now) - (millis(stop.requested_at) ?? 0);
+  const end = endOf(stop);
+  const elapsed = (end ?? live.serverNow(now)) - (millis(stop.requested_at) ?? 0);
   const running = stop.state === "running" && stop.released_at === null;
   return (
     <Panel
@@ -120,6 +124,11 @@ function StopBoard({ stop }: { stop: Stop }) {
       end={
         <>
           {stop.drill && <Badge tone="warn">{t("stop.drill")}</Badge>}
+          {stop.released_at === null && !stop.drill && stop.level !== "FLATTEN" && (
+            <Button small testId="stop-raise" onClick={() => openStopDialog(stop.scope)}>
+              {t("stop.raise")}
+            </Button>
+          )}
           <Badge tone={stop.durable ? "ok" : "warn"} shape={stop.durable ? "check" : "triangle"} testId="stop-durable">
             {stop.durable ? t("stop.durable") : t("stop.not_durable")}
           </Badge>
@@ -141,12 +150,11 @@ function StopBoard({ stop }: { stop: Stop }) {
       </dl>
       <div className="stop-summary" role="status" data-testid="stop-summary">
         <strong>{t("stop.summary", { verified, total: results.length })}</strong>
-        {running && (
-          <span className="soft">
-            {t("stop.elapsed", { age: age(elapsed, language) })} · {t("stop.unfinished", { n: unfinished })}
-          </span>
-        )}
-        <span className={`meter${elapsed > DEADLINE_MS ? " tone-crit" : ""}`} hidden={!running} aria-hidden="true">
+        <span className="soft" data-testid="stop-elapsed">
+          {t(end === null ? "stop.elapsed" : "stop.took", { age: age(elapsed, language) })}
+          {running && ` · ${t("stop.unfinished", { n: unfinished })}`}
+        </span>
+        <span className={`meter${elapsed > DEADLINE_MS ? " tone-crit" : ""}`} hidden={!running} role="img" aria-label={t("stop.deadline")} title={t("stop.deadline")}>
           <span style={{ width: `${Math.min(100, (elapsed / DEADLINE_MS) * 100)}%` }} />
         </span>
       </div>
@@ -171,7 +179,7 @@ function StopBoard({ stop }: { stop: Stop }) {
             </thead>
             <tbody role="rowgroup">
               {results.map((result) => (
-                <ResultRow key={result.engine_id} result={result} steps={steps} flattens={stop.level === "FLATTEN"} />
+                <ResultRow key={result.engine_id} result={result} steps={steps} flattens={stop.level === "FLATTEN"} open={stop.released_at === null} />
               ))}
             </tbody>
           </table>
@@ -235,8 +243,12 @@ function ReportPart({ stop }: { stop: Stop }) {
   );
 }
 
-function ResultRow({ result, steps, flattens }: { result: StopResult; steps: readonly StopResult["phase"][]; flattens: boolean }) {
+function ResultRow({ result, steps, flattens, open }: { result: StopResult; steps: readonly StopResult["phase"][]; flattens: boolean; open: boolean }) {
   const t = useT();
+  const { language } = useLook();
+  const now = live.serverNow(useNow());
+  const read = millis(result.flatness_as_of);
+  const since = read === null ? null : now - read;
   const counts = (done: number, left: number | null) => `${grouped(done)} / ${known(result, left) ? grouped(left ?? 0) : "?"}`;
   const details = [
     ...result.residuals.map((each) => `${each.symbol} ${grouped(each.quantity)}${t("shares")}: ${saidWord(each.reason, t)}${each.until ? ` (${t("until", { time: dateTime(each.until) })})` : ""}`),
@@ -274,6 +286,9 @@ function ResultRow({ result, steps, flattens }: { result: StopResult; steps: rea
         </td>
         <td role="cell" className="nowrap" data-label={t("stop.flatness")}>
           <Flatness result={result} />
+        </td>
+        <td role="cell" className="num" data-label={t("stop.as_of")} data-testid={`stop-as-of-${result.engine_id}`}>
+          {since === null ? "–" : !open ? clock(read) : <span className={since > STALE_MS ? "tone-text-warn aged" : ""}>{t("ago", { age: age(since, language) })}</span>}
         </td>
       </tr>
       {details.length > 0 && (
@@ -387,6 +402,13 @@ function Fact({ label, children }: { label: string; children: React.ReactNode })
       <dd>{children}</dd>
     </div>
   );
+}
+
+/** When the last engine was through, or when it was released; null while nobody knows. */
+function endOf(stop: Stop): number | null {
+  const ends = stop.state === "running" ? [] : stop.results.map((result) => millis(result.completed_at));
+  const known = ends.filter((at) => at !== null);
+  return ends.length > 0 && known.length === ends.length ? Math.max(...known) : millis(stop.released_at);
 }
 
 function concern(result: StopResult): number {

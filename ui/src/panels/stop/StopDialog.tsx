@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useId, useState } from "react";
 import { useLocation } from "wouter";
-import { age, grouped, millis, wonShort } from "../../i18n/format";
+import { age, grouped, millis, won, wonShort } from "../../i18n/format";
 import { Button } from "../../kit/Button";
 import { Dialog } from "../../kit/Dialog";
 import { CheckField, SelectField, TextField } from "../../kit/Field";
@@ -17,10 +17,11 @@ import type { Level } from "../../wire/common";
 import { Stop, type EngineStatus } from "../../wire/items";
 import { StopPreview } from "../../wire/rest";
 import { errorText, saidWord, scopeWord } from "../words";
-import { closeStopDialog, useAskedStop } from "./ask";
+import { atSecondPress, closeStopDialog, useAskedStop } from "./ask";
 import { Ways } from "./Ways";
 
-const OFFERED: readonly Level[] = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"];
+const OFFERED = ["FLATTEN", "CANCEL", "HALT", "REDUCE_ONLY"] as const satisfies readonly Level[];
+type Offered = (typeof OFFERED)[number];
 /** A stop asked for again under the same id is the same stop, so trying again can do no harm. */
 const RETRIES = 2;
 /** Numbers older than this are said to be old. */
@@ -39,16 +40,17 @@ function StopDialog({ opened }: { opened: string }) {
   const [, navigate] = useLocation();
   const [requestId] = useState(newId);
   const [scope, setScope] = useState(opened);
-  const [level, setLevel] = useState<Level>("FLATTEN");
+  const [level, setLevel] = useState<Offered>("FLATTEN");
   const [reason, setReason] = useState("");
   const [drill, setDrill] = useState(false);
+  const effect = useId();
   const engines = useItems("engines");
   const concerned = engines.filter((engine) => concerns(scope, engine));
   const reachable = concerned.filter((engine) => engine.connection === "connected" || engine.connection === "suspect");
   const offline = useLink().liveness === "offline";
 
   const stop = useMutation({
-    mutationFn: () =>
+    mutationFn: (level: Offered) =>
       call({
         method: "POST",
         path: "/api/engines/emergency-stop",
@@ -66,10 +68,19 @@ function StopDialog({ opened }: { opened: string }) {
     },
   });
 
+  useEffect(() =>
+    atSecondPress(() => {
+      if (stop.isPending || scope === SYMBOL) return;
+      setLevel("HALT");
+      stop.mutate("HALT");
+    }),
+  );
+
   return (
     <Dialog
       role="alertdialog"
       testId="stop-dialog"
+      describedBy={effect}
       onClose={closeStopDialog}
       title={
         <span className="stop-title">
@@ -90,7 +101,7 @@ function StopDialog({ opened }: { opened: string }) {
             </label>
           ))}
         </fieldset>
-        <Reach scope={scope} level={level} concerned={concerned} />
+        <Reach id={effect} scope={scope} level={level} concerned={concerned} />
         {reachable.length < concerned.length && (
           <Notice tone="warn" testId="stop-unreachable">
             {t("stop.unreachable", { n: concerned.length - reachable.length })}
@@ -98,7 +109,8 @@ function StopDialog({ opened }: { opened: string }) {
         )}
         {offline && (
           <Notice tone="warn" testId="stop-offline">
-            {t("stop.link_down")}
+            <p>{t("stop.link_down")}</p>
+            {!stop.error && <Ways />}
           </Notice>
         )}
         <div className="two">
@@ -124,7 +136,7 @@ function StopDialog({ opened }: { opened: string }) {
         <Button data-autofocus testId="stop-cancel" onClick={closeStopDialog}>
           {t("cancel")}
         </Button>
-        <Button kind="danger" testId="stop-confirm" busy={stop.isPending} disabled={scope === SYMBOL} onClick={() => stop.mutate()}>
+        <Button kind="danger" testId="stop-confirm" busy={stop.isPending} disabled={scope === SYMBOL} onClick={() => stop.mutate(level)}>
           <Icon shape="octagon" size={14} />
           {stop.isPending ? t("stop.sending") : stop.error ? t("stop.again") : `${drill ? `${t("stop.drill")}: ` : ""}${t(`stop.confirm.${level}`, { n: concerned.length })}`}
         </Button>
@@ -134,7 +146,7 @@ function StopDialog({ opened }: { opened: string }) {
 }
 
 /** What the stop will touch, from the platform's own preview, or from what this page last saw. */
-function Reach({ scope, level, concerned }: { scope: string; level: Level; concerned: readonly EngineStatus[] }) {
+function Reach({ id, scope, level, concerned }: { id: string; scope: string; level: Offered; concerned: readonly EngineStatus[] }) {
   const t = useT();
   const { language } = useLook();
   const preview = useQuery({
@@ -151,6 +163,7 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
   const value = preview.data?.total.value ?? null;
   const blocked = preview.data?.engines.flatMap((engine) => engine.blocked.map((each) => ({ ...each, engine: engine.engine_id }))) ?? [];
   const shown = (n: number | null) => (n === null ? t("unknown") : grouped(n));
+  const counted = (n: number | null) => (n === null ? "?" : grouped(n));
   const unknown = preview.data?.total.unknown ?? 0;
   const oldest = preview.data?.total.oldest_ms ?? null;
   const now = live.serverNow(useNow());
@@ -158,6 +171,9 @@ function Reach({ scope, level, concerned }: { scope: string; level: Level; conce
   const silent = heard.length === 0 || heard.includes(null) ? null : now - Math.min(...heard.map((at) => at ?? 0));
   return (
     <>
+      <p id={id} data-testid="stop-effect">
+        {t(`stop.effect.${level}`, { n: concerned.length, orders: counted(orders), positions: counted(positions), value: value === null ? t("unknown") : won(value, language) })}
+      </p>
       <dl className="reach" data-testid="stop-reach">
         <div>
           <dt>{t("stop.reach.engines")}</dt>

@@ -1,4 +1,6 @@
+import { useRef, useState } from "react";
 import { clock, millis } from "../../i18n/format";
+import { Button } from "../../kit/Button";
 import { useItems, useTopic } from "../../store/live";
 import { useT } from "../../store/preferences";
 
@@ -17,11 +19,33 @@ export function Ways() {
           </li>
         )}
         <li>
-          {t("stop.way.cli")} <code>watchkeeper stop --local</code>
+          {t("stop.way.cli")} <Command text="watchkeeper stop --local" />
+        </li>
+        <li>
+          {t("stop.way.file")} <code>STOP</code>
         </li>
         <li>{t("stop.way.broker")}</li>
       </ol>
       {lease !== null && <p>{t("stop.way.lease", { time: clock(lease) })}</p>}
+    </>
+  );
+}
+
+/** To be copied. It is marked, too: a page without TLS has no clipboard. */
+function Command({ text }: { text: string }) {
+  const t = useT();
+  const ref = useRef<HTMLElement>(null);
+  const [copied, setCopied] = useState(false);
+  const copy = () => {
+    if (ref.current) getSelection()?.selectAllChildren(ref.current);
+    if (isSecureContext) void navigator.clipboard.writeText(text).then(() => setCopied(true)).catch(() => setCopied(false));
+  };
+  return (
+    <>
+      <code ref={ref}>{text}</code>{" "}
+      <Button small className="copy" testId="stop-way-copy" onClick={copy}>
+        {t(copied ? "stop.way.copied" : "stop.way.copy")}
+      </Button>
     </>
   );
 }
