@@ -1009,6 +1009,9 @@ window.AudioContext = class extends AudioContext {
     window.sources.push(told);
     return source;
   }
+  createGain() {
+    return this.level = super.createGain();
+  }
   get destination() {
     if (!this.tap) {
       this.tap = this.createAnalyser();
@@ -1107,6 +1110,21 @@ def test_a_mute_is_seen_and_ends_with_the_next_alarm_or_after_a_while(heard, des
     until(heard, RINGING, 1)
 
 
+def test_how_loud_it_is_can_be_set_and_tried_and_is_never_nothing(heard, expect):
+    heard.get_by_test_id("nav-settings").click()
+    heard.get_by_test_id("preference-volume").fill("20")
+    before = heard.evaluate(STOP_TONES)
+    heard.get_by_test_id("preference-volume-test").click()
+    assert heard.evaluate(STOP_TONES) == before + 1
+    assert heard.evaluate("window.audio.level.gain.value") == pytest.approx(0.2)
+    expect(heard.get_by_test_id("settings-save")).to_be_disabled()  # it is of this browser alone
+    heard.evaluate("localStorage.setItem('watchkeeper.volume', '0')")
+    heard.reload()
+    heard.get_by_test_id("preference-volume").wait_for()
+    expect(heard.get_by_test_id("preference-volume")).to_have_value("20")
+    assert heard.evaluate("window.audio.level.gain.value") == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize("stored", ["9999999999999", "nonsense", "Infinity", "-1"])
 def test_no_stored_mute_is_for_good(heard, desk, expect, stored):
     critical(desk, "c1")
@@ -1122,7 +1140,7 @@ def test_sound_that_the_browser_blocks_is_said_and_the_alarm_begins_with_a_touch
     heard.add_init_script(BLOCKED)
     heard.reload()
     expect(heard.get_by_test_id("sound-banner")).to_contain_text("화면을 한 번 누르면 켜집니다")
-    assert heard.evaluate("window.audio.state") == "suspended"
+    until(heard, "window.audio?.state", "suspended")
     desk.call(desk.desk.take_stop, {"level": "HALT"})
     expect(heard.get_by_test_id("stop-banner")).to_be_visible()
     heard.get_by_test_id("sound-wake").click()

@@ -1,4 +1,4 @@
-/* built from ui/src by `npm run build`; sources b2620c9e7269251592d3e16e867c9fd8be1252c03a023fe7bcbbe92c983ca1a8 */
+/* built from ui/src by `npm run build`; sources 4b799e8645b658e87110bb44addd71bf0e5402a5be41a4dab5e5cc2fed50e7e4 */
 var TK = (function(exports) {
 	Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 	// \0rolldown/runtime.js
@@ -716,6 +716,8 @@ var TK = (function(exports) {
 			"preference.timeframe": "기본 차트 간격",
 			"preference.auto_save": "자동 저장 간격 (초)",
 			"preference.auto_save.hint": "화면과 알림 설정만 자동으로 저장합니다.",
+			"preference.volume": "소리 크기 (이 브라우저)",
+			"preference.volume.test": "들어 보기",
 			"preference.notifications": "알림",
 			"preference.notifications.on": "다른 탭을 볼 때 정지와 심각한 알림을 브라우저 알림으로 받기",
 			"timeframe.1m": "1분",
@@ -1287,6 +1289,8 @@ var TK = (function(exports) {
 			"preference.timeframe": "Default chart interval",
 			"preference.auto_save": "Auto-save interval (s)",
 			"preference.auto_save.hint": "Only display and notifications save themselves.",
+			"preference.volume": "Volume (this browser)",
+			"preference.volume.test": "Try it",
 			"preference.notifications": "Notifications",
 			"preference.notifications.on": "Tell me of stops and serious alerts while I look at another tab",
 			"timeframe.1m": "1 minute",

@@ -8,6 +8,8 @@ import { useSyncExternalStore } from "react";
 export type Sound = "starting" | "ready" | "blocked" | "none";
 
 export const MUTE_MS = 15 * 60_000;
+/** Percent. An alarm can be made low but not silent: that is a mute, which ends. */
+export const VOLUMES = { least: 20, most: 100 } as const;
 const REPEAT_SECONDS = 6;
 const TONES = { stop: [660, 440], alarm: [880, 660, 880] } as const;
 const TONE_SECONDS = 0.18;
@@ -16,12 +18,15 @@ const LOUDNESS = 0.25;
 /** A context takes a moment to run, even where it may. */
 const SETTLE_MS = 1_000;
 const KEY = "watchkeeper.muted_until";
+const VOLUME_KEY = "watchkeeper.volume";
 
 const listeners = new Set<() => void>();
 let context: AudioContext | null = null;
 let sound: Sound = "starting";
 let alarm: AudioBufferSourceNode | null = null;
-let until = storedMute();
+let until = stored(KEY, 0);
+let gain: GainNode | null = null;
+let volume = inRange(stored(VOLUME_KEY, VOLUMES.most));
 
 function tell(): void {
   for (const listener of listeners) listener();
@@ -42,6 +47,9 @@ export function wake(): void {
       alarm = null;
       context = new AudioContext();
       context.addEventListener("statechange", look);
+      gain = context.createGain();
+      gain.gain.value = volume / 100;
+      gain.connect(context.destination);
     }
     // Without a touch this neither succeeds nor fails; the change of state tells.
     context.resume().catch(() => undefined);
@@ -67,7 +75,7 @@ function piece(audio: AudioContext, kind: keyof typeof TONES, seconds: number): 
   });
   const source = audio.createBufferSource();
   source.buffer = buffer;
-  source.connect(audio.destination);
+  source.connect(gain ?? audio.destination);
   return source;
 }
 
@@ -88,22 +96,37 @@ export function ring(on: boolean): void {
   }
 }
 
-function storedMute(): number {
+function stored(key: string, otherwise: number): number {
   try {
-    return Number(localStorage.getItem(KEY) ?? 0);
+    return Number(localStorage.getItem(key) ?? otherwise);
   } catch {
-    return 0;
+    return otherwise;
   }
+}
+
+function keep(key: string, value: number): void {
+  try {
+    localStorage.setItem(key, String(value));
+  } catch {
+    // It is forgotten at the next load, which is the safe side.
+  }
+}
+
+function inRange(percent: number): number {
+  return Number.isFinite(percent) ? Math.min(VOLUMES.most, Math.max(VOLUMES.least, percent)) : VOLUMES.most;
+}
+
+export function setVolume(percent: number): void {
+  volume = inRange(percent);
+  if (gain) gain.gain.value = volume / 100;
+  keep(VOLUME_KEY, volume);
+  tell();
 }
 
 /** Until when, in this machine's milliseconds; 0: not at all. */
 export function mute(at: number): void {
   until = at;
-  try {
-    localStorage.setItem(KEY, String(at));
-  } catch {
-    // It is forgotten at the next load, which is the safe side.
-  }
+  keep(KEY, at);
   tell();
 }
 
@@ -120,6 +143,10 @@ function subscribe(listener: () => void): () => void {
 
 export function useSound(): Sound {
   return useSyncExternalStore(subscribe, () => sound);
+}
+
+export function useVolume(): number {
+  return useSyncExternalStore(subscribe, () => volume);
 }
 
 export function useMuted(now: number): number {

@@ -481,6 +481,8 @@ export const en: Record<Key, string> = {
   "preference.timeframe": "Default chart interval",
   "preference.auto_save": "Auto-save interval (s)",
   "preference.auto_save.hint": "Only display and notifications save themselves.",
+  "preference.volume": "Volume (this browser)",
+  "preference.volume.test": "Try it",
   "preference.notifications": "Notifications",
   "preference.notifications.on": "Tell me of stops and serious alerts while I look at another tab",
   "timeframe.1m": "1 minute",

@@ -480,6 +480,8 @@ export const ko = {
   "preference.timeframe": "기본 차트 간격",
   "preference.auto_save": "자동 저장 간격 (초)",
   "preference.auto_save.hint": "화면과 알림 설정만 자동으로 저장합니다.",
+  "preference.volume": "소리 크기 (이 브라우저)",
+  "preference.volume.test": "들어 보기",
   "preference.notifications": "알림",
   "preference.notifications.on": "다른 탭을 볼 때 정지와 심각한 알림을 브라우저 알림으로 받기",
   "timeframe.1m": "1분",

@@ -1,8 +1,11 @@
+import { useId } from "react";
 import { useFormContext } from "react-hook-form";
+import { Button } from "../../kit/Button";
 import { CheckField, SelectField, TextField } from "../../kit/Field";
 import { Panel } from "../../kit/Panel";
 import { setLook, THEMES, useT } from "../../store/preferences";
 import { askToNotify } from "../../app/notify";
+import { playStop, setVolume, useVolume, VOLUMES } from "../../app/sound";
 import { TIMEFRAMES } from "../../wire/rest";
 import type { SettingsForm } from "./form";
 
@@ -52,7 +55,26 @@ export function Preferences() {
           <span className="field-label">{t("preference.notifications")}</span>
           <CheckField label={t("preference.notifications.on")} testId="preference-notifications" {...register("preferences.notifications_enabled", { onChange: (event: { target: { checked: boolean } }) => event.target.checked && askToNotify() })} />
         </div>
+        <Volume />
       </div>
     </Panel>
+  );
+}
+
+/** Of this browser alone, and at once: how loud it is depends on the desk it stands on. */
+function Volume() {
+  const t = useT();
+  const id = useId();
+  const volume = useVolume();
+  return (
+    <div className="field">
+      <label htmlFor={id}>{t("preference.volume")}</label>
+      <div className="volume">
+        <input id={id} type="range" className="range" min={VOLUMES.least} max={VOLUMES.most} step={10} value={volume} aria-valuetext={`${volume}%`} data-testid="preference-volume" onChange={(event) => setVolume(event.target.valueAsNumber)} />
+        <Button small testId="preference-volume-test" onClick={playStop}>
+          {t("preference.volume.test")}
+        </Button>
+      </div>
+    </div>
   );
 }
