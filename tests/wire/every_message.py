@@ -18,7 +18,10 @@ MESSAGES = sorted(
         cls
         for module in MODULES
         for cls in vars(module).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls not in (C, Scope, Entry, Register, Item)
+        if isinstance(cls, type)
+        and attrs.has(cls)
+        and cls not in (C, Scope, Entry, Register, Item)
+        and not cls.__name__.startswith("_")
     },
     key=lambda cls: cls.__name__,
 )
