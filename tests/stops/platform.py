@@ -242,7 +242,8 @@ class Platform:
         judge.start(self, journal, database, start)
         if "a release that was not sealed is taken back above it" not in self.without:
             for stop_id, entry in database.register.entries.items():
-                if not entry.is_open and self.book.register.entries[stop_id].is_open:
+                known = self.book.register.entries.get(stop_id)
+                if not entry.is_open and known is not None and known.is_open:
                     self.carry_out(self.book.reassert(stop_id, "not committed", self.instant()))
 
     def place(self, engine_id):
