@@ -181,7 +181,8 @@ def test_a_change_of_an_engine_shows_without_a_reload(signed_in, desk, expect):
     expect(signed_in.get_by_test_id("engine-orders-alpha")).to_have_text("7")
 
 
-def test_profit_follows_the_chosen_colours_of_up_and_down(signed_in):
+def test_profit_follows_the_chosen_colours_of_up_and_down(signed_in, expect):
+    expect(signed_in.locator("[data-testid=engine-card-alpha] .up").first).to_be_visible()
     colour = "getComputedStyle(document.querySelector('[data-testid=engine-card-alpha] .up')).color"
     assert signed_in.evaluate(colour) == "rgb(255, 107, 116)"
     signed_in.evaluate("document.documentElement.dataset.updown = 'us'")
